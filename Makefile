@@ -1,0 +1,31 @@
+# make demo   a network for 1,500 parameters in two minutes, and its report
+# make test   what CI runs
+# Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
+PYTHON ?= python3
+VENV := .venv
+PY ?= $(VENV)/bin/python
+READY := $(if $(filter $(VENV)/bin/python,$(PY)),$(VENV)/.ready)
+DEMO := runs/demo
+export PYTHONPATH := $(CURDIR)/src
+
+.PHONY: demo test clean
+
+demo: $(READY)
+	$(PY) -m steerage synth digits --max-params 1500 --minutes 2 --out $(DEMO)
+	@echo "report: $(CURDIR)/$(DEMO)/report.html"
+
+test: $(READY)
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy --strict src
+	$(PY) -m pytest -q
+
+# torch goes first and alone: the largest download is then not repeated when a later package fails to install.
+$(VENV)/.ready: pyproject.toml constraints.txt
+	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install -q -c constraints.txt $$(grep '^torch==' constraints.txt)
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

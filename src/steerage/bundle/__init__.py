@@ -1,0 +1,8 @@
+"""Finished networks: what they are, and the folder that holds one (safetensors and JSON, no pickle, no code)."""
+
+from __future__ import annotations
+
+from steerage.bundle.files import load_network, save_network
+from steerage.bundle.network import Architecture, FromFactory, FromTemplate, Network
+
+__all__ = ["Architecture", "FromFactory", "FromTemplate", "Network", "load_network", "save_network"]

@@ -1,0 +1,269 @@
+"""The folder of a finished network: ``network.json`` says what it is, ``weights.safetensors`` holds the numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from steerage._version import __version__
+from steerage.bundle.network import Architecture, FromFactory, FromTemplate, Network
+from steerage.bundle.rebuild import groups_of, resize_, shapes_of
+from steerage.cost.count import Cost
+from steerage.data.dataset import TaskSpec
+from steerage.data.preprocess import preprocess_from_json
+from steerage.errors import BadBundle, SteerageError
+from steerage.store import plain, read_bytes, read_json, write_atomic, write_json
+from steerage.templates import TEMPLATES, Template
+
+FORMAT, VERSION = "steerage-network", 1
+DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
+MASK = "mask:"
+
+T = TypeVar("T")
+
+
+def save_network(path: str | Path, network: Network, *, template: Template | None = None) -> None:
+    """Write ``network`` into the folder ``path``, which is created if missing.
+
+    Dormant weights must be zero. The network is rebuilt from the bytes before they reach the disk: one that could
+    not be loaded again is refused. ``template``: the one it was built with, if it is not one of
+    steerage's own. Raises: BadBundle; SteerageError when the folder cannot be written.
+    """
+    state = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.model.state_dict().items()
+    }
+    for name, mask in network.masks.items():
+        if name not in state or mask.shape != state[name].shape:
+            raise BadBundle(f"the mask {name!r} fits no parameter of the network; masks are named like parameters")
+        mask = mask.detach().to("cpu", torch.bool)
+        if state[name][~mask].any():
+            raise BadBundle(f"{name} has dormant weights that are not zero; apply the masks before saving")
+        state[f"{MASK}{name}"] = mask.to(torch.uint8)
+    weights = safetensors.torch.save(state)
+    description = _described(network, hashlib.sha256(weights).hexdigest())
+    if isinstance(network.architecture, FromTemplate):
+        _check_round_trip(network, _Source(str(path), description, weights), template)
+    # The description goes last: until it is there, a folder that held another network fails its checksum.
+    write_atomic(Path(path) / WEIGHTS, weights)
+    write_json(Path(path) / DESCRIPTION, description)
+
+
+def load_network(
+    path: str | Path, *, template: Template | None = None, factory: Callable[[], nn.Module] | None = None
+) -> Network:
+    """The network in the folder ``path``; no code that is in the folder, or named there, is run.
+
+    ``template``, or ``factory`` (no arguments, returns the module), is needed for a network whose architecture is
+    not one of steerage's templates. The generators' states are left as they were. Raises: BadBundle when anything is
+    missing, damaged, of an unknown version, or does not fit together.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        raise BadBundle(f"{path} is not a folder; give the folder that holds {DESCRIPTION} and {WEIGHTS}")
+    source = _Source(
+        str(path), _fields(read_json(path / DESCRIPTION), str(path / DESCRIPTION)), read_bytes(path / WEIGHTS)
+    )
+    return _assembled(source, template, factory)
+
+
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """What a folder holds, checked for nothing yet; ``where`` is its name in messages."""
+
+    where: str
+    description: Mapping[str, Any]
+    weights: bytes
+
+    def field(self, name: str, kind: type[T]) -> T:
+        value = self.description.get(name)
+        if not isinstance(value, kind):
+            raise BadBundle(
+                f"{self.where}/{DESCRIPTION}: {name!r} must be of type {kind.__name__}, got {value!r}; "
+                "the file is damaged"
+            )
+        return value
+
+
+def _fields(document: object, name: str) -> Mapping[str, Any]:
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise BadBundle(
+            f"{name} does not describe a steerage network; give the folder that a run or save_network wrote"
+        )
+    if document.get("version") != VERSION:
+        raise BadBundle(
+            f"{name} has version {document.get('version')!r}, and steerage {__version__} reads {VERSION}; "
+            "update steerage"
+        )
+    if document.get("sha256") != _checksum(document):
+        raise BadBundle(f"{name} is damaged: its checksum differs; restore the folder from a copy")
+    return document
+
+
+def _described(network: Network, weights_sha256: str) -> Mapping[str, Any]:
+    described = plain(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "architecture": {
+                **asdict(network.architecture),
+                "shapes": shapes_of(network.model),
+                "groups": groups_of(network.model),
+            },
+            "spec": asdict(network.spec),
+            "preprocess": network.preprocess.to_json(),
+            "classes": network.classes,
+            "target_name": network.target_name,
+            "target_mean": float(network.target_mean),
+            "target_std": float(network.target_std),
+            "cost": asdict(network.cost),
+            "error": network.error,
+            "versions": {"steerage": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
+            "weights_sha256": weights_sha256,
+        }
+    )
+    assert isinstance(described, dict)
+    return {**described, "sha256": _checksum(described)}
+
+
+def _checksum(document: Mapping[str, Any]) -> str:
+    content = {name: value for name, value in document.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _assembled(source: _Source, template: Template | None, factory: Callable[[], nn.Module] | None) -> Network:
+    where = source.where
+    if hashlib.sha256(source.weights).hexdigest() != source.field("weights_sha256", str):
+        raise BadBundle(f"{where}/{WEIGHTS} is damaged: its checksum differs; restore the folder from a copy")
+    try:
+        tensors = safetensors.torch.load(source.weights)
+    except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
+        raise BadBundle(f"{where}/{WEIGHTS} is damaged: it is not a safetensors file ({error})") from error
+    state = {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}
+    masks = {name.removeprefix(MASK): tensor.bool() for name, tensor in tensors.items() if name.startswith(MASK)}
+    try:
+        document = source.field("architecture", dict)
+        shapes = {name: tuple(shape) for name, shape in document["shapes"].items()}
+        _check_tensors(state, masks, shapes, where)
+        spec = _spec(source.field("spec", dict))
+        architecture = _architecture(document)
+        cost = Cost(**source.field("cost", dict))
+        preprocess = preprocess_from_json(source.field("preprocess", dict))
+        model = _built(architecture, spec, template, factory, where)
+        resize_(model, shapes, groups=document["groups"])
+        for name, tensor in model.state_dict().items():
+            if tensor.dtype != state[name].dtype:
+                raise TypeError(f"{name} is {state[name].dtype} and must be {tensor.dtype}")
+        model.load_state_dict(state)
+        _check_fit(model, spec, preprocess.output_shape)
+    except BadBundle:
+        raise
+    except (SteerageError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+        raise BadBundle(
+            f"{where} cannot be rebuilt from its {DESCRIPTION}: {type(error).__name__}: {error}; "
+            "restore the folder from a copy"
+        ) from error
+    return Network(
+        model=model,
+        architecture=architecture,
+        spec=spec,
+        preprocess=preprocess,
+        cost=cost,
+        masks=masks,
+        classes=_classes(source, spec),
+        target_name=source.description.get("target_name"),
+        target_mean=source.field("target_mean", float),
+        target_std=source.field("target_std", float),
+        error=source.field("error", dict),
+    )
+
+
+def _spec(document: Mapping[str, Any]) -> TaskSpec:
+    return TaskSpec(**{**document, "input_shape": tuple(document["input_shape"])})
+
+
+def _architecture(document: Mapping[str, Any]) -> Architecture:
+    if "factory" in document:
+        return FromFactory(document["factory"])
+    return FromTemplate(document["template"], dict(document["values"]))
+
+
+def _classes(source: _Source, spec: TaskSpec) -> tuple[str, ...]:
+    classes = tuple(source.field("classes", list))
+    if len(classes) != (0 if spec.task == "regression" else spec.outputs):
+        raise BadBundle(f"{source.where} has {len(classes)} classes for {spec.outputs} outputs; the file is damaged")
+    return classes
+
+
+def _built(
+    architecture: Architecture,
+    spec: TaskSpec,
+    template: Template | None,
+    factory: Callable[[], nn.Module] | None,
+    where: str,
+) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        if isinstance(architecture, FromFactory):
+            if factory is None:
+                raise BadBundle(
+                    f"{where} was made from {architecture.factory}, and code named in a file is never run; "
+                    "import it yourself and give it: load_network(path, factory=Net)"
+                )
+            return factory()
+        found = template or TEMPLATES.get(architecture.template)
+        if found is None or found.name != architecture.template:
+            raise BadBundle(
+                f"{where} was built by the template {architecture.template!r}, "
+                f"and steerage has {', '.join(TEMPLATES)}; give it: load_network(path, template=MyTemplate())"
+            )
+        return found.build(architecture.values, spec)
+
+
+def _check_tensors(
+    state: Mapping[str, Tensor], masks: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], where: str
+) -> None:
+    def refuse(problem: str) -> BadBundle:
+        return BadBundle(f"{where}/{WEIGHTS} {problem}; restore the folder from a copy")
+
+    if missing := sorted(shapes.keys() - state.keys()):
+        raise refuse(f"lacks the tensor {', '.join(missing[:3])}")
+    if extra := sorted(state.keys() - shapes.keys()):
+        raise refuse(f"has the unknown tensor {', '.join(extra[:3])}")
+    for name, shape in shapes.items():
+        if tuple(state[name].shape) != shape:
+            raise refuse(f"has {name} of shape {tuple(state[name].shape)}, not {shape}")
+    for name, mask in masks.items():
+        if name not in state or mask.shape != state[name].shape:
+            raise refuse(f"has a mask for {name} that fits no parameter")
+
+
+def _check_fit(model: nn.Module, spec: TaskSpec, prepared: tuple[int, ...]) -> None:
+    """The preprocessing gives what the model takes, and the model gives ``spec.outputs`` numbers per row."""
+    if tuple(prepared) != spec.input_shape:
+        raise ValueError(f"preprocessing gives {tuple(prepared)}, the network takes {spec.input_shape}")
+    with torch.inference_mode():
+        shape = tuple(model.eval()(torch.zeros(2, *spec.input_shape)).shape)
+    if shape != (2, spec.outputs):
+        raise ValueError(f"two rows give {shape}, not {(2, spec.outputs)}")
+
+
+def _check_round_trip(network: Network, source: _Source, template: Template | None) -> None:
+    loaded = _assembled(source, template, None)
+    x = torch.randn(4, *network.spec.input_shape, generator=torch.Generator().manual_seed(0))
+    device = next((tensor.device for tensor in network.model.parameters()), x.device)
+    with torch.inference_mode():
+        expected, got = network.model(x.to(device)).cpu(), loaded.model(x)
+    if not torch.allclose(expected, got, rtol=1e-4, atol=1e-4 * max(1.0, expected.abs().max().item()), equal_nan=True):
+        raise BadBundle(
+            f"{source.where}: the network, rebuilt by its template, predicts something else; "
+            "change nothing but weights and numbers of units in a network that is to be saved"
+        )

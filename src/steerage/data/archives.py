@@ -1,0 +1,54 @@
+"""``.npz`` files: arrays by agreed names, never pickled objects."""
+
+from __future__ import annotations
+
+import pickle
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from steerage.data.build import raw_from_arrays
+from steerage.data.raw import Raw, listed
+from steerage.errors import BadData
+
+
+def read_npz(path: Path, *, labelled: bool = True) -> Raw:
+    """``x_train, y_train[, x_test, y_test]`` or ``x, y``; upper case is as good. 2 axes are a table, 3 or 4 images.
+
+    ``labelled=False`` allows the labels to be absent. Raises: BadData.
+    """
+    arrays = _arrays(path)
+    names = {name.lower(): name for name in arrays}
+    prefix = "_train" if "x_train" in names else ""
+    needed = [f"x{prefix}", f"y{prefix}"] if labelled else [f"x{prefix}"]
+    if any(name not in names for name in needed) or ("x_test" in names) != ("y_test" in names):
+        raise BadData(
+            f"{path.name} must have the arrays x_train, y_train (and x_test, y_test together) or x, y; "
+            f"it has {listed(arrays) or 'none'}"
+        )
+
+    def get(name: str) -> np.ndarray | None:
+        return arrays[names[name]] if name in names else None
+
+    test = (get("x_test"), get("y_test")) if prefix else (None, None)
+    return raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test"}
+    try:
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
+            if isinstance(file, np.ndarray):
+                raise BadData(f"{path.name} must be an archive of named arrays, got one array; save it with np.savez")
+            # Other arrays are named in errors but not read: they may be large.
+            return {name: file[name] if name.lower() in wanted else np.empty(0) for name in file.files}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        if "pickle" in str(error).lower():
+            raise BadData(
+                f"{path.name} must hold plain arrays, got pickled objects, which can run code when read; "
+                f"save numbers or fixed-width text (dtype float32, int64, str)"
+            ) from error
+        raise BadData(f"{path.name} cannot be read as npz ({error}); check the file") from error

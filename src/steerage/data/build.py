@@ -1,0 +1,188 @@
+"""Rows and labels -> ``Dataset``: missing labels dropped, test part set aside, preprocessing fitted on the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.model_selection import train_test_split
+from torch import Tensor
+
+from steerage.data.augment import Augment, augment_for
+from steerage.data.dataset import Dataset, Preprocess, Task, TaskSpec, fingerprint
+from steerage.data.images import as_images, fit_images
+from steerage.data.raw import Raw, as_array, notice
+from steerage.data.tablefit import fit_table
+from steerage.data.target import Target, known_labels, read_target, sorted_labels
+from steerage.errors import BadData
+
+MIN_ROWS = 10
+
+
+def dataset_from_arrays(
+    x: Any,
+    y: Any,
+    *,
+    x_test: Any = None,
+    y_test: Any = None,
+    task: Task | None = None,
+    name: str = "arrays",
+    hold_out: bool = True,
+) -> Dataset:
+    """A data set from memory.
+
+    x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float.
+    y: ``(n,)`` numbers or text. Without a test part, 20 % of the rows become one (``hold_out=False``: no test part).
+    Raises: BadData.
+    """
+    if (x_test is None) != (y_test is None):
+        raise BadData("x_test and y_test must be given together, got only one of them")
+    return build_dataset(raw_from_arrays(name, x, y, x_test, y_test), task=task, hold_out=hold_out)
+
+
+def raw_from_arrays(name: str, x: Any, y: Any, x_test: Any = None, y_test: Any = None) -> Raw:
+    """Arrays as they come -> ``Raw``; whether they are a table or images is told by their axes. Raises: BadData."""
+    rows, labels = _rows(x), None if y is None else _labels(y, x)
+    kind = "table" if isinstance(rows, pd.DataFrame) else "image"
+    test = None if x_test is None else _rows(x_test)
+    if test is not None and isinstance(test, pd.DataFrame) != (kind == "table"):
+        raise BadData(f"x_test must have as many axes as x, got {np.shape(x_test)} and {np.shape(x)}")
+    test_labels = None if y_test is None else _labels(y_test, x_test)
+    target_name = None if labels is None or labels.name is None else str(labels.name)
+    return Raw(name, "table" if kind == "table" else "image", rows, labels, test, test_labels, (), target_name)
+
+
+def _rows(x: Any) -> pd.DataFrame | np.ndarray:
+    if isinstance(x, pd.DataFrame):
+        return x
+    if hasattr(x, "toarray"):
+        raise BadData("x must be a dense array, got a sparse matrix; call its toarray() first")
+    array = as_array(x, "x")
+    if array.ndim == 2:
+        return pd.DataFrame(array, columns=[f"x{at}" for at in range(array.shape[1])])
+    if array.ndim in (3, 4):
+        return as_images(array)
+    raise BadData(f"x must have 2 axes (a table) or 3 or 4 (images), got shape {array.shape}")
+
+
+def _labels(y: Any, x: Any) -> pd.Series:
+    array = y
+    if isinstance(array, pd.DataFrame):
+        array = array.iloc[:, 0] if array.shape[1] == 1 else array.to_numpy()
+    if not isinstance(array, pd.Series):
+        array = as_array(array, "y")
+        array = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
+        if array.ndim != 1:
+            raise BadData(f"y must have one label per row, shape (n,), got {array.shape}; use argmax on one-hot labels")
+        array = pd.Series(array)
+    if len(array) != len(x):
+        raise BadData(f"x and y must have the same number of rows, got {len(x)} and {len(array)}")
+    return array
+
+
+def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) -> Dataset:
+    """Everything from missing labels to the fingerprint. Raises: BadData when there is nothing to learn from."""
+    if raw.y is None:
+        raise BadData(f"{raw.name} must have labels, got none; name the target column")
+    x, y = drop_unlabelled(raw.x, raw.y)
+    if len(y) < MIN_ROWS:
+        raise BadData(f"{raw.name} must have at least {MIN_ROWS} rows with a label, got {len(y)}")
+    if raw.x_test is not None and raw.y_test is not None:
+        x_test, y_test = drop_unlabelled(raw.x_test, raw.y_test)
+        target = read_target(pd.concat([y, y_test], ignore_index=True), task=task, class_names=raw.class_names)
+        train_rows, test_rows = np.arange(len(y)), np.arange(len(y), len(y) + len(y_test))
+        x_train = x
+    else:
+        target = read_target(y, task=task, class_names=raw.class_names)
+        everything = np.arange(len(y))
+        train_rows, test_rows = split_rows(y, bool(target.classes)) if hold_out else (everything, everything[:0])
+        x_train, x_test = take(x, train_rows), take(x, test_rows)
+    preprocess = _fit(x_train)
+    return _assemble(raw, target, preprocess, x_train, x_test, train_rows, test_rows)
+
+
+def drop_unlabelled(x: pd.DataFrame | np.ndarray, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Series]:
+    """Rows that have a label; says how many have none."""
+    known = known_labels(y)
+    if known.all():
+        return x, y
+    where = "" if y.name is None else f" in {y.name!r}"
+    notice(f"{int((~known).sum())} of {len(y)} rows have no label{where} and are left out")
+    rows = np.flatnonzero(known)
+    return take(x, rows), y.iloc[rows]
+
+
+def take(x: pd.DataFrame | np.ndarray, rows: np.ndarray) -> pd.DataFrame | np.ndarray:
+    """Rows by position."""
+    return x.iloc[rows] if isinstance(x, pd.DataFrame) else x[rows]
+
+
+def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Row positions of the training and the test part, as scikit-learn's ``train_test_split`` gives them.
+
+    ``test_size=0.2, random_state=0``, stratified by label; not stratified for regression, when a class has a single
+    row, or when there are more classes than rows in either part.
+    """
+    rows = np.arange(len(labels))
+    stratify = None
+    if classification:
+        _, codes = sorted_labels(labels)
+        counts = np.bincount(codes)
+        if counts.min() >= 2 and len(counts) <= -(-len(rows) // 5):
+            stratify = codes
+    train, test = train_test_split(rows, test_size=0.2, stratify=stratify, random_state=0)
+    return train, test
+
+
+def _fit(x: pd.DataFrame | np.ndarray) -> Preprocess:
+    return fit_table(x) if isinstance(x, pd.DataFrame) else fit_images(x)
+
+
+def _assemble(
+    raw: Raw,
+    target: Target,
+    preprocess: Preprocess,
+    x_train: pd.DataFrame | np.ndarray,
+    x_test: pd.DataFrame | np.ndarray,
+    train_rows: np.ndarray,
+    test_rows: np.ndarray,
+) -> Dataset:
+    inputs, inputs_test = preprocess.encode(x_train), preprocess.encode(x_test)
+    augment = Augment()
+    if raw.kind == "table":
+        module = preprocess.module()
+        inputs, inputs_test = module(inputs), module(inputs_test)
+    else:
+        augment = augment_for(inputs)
+    labels, mean, std = _numbers(target, train_rows)
+    task: Task = "classification" if target.classes else "regression"
+    spec = TaskSpec(task, raw.kind, preprocess.output_shape, len(target.classes) or 1, len(train_rows))
+    tensors = (inputs, labels[train_rows], inputs_test, labels[test_rows])
+    mark = fingerprint(tensors, preprocess.to_json(), target.classes, mean, std)
+    return Dataset(
+        raw.name,
+        spec,
+        *tensors,
+        preprocess=preprocess,
+        classes=target.classes,
+        target_mean=mean,
+        target_std=std,
+        augment=augment,
+        fingerprint=mark,
+        target_name=raw.target_name,
+    )
+
+
+def _numbers(target: Target, train_rows: np.ndarray) -> tuple[Tensor, float, float]:
+    """Codes, or the target standardized by its training rows; with mean and std."""
+    known = target.values[train_rows]
+    if target.classes:
+        if len(np.unique(known)) < 2:
+            raise BadData("the training part must have at least two classes, got one; add rows of other classes")
+        return torch.from_numpy(target.values), 0.0, 1.0
+    mean, std = float(known.mean()), float(known.std())
+    if std == 0:
+        raise BadData(f"the target must vary in the training part, got only {mean:g}; choose another target column")
+    return torch.from_numpy(((target.values - mean) / std).astype(np.float32)), mean, std

@@ -1,0 +1,112 @@
+"""Data as the rest of the program sees it: tensors, their meaning, and the preprocessing that goes with a network."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from steerage.data.augment import Augment, apply
+
+Task = Literal["classification", "regression"]
+Kind = Literal["table", "image"]
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a template must know to build a network.
+
+    ``input_shape``: of one network input after preprocessing, ``(features,)`` or ``(channels, height, width)``.
+    ``outputs``: number of classes (>= 2; two classes are two outputs), or 1 for regression. ``rows``: training rows.
+    """
+
+    task: Task
+    kind: Kind
+    input_shape: tuple[int, ...]
+    outputs: int
+    rows: int
+
+
+class Preprocess(Protocol):
+    """What turns a user's rows into network inputs; fitted on training rows, immutable, an exact JSON round trip.
+
+    ``input_shape``: of one encoded row. ``output_shape``: of one network input. Neither includes the batch.
+    """
+
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def output_shape(self) -> tuple[int, ...]: ...
+
+    def encode(self, raw: Any) -> Tensor:
+        """The user's rows as numbers: ``(n, *input_shape)``, float32 (missing = NaN) or, for images, also uint8.
+
+        Raises: BadData when columns, shapes or values are not those of the training data.
+        """
+        ...
+
+    def module(self) -> nn.Module:
+        """Encoded rows ``(n, *input_shape)`` -> float32 ``(n, *output_shape)``; plain operations, any batch size."""
+        ...
+
+    def to_json(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A training part, a test part, and how raw rows become either.
+
+    x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, encoded, not
+    normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or float32 ``(n,)`` standardized target;
+    original units = ``y * target_std + target_mean``. ``classes``: name per code, ``()`` for regression.
+    ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
+    """
+
+    name: str
+    spec: TaskSpec
+    x: Tensor
+    y: Tensor
+    x_test: Tensor
+    y_test: Tensor
+    preprocess: Preprocess
+    classes: tuple[str, ...]
+    target_mean: float
+    target_std: float
+    augment: Augment
+    fingerprint: str
+    target_name: str | None = None
+
+    @cached_property
+    def _normalize(self) -> nn.Module:
+        return self.preprocess.module().eval()
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """A batch of ``x`` or ``x_test`` as network input, float32 ``(n, *spec.input_shape)``."""
+        if self.spec.kind == "table":
+            return x
+        normalized: Tensor = self._normalize(x)
+        return normalized
+
+    def prepare_train(self, x: Tensor, generator: torch.Generator, augment: Augment | None = None) -> Tensor:
+        """Like ``prepare``, with random augmentation before it; ``augment=None`` takes the data set's own."""
+        if self.spec.kind == "table":
+            return x
+        return self.prepare(apply(x, self.augment if augment is None else augment, generator))
+
+
+def fingerprint(tensors: Iterable[Tensor], *values: Any) -> str:
+    """Sha256 hex of tensors (type, shape, bytes) and JSON values."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        array = tensor.detach().cpu().contiguous().numpy()
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(array.reshape(-1).view("uint8").data)
+    digest.update(json.dumps(values, sort_keys=True).encode())
+    return digest.hexdigest()

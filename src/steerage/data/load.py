@@ -1,0 +1,82 @@
+"""The two public doors: a data set to learn from, and labelled rows to judge an existing network by."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from steerage.data.build import build_dataset, drop_unlabelled, split_rows, take
+from steerage.data.dataset import Dataset, Preprocess, Task
+from steerage.data.raw import Raw
+from steerage.data.sources import load_raw
+from steerage.data.target import class_name, codes_for, quantities
+from steerage.errors import BadArgument, BadData
+
+
+def load_dataset(source: str, *, target: str | None = None, task: Task | None = None) -> Dataset:
+    """A data set by name, file or folder; ``docs/data.md`` lists what is accepted and how it is treated.
+
+    ``target``: column with the labels (default: the last one). ``task``: default is told from the labels.
+    Raises: BadData, MissingDependency.
+    """
+    return build_dataset(load_raw(source, target=target), task=task)
+
+
+def load_labelled(
+    source: str,
+    *,
+    preprocess: Preprocess,
+    classes: tuple[str, ...],
+    target_name: str | None,
+    task: Task,
+    part: Literal["test", "all"] = "test",
+) -> tuple[Tensor, Tensor | None]:
+    """Rows of a source encoded by an existing ``preprocess``, and their labels.
+
+    x: encoded, float32 ``(n, columns)`` or uint8 | float32 ``(n, c, h, w)``; pass it through ``preprocess.module()``.
+    y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` in original units; None where the source has no labels.
+    ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"all"``: every row.
+    Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without labels.
+    """
+    if part not in ("test", "all"):
+        raise BadArgument(f"part must be 'test' or 'all', got {part!r}")
+    shape = preprocess.input_shape
+    raw = load_raw(
+        source, target=target_name, labelled=False, shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else None
+    )
+    if raw.y is None:
+        if part == "test":
+            raise BadData(f"{raw.name} has no column {target_name!r} to find its test rows by; evaluate all rows")
+        return preprocess.encode(_joined(raw.x, raw.x_test)), None
+    if raw.x_test is not None and raw.y_test is not None:
+        x, y = (raw.x_test, raw.y_test) if part == "test" else (_joined(raw.x, raw.x_test), _labels(raw))
+        x, y = drop_unlabelled(x, y)
+    else:
+        x, y = drop_unlabelled(raw.x, raw.y)
+        if part == "test":
+            _, rows = split_rows(y, task == "classification")
+            x, y = take(x, rows), y.iloc[rows]
+    if len(y) == 0:
+        raise BadData(f"{raw.name} must have rows with a label, got none")
+    encoded = preprocess.encode(x)
+    if task == "regression":
+        return encoded, torch.from_numpy(quantities(y).astype(np.float32))
+    if raw.class_names:
+        y = pd.Series([class_name(code, raw.class_names) for code in y], name=y.name)
+    return encoded, torch.from_numpy(codes_for(y, classes))
+
+
+def _joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None) -> pd.DataFrame | np.ndarray:
+    if more is None:
+        return x
+    if isinstance(x, pd.DataFrame) and isinstance(more, pd.DataFrame):
+        return pd.concat([x, more], ignore_index=True)
+    return np.concatenate([np.asarray(x), np.asarray(more)])
+
+
+def _labels(raw: Raw) -> pd.Series:
+    return pd.concat([part for part in (raw.y, raw.y_test) if part is not None], ignore_index=True)

@@ -1,0 +1,125 @@
+"""From what the user names (a data set, a file, a folder) to raw rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from sklearn import datasets
+
+from steerage.data.archives import read_npz
+from steerage.data.folders import read_folder, read_image_parquet
+from steerage.data.imagefiles import Shape, image_column
+from steerage.data.raw import Raw, listed
+from steerage.data.remote import read_openml, read_torchvision
+from steerage.data.tablefiles import data_name, read_csv, read_parquet, read_schema
+from steerage.errors import BadData
+
+SKLEARN: dict[str, Callable[..., object]] = {
+    "digits": datasets.load_digits,
+    "iris": datasets.load_iris,
+    "wine": datasets.load_wine,
+    "breast_cancer": datasets.load_breast_cancer,
+    "diabetes": datasets.load_diabetes,
+}
+SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npz")
+
+
+def load_raw(source: str, *, target: str | None = None, labelled: bool = True, shape: Shape | None = None) -> Raw:
+    """Rows and labels of a source, with its test part where it has one.
+
+    ``target``: column with the labels; None takes the last column of a table, ``label`` beside images.
+    ``labelled=False`` allows a table without that column (``y`` is then None). ``shape`` (c, h, w): size that image
+    files are brought to. Raises: BadData, MissingDependency.
+    """
+    if source in SKLEARN:
+        return _bundled(source)
+    if source.startswith("openml:"):
+        return read_openml(source.removeprefix("openml:"), target=target)
+    if source.startswith("torchvision:"):
+        return read_torchvision(source.removeprefix("torchvision:"))
+    path = Path(source).expanduser()
+    if not source or not path.exists():
+        raise _not_found(source, path)
+    if path.is_dir():
+        pair = _parquet_in(path)
+        if pair is None:
+            return read_folder(path, shape=shape)
+        path = pair
+    lower = path.name.lower()
+    if lower.endswith((".csv", ".csv.gz")):
+        return _table(path, read_csv(path), None, target, labelled)
+    if lower.endswith(".parquet"):
+        return _parquet(path, target, labelled, shape)
+    if lower.endswith(".npz"):
+        return read_npz(path, labelled=labelled)
+    raise BadData(f"{path.name} must be a folder of images or end in {listed(SUFFIXES)}; convert it to one of these")
+
+
+def _bundled(name: str) -> Raw:
+    bunch = SKLEARN[name]()
+    names = tuple(str(value) for value in getattr(bunch, "target_names", ()))
+    labels = pd.Series(getattr(bunch, "target"), name="target")  # noqa: B009  (a Bunch has no declared attributes)
+    data = np.asarray(getattr(bunch, "data"))  # noqa: B009
+    if name == "digits":
+        return Raw(name, "image", data.reshape(-1, 1, 8, 8).astype(np.uint8), labels, class_names=names)
+    columns = [str(column) for column in getattr(bunch, "feature_names")]  # noqa: B009
+    frame = pd.DataFrame(data, columns=columns)
+    return Raw(name, "table", frame, labels, class_names=names, target_name="target")
+
+
+def _not_found(source: str, path: Path) -> BadData:
+    known = [*SKLEARN]
+    if path.parent.is_dir():
+        known += [str(path.parent / entry.name) for entry in path.parent.iterdir() if not entry.name.startswith(".")]
+    close = difflib.get_close_matches(str(path), known, n=3, cutoff=0.7)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"data sets that need no file: {listed(SKLEARN)}"
+    return BadData(f"there is no file or data set {source!r}; {hint}")
+
+
+def _parquet_in(folder: Path) -> Path | None:
+    """The training file of a folder that holds parquet files and nothing else to learn from."""
+    files = sorted(folder.glob("*.parquet"))
+    training = [file for file in files if test_sibling(file) is not None]
+    if len(training) > 1 or (len(files) > 1 and not training):
+        raise BadData(f"{folder.name} must hold one parquet data set, got {listed(f.name for f in files)}; name a file")
+    return next(iter(training or files), None)
+
+
+def test_sibling(path: Path) -> Path | None:
+    """``X_test.parquet`` beside ``X_train.parquet``, or None."""
+    stem = path.stem
+    if stem != "train" and not stem.endswith(("_train", "-train")):
+        return None
+    sibling = path.with_name(stem.removesuffix("train") + "test" + path.suffix)
+    return sibling if sibling.is_file() else None
+
+
+def _parquet(path: Path, target: str | None, labelled: bool, shape: Shape | None) -> Raw:
+    sibling = test_sibling(path)
+    column = image_column(read_schema(path))
+    if column is not None:
+        return read_image_parquet(path, sibling, column, target=target, labelled=labelled, shape=shape)
+    return _table(path, read_parquet(path), None if sibling is None else read_parquet(sibling), target, labelled)
+
+
+def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: str | None, labelled: bool) -> Raw:
+    name = data_name(path, paired=test is not None)
+    if frame.shape[0] == 0:
+        raise BadData(f"{path.name} must have rows, but it has only column names")
+    if labelled and frame.shape[1] < 2:
+        raise BadData(f"{path.name} must have at least two columns, got {listed(frame.columns)}; is the separator odd?")
+    column = str(frame.columns[-1]) if target is None else target
+    if column not in frame.columns:
+        if labelled:
+            raise BadData(f"{path.name} has no column {column!r}; it has {listed(frame.columns)}")
+        return Raw(name, "table", frame, None, test, None, target_name=column)
+    if test is not None and column not in test.columns:
+        raise BadData(f"the test part of {path.name} has no column {column!r}; it has {listed(test.columns)}")
+    rows, labels = frame.drop(columns=column), frame[column]
+    if test is None:
+        return Raw(name, "table", rows, labels, target_name=column)
+    return Raw(name, "table", rows, labels, test.drop(columns=column), test[column], target_name=column)

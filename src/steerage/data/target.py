@@ -1,0 +1,142 @@
+"""The column to be predicted: classification or regression, and as which numbers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pandas.api import types
+
+from steerage.data.columns import is_missing_text
+from steerage.data.dataset import Task
+from steerage.data.raw import listed, text_of
+from steerage.errors import BadArgument, BadData
+
+# A whole-number target with more values than this, and than this share of the rows, is measured rather than counted.
+MANY_VALUES = 20
+MANY_SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """Labels as numbers. ``values``: int64 class codes, or float64 in original units. ``classes``: () = regression."""
+
+    values: np.ndarray
+    classes: tuple[str, ...]
+
+
+def known_labels(labels: pd.Series) -> np.ndarray:
+    """bool (n,): where there is a label; null, NaN, infinite and texts such as "?" are none."""
+    known = labels.notna().to_numpy(dtype=bool)
+    if types.is_float_dtype(labels.dtype):
+        known = known & np.isfinite(labels.to_numpy(dtype=np.float64, na_value=np.nan))
+    elif not types.is_numeric_dtype(labels.dtype):
+        known = known & ~labels.astype(object).map(is_missing_text).to_numpy(dtype=bool)
+    return known
+
+
+def read_target(labels: pd.Series, *, task: Task | None, class_names: tuple[str, ...] = ()) -> Target:
+    """Labels without missing ones -> codes or numbers; ``task=None`` decides by the values.
+
+    Codes follow the sort order of the labels themselves, so splits stratified by code equal those by label.
+    ``class_names``: names of the integer labels 0, 1, ... .
+    Raises: BadData for one value only, text where numbers are needed, or nearly as many classes as rows.
+    """
+    if task not in (None, "classification", "regression"):
+        raise BadArgument(f"task must be 'classification' or 'regression', got {task!r}")
+    numeric = _as_numbers(labels)
+    if task == "regression" or (task is None and not class_names and numeric is not None and _measured(numeric)):
+        if numeric is None or np.isnan(numeric).any():
+            raise _not_a_number(labels, numeric)
+        if numeric.min() == numeric.max():
+            raise BadData(f"target {_named(labels)}must vary, got only {numeric[0]:g}; choose another target column")
+        return Target(numeric, ())
+    values, codes = sorted_labels(labels)
+    if len(values) < 2:
+        raise BadData(
+            f"target {_named(labels)}must have at least two classes, got only {listed(values)!r}; "
+            f"choose another target column"
+        )
+    if len(values) > max(MANY_VALUES, len(labels) / 2):
+        raise BadData(
+            f"target {_named(labels)}must have few classes, got {len(values)} in {len(labels)} rows; "
+            f"choose another target column, or regression if they are quantities"
+        )
+    names = tuple(class_name(value, class_names) for value in values)
+    return Target(codes.astype(np.int64), names)
+
+
+def sorted_labels(labels: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Different labels in their own order (numbers by size), and the index of each row's label among them."""
+    array = np.asarray(labels.astype(object) if isinstance(labels.dtype, pd.CategoricalDtype) else labels)
+    try:
+        values, codes = np.unique(array, return_inverse=True)
+    except TypeError:  # numbers and text in one column have no order of their own
+        values, codes = np.unique(np.array([text_of(value) for value in array], dtype=object), return_inverse=True)
+    return values, codes
+
+
+def codes_for(labels: pd.Series, classes: tuple[str, ...]) -> np.ndarray:
+    """int64 (n,): labels without missing ones as codes of known ``classes``, by name. Raises: BadData for others."""
+    code = {text_of(name): at for at, name in enumerate(classes)} | {name: at for at, name in enumerate(classes)}
+    values, inverse = sorted_labels(labels)
+    found = [code.get(str(value), code.get(text_of(value))) for value in values]
+    strange = [value for value, at in zip(values, found, strict=True) if at is None]
+    if strange:
+        raise BadData(
+            f"target {_named(labels)}must have the classes {listed(classes)}, got {listed(strange)}; "
+            f"check the target column"
+        )
+    return np.asarray(np.array(found, dtype=np.int64)[inverse])
+
+
+def quantities(labels: pd.Series) -> np.ndarray:
+    """float64 (n,): labels without missing ones as numbers. Raises: BadData naming a label that is text."""
+    numeric = _as_numbers(labels)
+    if numeric is None or np.isnan(numeric).any():
+        raise _not_a_number(labels, numeric)
+    return numeric
+
+
+def _as_numbers(labels: pd.Series) -> np.ndarray | None:
+    """float64 (n,), NaN where text; None when more than 5% are text, or for bools."""
+    if types.is_bool_dtype(labels.dtype):
+        return None
+    if types.is_numeric_dtype(labels.dtype):
+        return np.asarray(labels, dtype=np.float64)
+    values = pd.to_numeric(labels.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return values if np.isnan(values).mean() <= 0.05 else None
+
+
+def _measured(values: np.ndarray) -> bool:
+    known = values[~np.isnan(values)]
+    if not (known == np.round(known)).all():
+        return True
+    return len(np.unique(known)) > max(MANY_VALUES, MANY_SHARE * len(known))
+
+
+def _not_a_number(labels: pd.Series, numeric: np.ndarray | None) -> BadData:
+    if numeric is None:
+        example = next((value for value in labels if not isinstance(value, int | float)), labels.iloc[0])
+        return BadData(f"target {_named(labels)}must be numbers for regression, got {example!r}; choose classification")
+    at = int(np.argmax(np.isnan(numeric)))
+    return BadData(
+        f"target {_named(labels)}must be numbers, got {labels.iloc[at]!r} in row {labels.index[at]}; "
+        f"mend the cell, or choose classification"
+    )
+
+
+def class_name(value: object, names: tuple[str, ...]) -> str:
+    """Name of a label: one of ``names`` where it is an index into them, else its text."""
+    if names and _is_code(value, len(names)):
+        return names[int(value)]  # type: ignore[call-overload]
+    return value if isinstance(value, str) else text_of(value)
+
+
+def _is_code(value: object, count: int) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and 0 <= int(value) < count
+
+
+def _named(labels: pd.Series) -> str:
+    return f"{labels.name!r} " if labels.name is not None else ""

@@ -1,0 +1,100 @@
+"""Frozen values that say what long work has just done; whoever runs it yields them, whoever shows it listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import final
+
+
+@final
+@dataclass(frozen=True)
+class TrialStarted:
+    """The training of a candidate begins; ``number`` is the same when an interrupted trial is run again."""
+
+    number: int
+    values: Mapping[str, int | float | str | bool]
+
+
+@final
+@dataclass(frozen=True)
+class TrialFinished:
+    """A candidate is trained: its validation error, and the smallest one so far (both lower is better)."""
+
+    number: int
+    values: Mapping[str, int | float | str | bool]
+    error: float
+    best_error: float
+    seconds: float
+
+
+@final
+@dataclass(frozen=True)
+class TrialFailed:
+    """A candidate could not be trained, and why; the search goes on."""
+
+    number: int
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class RoundFinished:
+    """A batch of trials is done; the cross-validated quality of the predictor after it, None where undefined.
+
+    ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank.
+    """
+
+    round: int
+    trials: int
+    tau: float | None
+    spearman: float | None
+    rmse: float | None
+    best_error: float
+
+
+@final
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A phase of the synthesis begins: baseline, search, promotion, local or absorption; ``ends`` in run seconds."""
+
+    phase: str
+    ends: float | None
+
+
+@final
+@dataclass(frozen=True)
+class NetworkTrained:
+    """A network other than a trial is trained; its validation error and cost."""
+
+    name: str
+    error: float
+    loss: float
+    params: int
+    dense_params: int
+    macs: int
+
+
+@final
+@dataclass(frozen=True)
+class ConnectionsEdited:
+    """A step of grow-and-prune: active connections before and after it, and how many of them it grew.
+
+    ``at``: share of the training done, in [0, 1].
+    """
+
+    name: str
+    progress: float
+    before: int
+    after: int
+    grown: int
+
+
+@final
+@dataclass(frozen=True)
+class Training:
+    """Sign of life from a training under way; shown, not kept."""
+
+    name: str
+    progress: float
+    loss: float

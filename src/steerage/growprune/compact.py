@@ -1,0 +1,177 @@
+"""Compaction: units that do nothing leave the network, and its function stays.
+
+A unit does nothing if no weight reads it. One whose value is the same on every input is read by nobody either, once the
+value is part of the biases of its readers. Both may leave the units before them without readers, and so on.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steerage.errors import BadArgument, UnsupportedLayer
+from steerage.growprune import masks as masking
+from steerage.growprune import operations as ops
+from steerage.growprune.graph import Part, UnitGraph, unit_graph
+from steerage.growprune.masks import Masks
+
+
+def compact(
+    model: nn.Module, input_shape: tuple[int, ...], *, masks: Masks | None = None, strict: bool = False
+) -> tuple[nn.Module, Masks]:
+    """Copy of ``model`` without the units that do nothing, and its masks; in evaluation mode it computes the same.
+
+    ``input_shape``: of one input row. ``masks``: dormant weights are zero in the copy; without masks, dormant is what
+    is zero. The masks returned cover every linear and convolution layer. Names, types and training mode are kept, as
+    is at least one unit of every layer. Units stay that anything unknown reads or returns: a grouped convolution, a
+    view, a module of one's own kind, a layer that is called twice; so do the network's inputs and outputs.
+
+    A network that torch.fx cannot trace is copied as it is, with a warning. Raises: UnsupportedLayer for it when
+    ``strict``; BadArgument for a mask of no parameter, or if the network cannot run on the input.
+    """
+    result = copy.deepcopy(model)
+    modes = [(module, module.training) for module in result.modules()]
+    small = _masked_(result, masks or {})
+    try:
+        graph = unit_graph(result.eval(), tuple(input_shape))
+        with torch.no_grad():
+            while _fold_constants_(graph, small) or _empty_unread_(graph, small):
+                pass
+            _cut_(graph, small)
+    except UnsupportedLayer as error:
+        if strict:
+            raise
+        warnings.warn(f"{error}; the network is left as it is", stacklevel=2)
+    finally:
+        for module, training in modes:
+            module.training = training
+    return result, small
+
+
+@torch.no_grad()
+def _masked_(model: nn.Module, masks: Masks) -> Masks:
+    """Set dormant weights of ``model`` to zero; copies of ``masks``, and of what is zero in layers that have none."""
+    parameters = dict(model.named_parameters())
+    for name, mask in masks.items():
+        if name not in parameters or parameters[name].shape != mask.shape or mask.dtype != torch.bool:
+            raise BadArgument(f"mask {name!r} must be boolean and of the shape of a parameter of that name")
+        parameters[name].masked_fill_(~mask, 0.0)
+    return {**masking.from_weights(model), **{name: mask.clone() for name, mask in masks.items()}}
+
+
+def _fold_constants_(graph: UnitGraph, masks: Masks) -> bool:
+    """Make constant units part of the biases of their readers, which read them no more; whether any were."""
+    constants = graph.constants()
+    changed = False
+    for part in graph.parts:
+        if part.columns is not None:
+            changed |= _fold_(part, constants[part.source], graph.frozen[part.columns], masks)
+    return changed
+
+
+def _fold_(part: Part, constants: Tensor, frozen: Tensor, masks: Masks) -> bool:
+    module: Any = part.module
+    foldable = constants == 0.0 if ops.is_padded(module) else constants.isfinite()
+    foldable &= ops.used_columns(module.weight) & ~frozen
+    nonzero = foldable & (constants != 0.0)
+    if nonzero.any():
+        sums = ops.exact(module.weight[:, nonzero]).reshape(len(module.weight), int(nonzero.sum()), -1).sum(dim=2)
+        mask = masks.get(_name(part, "weight"))
+        saved = 0 if mask is None else int(mask[:, nonzero].sum())
+        if not _shift_(part, sums @ constants[nonzero], saved=saved):
+            foldable &= ~nonzero
+    if not foldable.any():
+        return False
+    for tensor in _weight_and_mask(part, masks):
+        tensor[:, foldable] = 0
+    return True
+
+
+def _shift_(part: Part, shift: Tensor, *, saved: int) -> bool:
+    """Add ``shift`` to what a layer returns. A new bias must not need more parameters than are ``saved`` by it."""
+    module: Any = part.module
+    if module.bias is not None:
+        module.bias.add_(shift.to(module.bias))
+    elif part.norm is not None and part.norm.running_mean is not None:
+        part.norm.running_mean.sub_(shift.to(part.norm.running_mean))
+    elif saved >= len(shift):
+        module.bias = nn.Parameter(shift.to(module.weight), module.weight.requires_grad)
+    else:
+        return False
+    return True
+
+
+def _empty_unread_(graph: UnitGraph, masks: Masks) -> bool:
+    """Let units that nobody reads read nothing; whether any weight became zero by that."""
+    read = _read(graph)
+    changed = False
+    for part in graph.parts:
+        if isinstance(part.module, ops.LINEAR):
+            unread = ~read[part.rows]
+            changed |= bool((unread & ops.used_rows(part.module.weight)).any())
+            for tensor in _weight_and_mask(part, masks):
+                tensor[unread] = 0
+    return changed
+
+
+def _read(graph: UnitGraph) -> Tensor:
+    """Units that some weight reads, or that are frozen: (units,) bool."""
+    read = graph.frozen.clone()
+    for part in graph.parts:
+        if part.columns is not None and isinstance(part.module, ops.LINEAR):
+            read[part.columns[ops.used_columns(part.module.weight)]] = True
+    return read
+
+
+def _cut_(graph: UnitGraph, masks: Masks) -> None:
+    """Remove what belongs to units that nobody reads, but leave every layer one."""
+    kept = _read(graph)
+    for part in graph.parts:
+        if not kept[part.rows].any():
+            kept[part.rows[0]] = True
+    for part in graph.parts:
+        rows = kept[part.rows]
+        columns = None if part.columns is None else kept[part.columns]
+        if not rows.all() or (columns is not None and not columns.all()):
+            _resize_(part, rows, columns, masks)
+
+
+def _resize_(part: Part, rows: Tensor, columns: Tensor | None, masks: Masks) -> None:
+    """Keep the ``rows`` and ``columns`` that are True, in all tensors of a module and their masks."""
+    module: Any = part.module
+
+    def cut(tensor: Tensor, leaf: str) -> Tensor:
+        tensor = tensor.detach()[rows]
+        return tensor[:, columns] if columns is not None and leaf == "weight" else tensor
+
+    for leaf, parameter in list(module.named_parameters(recurse=False)):
+        setattr(module, leaf, nn.Parameter(cut(parameter, leaf), parameter.requires_grad))
+        if (name := _name(part, leaf)) in masks:
+            masks[name] = cut(masks[name], leaf)
+    for leaf, buffer in list(module.named_buffers(recurse=False)):
+        if buffer.ndim > 0:  # unlike the number of batches
+            setattr(module, leaf, cut(buffer, leaf))
+    outputs = int(rows.sum())
+    if isinstance(module, ops.NORMS):
+        module.num_features = outputs
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = module.weight.shape
+    else:
+        module.out_channels = outputs
+        module.groups = outputs if columns is None else 1
+        module.in_channels = module.weight.shape[1] * module.groups
+
+
+def _weight_and_mask(part: Part, masks: Masks) -> list[Tensor]:
+    name = _name(part, "weight")
+    weight: Any = part.module.weight
+    return [weight, masks[name]] if name in masks else [weight]
+
+
+def _name(part: Part, leaf: str) -> str:
+    """Name of a tensor of the part's in the network."""
+    return f"{part.name}.{leaf}" if part.name else leaf

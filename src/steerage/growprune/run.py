@@ -1,0 +1,230 @@
+"""The loop of local search: follows a scheme during a training, step by step down to the budget."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steerage.cost.budget import Budget
+from steerage.cost.count import count
+from steerage.cost.layers import layer_uses
+from steerage.errors import InfeasibleBudget
+from steerage.growprune import connections, masks as masking
+from steerage.growprune.compact import compact
+from steerage.growprune.masks import Masks
+from steerage.growprune.schemes import Scheme, checked
+from steerage.training.fit import Training
+
+AVERAGED_BATCHES = 10  # over about this many mini-batches gradients for growth are averaged
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a step changed: active connections before and after, how many of them were grown, and when."""
+
+    at: float
+    before: int
+    after: int
+    grown: int
+
+
+@dataclass
+class GrowPrune:
+    """Edits a network in training along ``scheme``; pass it to ``train`` as ``after_step``.
+
+    ``budget`` bounds the finished network: parameters and MACs with dormant connections left out. Networks that fit
+    it densely are left as they are. ``score`` ranks active connections (pruned from the bottom), ``growth`` ranks
+    dormant ones by their averaged gradients. Raises: InfeasibleBudget if not even one connection per layer fits.
+    """
+
+    model: nn.Module
+    budget: Budget
+    input_shape: tuple[int, ...]
+    scheme: Scheme
+    score: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.layer_adaptive
+    growth: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.gradient
+    masks: Masks = field(default_factory=dict)
+    edits: list[Edit] = field(default_factory=list)
+    next_step: int = 0
+
+    def __post_init__(self) -> None:
+        checked(self.scheme)
+        self.masks = self.masks or masking.from_weights(self.model)
+        self._weights = masking.weights(self.model)
+        self._macs = _macs_per_weight(self.model, self.input_shape)
+        self._gradients: dict[str, Tensor] = {}
+        self._start = masking.active(self.masks)
+        cost = count(self.model, self.input_shape, masks=self.masks)
+        self._fixed_params = cost.params - self._start
+        self._fixed_macs = cost.macs - self._macs_of(self.masks)
+        self.needed = self.budget.violation(cost) > 0
+        self._limits_checked()
+
+    def __call__(self, training: Training) -> None:
+        """After an optimizer step: hold dormant weights at zero; edit when the scheme says so."""
+        if not self.needed:
+            return
+        while self.next_step < len(self.scheme) and training.progress >= self.scheme[self.next_step].at:
+            # Steps that were passed within one optimizer step are one edit.
+            self.next_step += 1
+            if self.next_step == len(self.scheme) or training.progress < self.scheme[self.next_step].at:
+                self._edit(training)
+        if self.next_step > 0:
+            masking.apply_(self.model, self.masks)
+        if self.next_step < len(self.scheme) and self.scheme[self.next_step].exchange > 0:
+            self._average_gradients()
+
+    def finish(self, training: Training) -> None:
+        """Reach the target now, if the training ended before the scheme did."""
+        if self.needed and self.next_step < len(self.scheme):
+            self.next_step = len(self.scheme)
+            self._edit(training)
+        if self.needed:
+            masking.apply_(self.model, self.masks)
+
+    def state(self) -> dict[str, Any]:
+        """Tree for ``steerage.store.save_tree``."""
+        return {
+            "masks": dict(self.masks),
+            "gradients": dict(self._gradients),
+            "next_step": self.next_step,
+            "edits": [[edit.at, edit.before, edit.after, edit.grown] for edit in self.edits],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
+        self._gradients = {name: value.clone() for name, value in state["gradients"].items()}
+        self.next_step = int(state["next_step"])
+        self.edits = [Edit(at, int(before), int(after), int(grown)) for at, before, after, grown in state["edits"]]
+
+    def _edit(self, training: Training) -> None:
+        step = self.scheme[self.next_step - 1]
+        before = masking.active(self.masks)
+        scores = self.score(self._weights)
+        new = self._selected(scores, step.done)
+        grown = 0
+        if step.exchange > 0 and self._gradients and step.done < 1.0:
+            new, grown = self._exchanged(new, scores, step.exchange)
+        if step.done == 1.0:
+            new = self._filled(new, scores)
+        _clear_moments(training.optimizer, self._weights, self.masks, new)
+        self.masks, self._gradients = new, {}
+        masking.apply_(self.model, self.masks)
+        self.edits.append(Edit(training.progress, before, masking.active(new), grown))
+
+    def _selected(self, scores: Mapping[str, Tensor], done: float, *, slack: int = 0, macs_slack: int = 0) -> Masks:
+        """Best connections by score, as many as the bounds allow when ``done`` of the way to them is done."""
+        available = self._start if done < 1.0 else sum(score.numel() for score in scores.values())
+        keep = self._start
+        if self.budget.max_params is not None:
+            target = min(self._start, self.budget.max_params - self._fixed_params + slack)
+            keep = round(self._start + (target - self._start) * done)
+        chosen = connections.keep_best(scores, min(keep, available))
+        if self.budget.max_macs is not None:
+            total = self._macs_of({name: torch.ones_like(mask) for name, mask in self.masks.items()})
+            target_macs = min(total, self.budget.max_macs - self._fixed_macs + macs_slack)
+            chosen = self._within_macs(chosen, scores, round(total + (target_macs - total) * done))
+        return chosen
+
+    def _within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], limit: int) -> Masks:
+        """The best of ``chosen`` whose MACs together stay within ``limit``."""
+        if self._macs_of(chosen) <= limit:
+            return chosen
+        low, high = 0, masking.active(chosen)  # MACs grow with the count, so the largest one is found by halves
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self._macs_of(connections.keep_best(scores, middle, among=chosen)) <= limit:
+                low = middle
+            else:
+                high = middle - 1
+        return connections.keep_best(scores, low, among=chosen)
+
+    def _exchanged(self, chosen: Masks, scores: Mapping[str, Tensor], share: float) -> tuple[Masks, int]:
+        """``chosen`` with ``share`` of it replaced by those connections of the rest with the largest gradients."""
+        total = masking.active(chosen)
+        grown = round(share * total)
+        kept = connections.keep_best(scores, total - grown, among=chosen)
+        gradients = self.growth(self._gradients)
+        born = connections.grow(kept, gradients, grown)
+        if self.budget.max_macs is not None and self._macs_of(born) > self._macs_of(chosen):
+            return chosen, 0  # the connections that growth wants are the dear ones; keep the cheaper set
+        new = sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
+        return born, new
+
+    def _filled(self, chosen: Masks, scores: Mapping[str, Tensor]) -> Masks:
+        """``chosen`` with what dead units leave free used for more connections, exactly up to the budget."""
+        best, slack, macs_slack = chosen, 0, 0
+        for _ in range(6):
+            cost = self._compact_cost(chosen)
+            if self.budget.violation(cost) == 0:
+                best = chosen
+            free = self.budget.max_params - cost.params if self.budget.max_params is not None else 0
+            free_macs = self.budget.max_macs - cost.macs if self.budget.max_macs is not None else 0
+            if free == 0 and free_macs == 0:
+                break
+            slack, macs_slack = slack + free, macs_slack + free_macs
+            larger = self._selected(scores, 1.0, slack=slack, macs_slack=macs_slack)
+            if all(torch.equal(larger[name], chosen[name]) for name in chosen):
+                break
+            chosen = larger
+        return best
+
+    def _compact_cost(self, masks: Masks) -> Any:
+        model = copy.deepcopy(self.model)
+        masking.apply_(model, masks)
+        small, small_masks = compact(model, self.input_shape, masks=masks)
+        return count(small, self.input_shape, masks=small_masks)
+
+    def _average_gradients(self) -> None:
+        for name, weight in self._weights.items():
+            if weight.grad is None:
+                continue
+            if name in self._gradients:
+                self._gradients[name].lerp_(weight.grad, 1.0 / AVERAGED_BATCHES)
+            else:
+                self._gradients[name] = weight.grad.detach().clone()
+
+    def _macs_of(self, masks: Mapping[str, Tensor]) -> int:
+        return sum(int(mask.sum()) * self._macs[name] for name, mask in masks.items())
+
+    def _limits_checked(self) -> None:
+        if not self.needed:
+            return
+        least = len(self.masks)
+        bound = self.budget.max_params
+        if bound is not None and bound - self._fixed_params < least:
+            raise InfeasibleBudget("max_params", bound, self._fixed_params + least, {})
+        macs, least_macs = self.budget.max_macs, self._fixed_macs + sum(self._macs.values())
+        if macs is not None and macs < least_macs:
+            raise InfeasibleBudget("max_macs", macs, least_macs, {})
+
+
+def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Positions at which each layer's weight is applied, summed over the calls of the layer, by parameter name."""
+    positions = dict.fromkeys(masking.weights(model), 0)
+    for use in layer_uses(model, input_shape)[0]:
+        name = f"{use.name}.weight" if use.name else "weight"
+        if name in positions:
+            positions[name] += use.positions
+    return positions
+
+
+@torch.no_grad()
+def _clear_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], old: Masks, new: Masks) -> None:
+    """Zero the optimizer's moments of every connection that was born or died: they belong to another weight."""
+    for name, weight in weights.items():
+        same = old[name] == new[name]
+        for value in optimizer.state.get(weight, {}).values():
+            if isinstance(value, Tensor) and value.shape == weight.shape:
+                value.mul_(same)
+
+
+def trajectory(edits: list[Edit]) -> Iterator[dict[str, float | int]]:
+    """``edits`` as plain values, for events and reports."""
+    for edit in edits:
+        yield {"at": edit.at, "before": edit.before, "after": edit.after, "grown": edit.grown}

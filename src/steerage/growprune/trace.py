@@ -1,0 +1,98 @@
+"""The operations of a network and the shapes of its tensors, by torch.fx."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, fx, nn
+
+from steerage.errors import BadArgument, UnsupportedLayer
+from steerage.growprune import operations as ops
+from steerage.nn.reduction import Reduce
+
+_SAME_SHAPE = (*ops.NORMS, *ops.NOTHINGS, *ops.ELEMENTWISE)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Traced:
+    """``root`` holds the modules that ``graph`` names; ``shapes`` are those of every tensor, for a batch of two."""
+
+    root: nn.Module
+    graph: fx.Graph
+    shapes: dict[fx.Node, torch.Size]
+
+
+def trace(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
+    """Operations of ``model`` on inputs of shape (batch, *input_shape), its modules' modes taken as they are.
+
+    Raises: UnsupportedLayer if the model cannot be traced, BadArgument if it cannot run on such an input.
+    """
+    root = _Root(model)
+    try:
+        graph = _Tracer().trace(root)
+    except Exception as error:  # what a model raises when it meets a stand-in instead of a tensor can be anything
+        line = str(error).strip().partition("\n")[0]
+        raise UnsupportedLayer(f"{type(model).__name__} cannot be traced by torch.fx: {line}") from error
+    return Traced(root, graph, _shapes(root, graph, (2, *input_shape)))
+
+
+class _Root(nn.Module):
+    """Calls the model with one input, so that its other arguments have their defaults."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor) -> Any:
+        return self.model(x)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Reduce) or super().is_leaf_module(m, module_qualified_name)
+
+
+class _Shapes(fx.Interpreter):
+    """Runs a graph and keeps the shape of every tensor."""
+
+    def __init__(self, root: nn.Module, graph: fx.Graph) -> None:
+        super().__init__(root, graph=graph)
+        self.shapes: dict[fx.Node, torch.Size] = {}
+
+    def call_module(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        module = self.fetch_attr(target)
+        if type(module) in _SAME_SHAPE and len(args) == 1 and not (module._forward_hooks or module._forward_pre_hooks):
+            return args[0]  # a batch norm without storage takes milliseconds
+        return super().call_module(target, args, kwargs)
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        if isinstance(result, Tensor):
+            self.shapes[n] = result.shape
+        return result
+
+
+def _shapes(root: nn.Module, graph: fx.Graph, shape: tuple[int, ...]) -> dict[fx.Node, torch.Size]:
+    """Shape of every tensor; found without computing anything where the model allows it."""
+    tensors = [*root.parameters(), *root.buffers()]
+    first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
+    stand_ins: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in root.buffers()}
+    stand_ins |= {id(tensor): nn.Parameter(tensor.detach().to("meta"), False) for tensor in root.parameters()}
+    try:
+        hollow = _Shapes(copy.deepcopy(root, stand_ins), graph)
+        with torch.no_grad():
+            hollow.run(torch.empty(shape, dtype=first.dtype, device="meta"))
+        return hollow.shapes
+    except Exception:  # constants of the model's own, say, that are no buffers
+        pass
+    try:
+        real = _Shapes(root, graph)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            real.run(torch.zeros(shape, dtype=first.dtype, device=first.device))
+        return real.shapes
+    except Exception as error:
+        raise BadArgument(f"the network cannot run on an input of shape {shape[1:]}: {error}") from error

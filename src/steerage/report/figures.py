@@ -1,0 +1,147 @@
+"""Figures as SVG text that takes its colours from the page, so that one figure serves light and dark."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from html import escape
+
+# Small enough for a telephone: at 360 pixels of width, the text still has 10.
+WIDTH, HEIGHT = 460, 300
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 50
+LINE = 15  # height of a line of text
+
+
+@dataclass(frozen=True)
+class Point:
+    """A place in a figure; ``title`` appears under the pointer, ``label`` beside the point, ``kind`` is a CSS class."""
+
+    x: float
+    y: float
+    title: str = ""
+    label: str = ""
+    kind: str = "trial"
+
+
+def scatter(
+    points: Sequence[Point],
+    *,
+    x_label: str,
+    y_label: str,
+    limit: float | None = None,
+    joined: bool = False,
+    log_x: bool = True,
+    show_y: Callable[[float], str] = "{:g}".format,
+) -> str:
+    """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order.
+
+    On a logarithmic x axis, points whose x is not positive are left out. Without any point the result is empty.
+    """
+    points = [point for point in points if point.x > 0 or not log_x]
+    if not points:
+        return ""
+    scale = math.log10 if log_x else float
+    xs = [scale(x) for x in ([point.x for point in points] + ([limit] if limit else []))]
+    x_low, x_high = _padded(min(xs), max(xs), at_least=0.1)
+    y_low, y_high = _padded(min(point.y for point in points), max(point.y for point in points), at_least=1e-3)
+    if min(point.y for point in points) >= 0:
+        y_low = max(0.0, y_low)
+
+    def x_at(x: float) -> float:
+        return LEFT + (scale(x) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+
+    def y_at(y: float) -> float:
+        return TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+
+    x_ticks = _log_ticks(x_low, x_high) if log_x else _ticks(x_low, x_high)
+    parts = [_axes(x_ticks, _ticks(y_low, y_high), x_at, y_at, show_y)]
+    parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}">{escape(x_label)}</text>')
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    parts.append(f'<text class="axis" transform="translate(15 {middle}) rotate(-90)">{escape(y_label)}</text>')
+    if limit:
+        x = x_at(limit)
+        parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+        anchor, shift = ("end", -5) if x > WIDTH / 2 else ("start", 5)
+        parts.append(f'<text class="limit" x="{x + shift:.1f}" y="{TOP + 12}" text-anchor="{anchor}">budget</text>')
+    if joined and len(points) > 1:
+        path = " ".join(f"{x_at(point.x):.1f},{y_at(point.y):.1f}" for point in points)
+        parts.append(f'<polyline class="path" points="{path}"/>')
+    parts += [_dot(point, x_at(point.x), y_at(point.y)) for point in points]
+    parts += _labels([(x_at(point.x), y_at(point.y), point.label) for point in points if point.label])
+    name = escape(f"{y_label} over {x_label}, {len(points)} points", quote=True)
+    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+
+
+def _dot(point: Point, x: float, y: float) -> str:
+    title = f"<title>{escape(point.title)}</title>" if point.title else ""
+    radius = 4 if point.kind == "trial" else 6
+    return f'<circle class="{escape(point.kind, quote=True)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
+
+
+def _labels(labels: Sequence[tuple[float, float, str]]) -> list[str]:
+    """Labels beside their points, from the lowest up, each moved clear of the one below it."""
+    parts: list[str] = []
+    free = float(HEIGHT - BOTTOM)
+    for x, y, label in sorted(labels, key=lambda item: -item[1]):
+        height = min(y + 4, free)
+        free = height - LINE
+        anchor, shift = ("end", -10) if x > WIDTH * 0.65 else ("start", 10)
+        parts.append(
+            f'<text class="mark" x="{x + shift:.1f}" y="{height:.1f}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
+    return parts
+
+
+def _axes(
+    x_ticks: Sequence[float],
+    y_ticks: Sequence[float],
+    x_at: Callable[[float], float],
+    y_at: Callable[[float], float],
+    show_y: Callable[[float], str],
+) -> str:
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for value in y_ticks:
+        y = y_at(value)
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(show_y(value))}</text>'
+        )
+    for value in x_ticks:
+        x = x_at(value)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 19}" text-anchor="middle">{short(value)}</text>')
+    parts.append(f'<line class="frame" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    return "".join(parts)
+
+
+def _padded(low: float, high: float, *, at_least: float) -> tuple[float, float]:
+    pad = max(0.08 * (high - low), at_least)
+    return low - pad, high + pad
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """About five round numbers in [low, high]."""
+    raw = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(raw))
+    step = next(unit * factor for factor in (1, 2, 2.5, 5, 10) if unit * factor >= raw)
+    return [step * i for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5 of each power of ten whose logarithm is in [low, high], the powers alone where that is many."""
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
+    inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+    if len(inside) > 7:
+        inside = [tick for tick in inside if math.log10(tick).is_integer()]
+    return inside if len(inside) > 2 else _ticks(10.0**low, 10.0**high)
+
+
+def short(value: float) -> str:
+    """A tick of an axis: ``1.5k``."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:.3g}"

@@ -1,0 +1,149 @@
+"""The page of a run: what was asked, what was delivered, and how it came about, in one file that needs no network."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+
+from steerage._version import __version__
+from steerage.report.run import Run, at, first, number, read_run
+from steerage.report.sections import local, networks, rounds, trials
+from steerage.report.style import CSS
+from steerage.report.text import NONE, STAGES, code, count, counted, measure, section, settings, shown, table
+from steerage.store import write_atomic
+
+BOUNDS = {
+    "max_params": ("params", "parameter"),
+    "max_macs": ("macs", "MAC"),
+    "max_flash": ("flash_bytes", "flash byte"),
+    "max_ram": ("ram_bytes", "RAM byte"),
+}
+COSTS = (
+    ("params", "parameters (non-zero)"),
+    ("dense_params", "parameters (dense)"),
+    ("macs", "MACs"),
+    ("flash_bytes", "flash, bytes"),
+    ("ram_bytes", "RAM, bytes"),
+)
+METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
+
+
+def write_report(folder: str | Path) -> Path:
+    """Write ``report.html`` into the run directory ``folder`` from its JSON files, and return its path.
+
+    Parts whose figures are missing are left out. Raises: BadBundle when the folder holds no run; SteerageError when
+    it cannot be written to.
+    """
+    path = Path(folder) / "report.html"
+    write_atomic(path, page(read_run(folder)))
+    return path
+
+
+def page(run: Run) -> str:
+    """The whole page as HTML; whatever comes from the run is escaped."""
+    sections = [
+        _head(run),
+        _result(run),
+        trials(run),
+        rounds(run),
+        networks(run),
+        local(run),
+        _use(run),
+        _settings(run),
+    ]
+    # The policy makes sure that nothing is fetched or run, should a value ever get past the escaping.
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>steerage: {escape(_data(run))}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(filter(None, sections))
+        + f"\n</main>\n<footer>written by steerage {__version__}</footer>\n</body>\n</html>\n"
+    )
+
+
+def _head(run: Run) -> str:
+    delivered = _delivered(run) if run.summary else "The run is not finished."
+    lead = f"<p class=lead>{escape(_asked(run))} {escape(delivered)}</p>"
+    return f"<h1>{escape(_data(run))}</h1>\n{lead}{_over_budget(run)}"
+
+
+def _asked(run: Run) -> str:
+    bounds = [counted(limit, BOUNDS.get(name, (name, name))[1]) for name, limit in run.budget.items()]
+    minutes = number(run.asked.get("minutes"))
+    within = f" with at most {' and '.join(bounds)}" if bounds else ""
+    return f"Asked for: a network{within}{', in ' + counted(minutes, 'minute') if minutes else ''}."
+
+
+def _delivered(run: Run) -> str:
+    what = [
+        counted(cost, noun) for name, noun in BOUNDS.values() if (cost := number(run.summary.get(name))) is not None
+    ]
+    text = f"Delivered: {' and '.join(what[:2]) or 'a network'}"
+    for metric, name in METRICS.items():
+        value, plain = (number(at(run.summary, *path)) for path in ((metric, "test"), ("baseline", metric, "test")))
+        if value is not None:
+            text += f", test {name} {measure(metric, value)}"
+            text += f" (plain baseline {measure(metric, plain)})" if plain is not None else ""
+    return text + "."
+
+
+def _over_budget(run: Run) -> str:
+    over = [
+        f"{counted(cost, noun)} where {count(limit)} were allowed"
+        for bound, (name, noun) in BOUNDS.items()
+        if (limit := run.budget.get(bound)) is not None
+        and (cost := number(run.summary.get(name))) is not None
+        and cost > limit
+    ]
+    return f"<p class=over>Over the budget: {escape(', '.join(over))}.</p>" if over else ""
+
+
+def _result(run: Run) -> str:
+    stages = [((stage,) if stage else ()) for stage, _ in STAGES]
+    rows: list[list[str]] = []
+    for metric, name in METRICS.items():
+        for part in ("test", "validation"):
+            values = [number(at(run.summary, *stage, metric, part)) for stage in stages]
+            if any(value is not None for value in values):
+                rows.append([f"{part} {name}", *(measure(metric, value) for value in values)])
+    for cost, name in COSTS:
+        values = [number(at(run.summary, *stage, cost)) for stage in stages]
+        if any(value is not None for value in values):
+            rows.append([name, *(count(value) for value in values)])
+    kept = [0, *(i for i in range(1, len(STAGES) + 1) if any(row[i] != NONE for row in rows))]
+    names = ["", *(name for _, name in STAGES)]
+    return section("Result", table([names[i] for i in kept], [[row[i] for i in kept] for row in rows])) if rows else ""
+
+
+def _use(run: Run) -> str:
+    network, command = str(run.folder / "network"), run.asked.get("command")
+    content = ""
+    if run.summary:
+        shell = (f"steerage eval {shlex.quote(network)} DATA", f"steerage export {shlex.quote(network)} --to onnx")
+        python = ("import steerage", "", f"network = steerage.load({network!r})", "network.predict(X)")
+        content += f"<p>Measure it on other data, and export it:</p>{code(*shell)}"
+        content += f"<p>Use it in Python:</p>{code(*python)}"
+    if command:
+        line = shlex.join(map(str, command)) if isinstance(command, list) else shown(command)
+        content += f"<p>Make it again, or go on with a run that was stopped:</p>{code(line)}"
+    return section("Use it", content) if content else ""
+
+
+def _settings(run: Run) -> str:
+    fields = {**run.asked, "versions": run.asked.get("versions") or run.summary.get("versions")}
+    seconds = run.summary.get("seconds")
+    if isinstance(seconds, Mapping):
+        fields["seconds"] = {
+            name: round(value, 1) for name, item in seconds.items() if (value := number(item)) is not None
+        }
+    rows = [[name, text] for name, value in fields.items() if name != "command" and (text := settings(value))]
+    return section("How it was run", table(["setting", "value"], rows)) if rows else ""
+
+
+def _data(run: Run) -> str:
+    data = run.asked.get("data")
+    return shown(first(data, "name", "source") if isinstance(data, Mapping) else data) or run.folder.resolve().name

@@ -1,0 +1,144 @@
+"""The parts of the page that tell how the run went: candidates, predictor, grow-and-prune."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TypeVar
+
+from steerage.report.figures import Point, scatter, short
+from steerage.report.run import Fields, Run, at, error_of, number, params_of
+from steerage.report.text import STAGES, count, decimal, measure, section, settings, shown, table
+
+BEST_TRIALS = 10
+FAILURES = 5
+SHOWN_STEPS = 12
+COSTS = ("params", "dense_params", "macs")
+X_LABEL, Y_LABEL = "parameters", "validation error"
+
+T = TypeVar("T")
+
+
+def trials(run: Run) -> str:
+    """Candidates: a figure of error over parameters, the best ones, and why some failed."""
+    measured = [(error, event) for event in run.named("TrialFinished") if (error := error_of(event)) is not None]
+    failed = run.named("TrialFailed")
+    if not measured and not failed:
+        return ""
+    rows = [
+        [
+            shown(event.get("number")),
+            measure(run.metric, error),
+            count(params_of(event)),
+            settings(event.get("values")),
+        ]
+        for error, event in sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
+    ]
+    content = f"<p>{len(measured)} candidates were trained, {len(failed)} failed.</p>"
+    content += _trials_figure(run, measured)
+    if rows:
+        content += "<p>The best of them:</p>" + table(["trial", Y_LABEL, X_LABEL, "hyperparameters"], rows)
+    if failed:
+        reasons = [f"trial {shown(event.get('number'))}: {shown(event.get('reason'))}" for event in failed[:FAILURES]]
+        reasons += [f"and {len(failed) - FAILURES} more"] if len(failed) > FAILURES else []
+        content += "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in reasons) + "</ul>"
+    return section("Global search", content)
+
+
+def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
+    """Error over parameters; over the number of the trial where parameters were not written down."""
+    points = [
+        Point(
+            params, error, f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(params)} parameters"
+        )
+        for error, event in measured
+        if (params := params_of(event)) is not None
+    ]
+    if not points:
+        numbered = [(number(event.get("number")), error) for error, event in measured]
+        points = [Point(n, error, f"trial {n:g}: {_error_text(run, error)}") for n, error in numbered if n is not None]
+        return scatter(points, x_label="trial", y_label=Y_LABEL, log_x=False, show_y=_ticks_of(run))
+    for stage, name in STAGES:
+        where = (stage,) if stage else ()
+        params, error = (
+            number(at(run.summary, *where, "params")),
+            number(at(run.summary, *where, run.metric, "validation")),
+        )
+        if params is not None and error is not None:
+            title = f"{name}: {_error_text(run, error)}, {count(params)} parameters"
+            points.append(Point(params, error, title, name, stage or "delivered"))
+    limit = run.budget.get("max_params")
+    return scatter(points, x_label=X_LABEL, y_label=Y_LABEL, limit=limit, show_y=_ticks_of(run))
+
+
+def _error_text(run: Run, error: float) -> str:
+    return f"error {measure(run.metric, error)}"
+
+
+def _ticks_of(run: Run) -> Callable[[float], str]:
+    return "{:.3g}".format if run.metric == "loss" else lambda error: f"{100 * error:.3g} %"
+
+
+def rounds(run: Run) -> str:
+    """Quality of the accuracy predictor by round."""
+    rows = [
+        [
+            shown(event.get("round")),
+            shown(event.get("trials")),
+            *(decimal(number(event.get(name))) for name in ("tau", "spearman", "rmse")),
+            measure(run.metric, number(event.get("best_error"))),
+        ]
+        for event in run.named("RoundFinished")
+    ]
+    if not rows:
+        return ""
+    intro = (
+        "<p>How well it orders candidates that it has not seen (cross-validated): 1 is the true order, 0 is chance.</p>"
+    )
+    names = ["round", "trials", "Kendall τ", "Spearman ρ", "RMSE of ranks", f"best {Y_LABEL}"]
+    return section("Accuracy predictor", intro + table(names, rows))
+
+
+def networks(run: Run) -> str:
+    """Networks other than candidates, in the order in which they were trained."""
+    rows = [
+        [
+            shown(event.get("name")),
+            measure(run.metric, error_of(event)),
+            *(count(number(event.get(name))) for name in COSTS),
+        ]
+        for event in run.named("NetworkTrained")
+    ]
+    if not rows:
+        return ""
+    return section("Networks trained in full", table(["network", Y_LABEL, X_LABEL, "dense", "MACs"], rows))
+
+
+def local(run: Run) -> str:
+    """Grow-and-prune: active connections over the training, and its steps."""
+    steps = [
+        (progress, after, event)
+        for event in run.named("ConnectionsEdited")
+        if (progress := number(event.get("progress"))) is not None and (after := number(event.get("after"))) is not None
+    ]
+    if not steps:
+        return ""
+    points = [
+        Point(100 * progress, after, f"at {progress:.0%} of the training: {count(after)} active connections")
+        for progress, after, _ in steps
+    ]
+    label = "active connections"
+    figure = scatter(points, x_label="training, %", y_label=label, joined=True, log_x=False, show_y=short)
+    rows = [
+        [f"{progress:.1%}", count(number(event.get("before"))), count(after), count(number(event.get("grown")))]
+        for progress, after, event in _thinned(steps)
+    ]
+    intro = f"<p>{len(steps)} steps changed which connections are active.</p>"
+    return section("Grow and prune", intro + figure + table(["training", "before", "after", "of these grown"], rows))
+
+
+def _thinned(steps: Sequence[T]) -> list[T]:
+    """At most ``SHOWN_STEPS`` of them, evenly spread, with the first and the last."""
+    if len(steps) <= SHOWN_STEPS:
+        return list(steps)
+    return [steps[round(i * (len(steps) - 1) / (SHOWN_STEPS - 1))] for i in range(SHOWN_STEPS)]

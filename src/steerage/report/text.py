@@ -1,0 +1,67 @@
+"""Values as the page writes them, and the few pieces of HTML that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+
+STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
+NONE = "–"
+
+
+def section(title: str, content: str) -> str:
+    """A headed part of the page; ``content`` is HTML."""
+    return f"<section>\n<h2>{escape(title)}</h2>\n{content}\n</section>"
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table that scrolls on its own; names and cells are plain text."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _cell(text: str) -> str:
+    kind = " class=long" if len(text) > 40 else " class=n" if text[:1].isdigit() else ""
+    return f"<td{kind}>{escape(text)}</td>"
+
+
+def code(*lines: str) -> str:
+    """Lines to copy."""
+    return f"<pre>{escape(chr(10).join(lines))}</pre>"
+
+
+def measure(metric: str, value: float | None) -> str:
+    """``value`` of a metric: "error" is a fraction, shown in per cent; anything else a plain number."""
+    if value is None:
+        return NONE
+    return f"{100 * value:.2f} %" if metric == "error" else f"{value:.4g}"
+
+
+def decimal(value: float | None) -> str:
+    """Three decimals."""
+    return NONE if value is None else f"{value:.3f}"
+
+
+def count(value: float | None) -> str:
+    """A whole number with thousands set apart."""
+    return NONE if value is None else f"{value:,.0f}"
+
+
+def counted(value: float, noun: str) -> str:
+    """``3 parameters``."""
+    return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def shown(value: object) -> str:
+    """One plain value; nothing for None."""
+    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def settings(value: object) -> str:
+    """Nested settings on one line: ``depth = 2, widths = 8, 4``."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {settings(item)}" for name, item in value.items() if item is not None)
+    if isinstance(value, list | tuple):
+        return ", ".join(map(settings, value))
+    return shown(value)

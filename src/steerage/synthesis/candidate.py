@@ -1,0 +1,182 @@
+"""One training of one candidate, from its first weights down to the budget; resumable where a file is given."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from steerage import store
+from steerage.cost.budget import Budget
+from steerage.cost.count import Cost, count
+from steerage.data.dataset import Dataset
+from steerage.errors import BadBundle, TrainingFailed
+from steerage.growprune import masks as masking
+from steerage.growprune.compact import compact
+from steerage.growprune.masks import Masks
+from steerage.growprune.run import Edit, GrowPrune
+from steerage.growprune.schemes import Scheme
+from steerage.nn.fit_inputs import fit_inputs
+from steerage.seeds import child_seed
+from steerage.space import Values
+from steerage.synthesis.clock import RunClock, Stopwatch
+from steerage.templates.template import Template
+from steerage.training.evaluate import Scores, evaluate
+from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, train
+from steerage.training.recipe import Recipe, recipe_from
+
+SAVE_EVERY_SECONDS = 10.0
+FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inputs are computed from
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock."""
+
+    dataset: Dataset
+    template: Template
+    budget: Budget
+    train_rows: Tensor
+    validation_rows: Tensor
+    clock: RunClock
+    on_tick: Callable[[str, Tick], None] = lambda name, tick: None
+
+    def scores(self, model: nn.Module) -> Scores:
+        """On the validation rows."""
+        rows = self.validation_rows
+        with self.clock.counted():
+            return evaluate(model, self.dataset, self.dataset.x[rows], self.dataset.y[rows])
+
+    def test_scores(self, model: nn.Module) -> Scores:
+        """On the test rows. Only for networks that nothing depends on any more."""
+        with self.clock.counted():
+            return evaluate(model, self.dataset, self.dataset.x_test, self.dataset.y_test)
+
+    def recipe(self, values: Values) -> Recipe:
+        return recipe_from(values, self.template.defaults(self.dataset.spec))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that has been trained: ``masks`` hold what is active, ``edits`` how it came to that."""
+
+    model: nn.Module
+    masks: Masks
+    scores: Scores
+    cost: Cost
+    edits: tuple[Edit, ...]
+    epochs: float
+
+
+def build(bench: Bench, values: Values, seed: int) -> nn.Module:
+    """Network of ``values`` with fresh weights that depend on ``seed`` alone."""
+    dataset = bench.dataset
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(child_seed(seed, "weights"))
+        try:
+            model = bench.template.build(values, dataset.spec)
+        except Exception as error:
+            raise TrainingFailed(f"the template cannot build this candidate: {error}") from error
+    rows = bench.train_rows[:FITTED_ROWS]
+    fit_inputs(model, dataset.prepare(dataset.x[rows]), dataset.y[rows], seed=child_seed(seed, "inputs"))
+    if len(dataset.spec.input_shape) == 3:
+        # Convolutions of few channels are fastest with the channels last (and bfloat16 needs it).
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+def synthesize_candidate(
+    bench: Bench,
+    values: Values,
+    *,
+    name: str,
+    seed: int,
+    seconds: float | None = None,
+    epochs: int | None = None,
+    scheme: Scheme | None,
+    rows: Tensor | None = None,
+    start: Trained | None = None,
+    recipe: Recipe | None = None,
+    checkpoint: Path | None = None,
+    hopeless: Callable[[float, Scores], bool] | None = None,
+) -> Trained:
+    """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
+
+    ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
+    training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
+    seconds. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
+    Raises: TrainingFailed.
+    """
+    rows = bench.train_rows if rows is None else rows
+    recipe = bench.recipe(values) if recipe is None else recipe
+    model = build(bench, values, seed) if start is None else copy.deepcopy(start.model)
+    training = Training(model, recipe, seed=seed)
+    input_shape = bench.dataset.spec.input_shape
+    editor = GrowPrune(model, bench.budget, input_shape, scheme) if scheme is not None else None
+    kept = masking.from_weights(model) if start is None else start.masks
+    began = bench.clock()
+    if checkpoint is not None and checkpoint.exists():
+        saved = store.load_tree(checkpoint)
+        try:
+            training.restore(saved["training"])
+            if editor is not None:
+                editor.restore(saved["editor"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise BadBundle(f"{checkpoint} does not fit this run; remove it to begin its training again") from error
+        began = float(saved["began"])
+    effort = _effort(bench, rows, recipe, began, seconds, epochs)
+
+    def hold(training: Training) -> None:
+        if editor is not None:
+            editor(training)
+        else:
+            masking.apply_(model, kept)
+
+    def save() -> None:
+        if checkpoint is not None:
+            tree = {"training": training.state(), "editor": editor.state() if editor else {}, "began": began}
+            store.save_tree(checkpoint, tree, keep_previous=True)
+
+    saving, asking = Stopwatch(SAVE_EVERY_SECONDS), 0.0
+    ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
+    for tick in bench.clock.counting(ticks):
+        bench.on_tick(name, tick)
+        if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
+            asking = tick.progress
+            if hopeless(tick.progress, bench.scores(model)):
+                break
+        if saving.due():
+            save()
+    if editor is not None:
+        editor.finish(training)
+        kept = editor.masks
+    training.use_average()
+    masking.apply_(model, kept)
+    if editor is not None:
+        editor.next_step = len(editor.scheme)
+    training.progress = 1.0
+    save()
+    cost = count(model, input_shape, masks=kept)
+    batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
+    edits = tuple(editor.edits) if editor is not None else ()
+    return Trained(model, kept, bench.scores(model), cost, edits, training.step / batches)
+
+
+def compacted(trained: Trained, bench: Bench) -> Trained:
+    """``trained`` without its dead units: the same function, smaller tensors."""
+    shape = bench.dataset.spec.input_shape
+    model, masks = compact(trained.model, shape, masks=trained.masks)
+    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
+
+
+def _effort(
+    bench: Bench, rows: Tensor, recipe: Recipe, began: float, seconds: float | None, epochs: int | None
+) -> Effort:
+    if seconds is not None:
+        return Seconds(bench.clock, began, seconds)
+    assert epochs is not None
+    return Steps(epochs * max(1, len(rows) // min(recipe.batch_size, len(rows))))

@@ -1,0 +1,289 @@
+"""The whole synthesis: phases in order, resumable, with the best so far kept whenever it is stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from steerage import events, store
+from steerage.bundle import FromFactory, FromTemplate, Network, load_network, save_network
+from steerage.bundle.network import Architecture
+from steerage.cost.budget import Budget
+from steerage.data.dataset import Dataset
+from steerage.data.load import load_dataset
+from steerage.errors import BadArgument, SteerageError
+from steerage.report.page import write_report
+from steerage.synthesis import phases, summary
+from steerage.synthesis.candidate import Bench, Trained, compacted
+from steerage.synthesis.own_network import OwnNetwork
+from steerage.synthesis.phases import Finalist, Run
+from steerage.synthesis.plan import Effort, Plan, effort_from
+from steerage.synthesis.run_directory import RunDirectory, versions
+from steerage.synthesis.threads import threads_for
+from steerage.templates.registry import load_template, template_for
+from steerage.templates.template import Template
+from steerage.training.split import validation_split
+
+Kind = Literal["synth", "search", "refine"]
+Listener = Callable[[object], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a synthesis delivers: the trained network, the summary (as in summary.json), and the run's folder."""
+
+    network: Network
+    summary: dict[str, Any]
+    folder: Path
+
+
+class Interrupted(SteerageError):
+    """The run was stopped; ``best`` says what was kept, ``folder`` where it goes on."""
+
+    def __init__(self, folder: Path, best: str) -> None:
+        super().__init__(f"stopped; {best}; give the same command again to go on")
+        self.folder, self.best = folder, best
+
+
+def synthesize(
+    data: str | Path | Dataset,
+    *,
+    budget: Budget | None = None,
+    minutes: float | None = None,
+    trials: int | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    template: str | Template | None = None,
+    target: str | None = None,
+    task: Literal["classification", "regression"] | None = None,
+    out: str | Path | None = None,
+    listener: Listener | None = None,
+    local: bool = True,
+    started: float | None = None,
+) -> Result:
+    """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
+
+    ``data``: a source as ``steerage.data.load_dataset`` takes it, or a Dataset. ``trials`` bounds the candidates of
+    the global search; with ``epochs`` (of the final training) instead of ``minutes`` the result depends on the seed
+    alone, whatever the machine's speed. ``local=False`` stops after the global search. ``out``: folder of the run
+    (default ``runs/NAME``); a run found there goes on, or is returned if it is finished. ``listener`` is called with
+    the events of ``steerage.events``. ``started``: second of ``time.monotonic()`` from which the minutes count, now by
+    default.
+
+    Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
+    if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
+    """
+    effort = effort_from(minutes, trials, epochs)
+    asked: dict[str, Any] = {
+        "kind": "synth" if local else "search",
+        "budget": (budget or Budget()).to_json(),
+        "seed": seed,
+    }
+    asked |= {"template": template if isinstance(template, str) else template.name if template else "auto"}
+    plan = Plan(effort, search_only=not local)
+    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started)
+    return _run(request, budget or Budget(), template)
+
+
+def refine(
+    network: OwnNetwork,
+    data: str | Path | Dataset,
+    *,
+    budget: Budget,
+    minutes: float | None = None,
+    epochs: int | None = None,
+    seed: int = 0,
+    target: str | None = None,
+    task: Literal["classification", "regression"] | None = None,
+    out: str | Path | None = None,
+    listener: Listener | None = None,
+    started: float | None = None,
+) -> Result:
+    """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``."""
+    effort = effort_from(minutes, None, epochs)
+    asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
+    plan = Plan(effort, local_only=True)
+    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started)
+    return _run(request, budget, network)
+
+
+@dataclass(frozen=True)
+class _Request:
+    data: str | Path | Dataset
+    target: str | None
+    task: Literal["classification", "regression"] | None
+    asked: dict[str, Any]
+    effort: Effort
+    plan: Plan
+    seed: int
+    out: str | Path | None
+    listener: Listener
+    started: float | None
+
+
+def _ignore(event: object) -> None:
+    pass
+
+
+def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
+    dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
+    chosen = template_for(dataset.spec) if template is None or template == "auto" else template
+    chosen = load_template(chosen) if isinstance(chosen, str) else chosen
+    if not chosen.accepts(dataset.spec):
+        raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
+    directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
+    train_rows, validation_rows = validation_split(dataset, request.seed)
+    asked = {
+        **request.asked,
+        "data": dataset.name,
+        "target": request.target,
+        "task": dataset.spec.task,
+        "fingerprint": dataset.fingerprint,
+        "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
+        **request.effort.to_json(),
+    }
+    clock = directory.clock(request.started)
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, _on_tick(request.listener))
+    run_wide = Run(bench, request.plan, directory, request.seed, _emitter(directory, clock, request.listener))
+    if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
+        phases.check_feasible(bench, request.seed)
+    with directory.opened(asked), threads_for(dataset):
+        if directory.finished():
+            return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
+        try:
+            return _phases(run_wide, request)
+        except KeyboardInterrupt:
+            raise Interrupted(directory.path, _kept_best(run_wide)) from None
+        finally:
+            directory.heartbeat(clock)
+
+
+def _loaded(request: _Request) -> Dataset:
+    assert not isinstance(request.data, Dataset)
+    return load_dataset(str(request.data), target=request.target, task=request.task)
+
+
+def _phases(run: Run, request: _Request) -> Result:
+    """All phases that the plan has, then everything that may look at the test rows."""
+    bench = run.bench
+    baseline = after_search = None
+    if run.plan.local_only:
+        template = bench.template
+        assert isinstance(template, OwnNetwork)
+        values = template.baseline(bench.dataset.spec)
+        best = phases.refine_locally(run, values, start=template.start(bench, run.seed))
+    else:
+        baseline = phases.train_baseline(run)
+        candidates = phases.search_globally(run)
+        best = after_search = phases.promote(run, candidates)
+        if not run.plan.search_only:
+            refined = phases.refine_locally(run, after_search.values)
+            if refined.trained.scores.objective <= after_search.trained.scores.objective:
+                best = refined
+    final = best.trained if run.plan.search_only else phases.absorb(run, best)
+    final = compacted(final, bench)
+    return _delivered(run, baseline, after_search, best, final)
+
+
+def _delivered(
+    run: Run, baseline: Finalist | None, after_search: Finalist | None, best: Finalist, final: Trained
+) -> Result:
+    """Read the test rows, once, and write the bundle, the summary and the report."""
+    bench, directory, dataset = run.bench, run.directory, run.bench.dataset
+    testable = len(dataset.y_test) > 0
+
+    def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
+        test = bench.test_scores(trained.model) if testable else None
+        return summary.entry(dataset, trained.cost, validation=(validation or trained).scores, test=test)
+
+    delivered = described(final, best.trained)
+    network = _network(run, best, final, delivered)
+    save_network(directory.network, network)
+    active = bench.clock()
+    phase_seconds = _phase_seconds(directory, active)
+    document = {
+        "version": summary.VERSION,
+        "task": dataset.spec.task,
+        **delivered,
+        "baseline": described(baseline.trained) if baseline else None,
+        "after_search": described(after_search.trained) if after_search else None,
+        "budget": bench.budget.to_json(),
+        "values": dict(best.values),
+        "trials": sum(1 for event in directory.logged() if event.get("event") == "TrialFinished"),
+        "seconds": {**phase_seconds, "own": max(0.0, active - bench.clock.training), "total": active},
+        "seed": run.seed,
+        "versions": versions(),
+    }
+    store.write_json(directory.summary, document)
+    write_report(directory.path)
+    for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
+        leftover.unlink(missing_ok=True)
+    return Result(_load(directory, bench.template), store.read_json(directory.summary), directory.path)
+
+
+def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) -> Network:
+    bench, dataset = run.bench, run.bench.dataset
+    template = bench.template
+    architecture: Architecture = (
+        FromFactory(template.name) if isinstance(template, OwnNetwork) else FromTemplate(template.name, best.values)
+    )
+    return Network(
+        model=final.model,
+        architecture=architecture,
+        spec=dataset.spec,
+        preprocess=dataset.preprocess,
+        cost=final.cost,
+        masks=final.masks,
+        classes=dataset.classes,
+        target_name=dataset.target_name,
+        target_mean=dataset.target_mean,
+        target_std=dataset.target_std,
+        error={name: entry[name] for name in ("error", "r2", "rmse") if name in entry},
+    )
+
+
+def _load(directory: RunDirectory, template: Template) -> Network:
+    if isinstance(template, OwnNetwork):
+        return load_network(directory.network, factory=template.factory)
+    return load_network(directory.network, template=template)
+
+
+def _kept_best(run: Run) -> str:
+    """Write the best network so far as the run's bundle; say what it is."""
+    best = phases.best_so_far(run)
+    if best is None:
+        return f"no candidate is trained yet, what was begun is in {run.directory.path}"
+    final = compacted(best.trained, run.bench)
+    entry = summary.entry(run.bench.dataset, final.cost, validation=best.trained.scores, test=None)
+    save_network(run.directory.network, _network(run, best, final, entry))
+    where = run.directory.network
+    return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"
+
+
+def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
+    """Active seconds by kind of work, from the moments at which phases began."""
+    kinds = {"baseline": "train", "search": "search", "promotion": "train", "local": "local", "absorption": "local"}
+    began = [
+        (float(event["at"]), str(event["phase"])) for event in directory.logged() if event["event"] == "PhaseStarted"
+    ]
+    seconds = dict.fromkeys(("search", "train", "local"), 0.0)
+    for (start, phase), (end, _) in zip(began, [*began[1:], (active, "")], strict=True):
+        seconds[kinds[phase]] += max(0.0, end - start)
+    return seconds
+
+
+def _emitter(directory: RunDirectory, clock: Callable[[], float], listener: Listener) -> Listener:
+    def emit(event: object) -> None:
+        directory.log(event, clock())
+        listener(event)
+
+    return emit
+
+
+def _on_tick(listener: Listener) -> Callable[[str, Any], None]:
+    def on_tick(name: str, tick: Any) -> None:
+        listener(events.Training(name, min(1.0, tick.progress), tick.loss))
+
+    return on_tick

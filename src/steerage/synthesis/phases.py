@@ -1,0 +1,337 @@
+"""The phases of a synthesis, each a function that leaves its result in the run directory and finds it there again."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from steerage import events, store
+from steerage.cost.budget import Budget
+from steerage.cost.count import Cost, dense_cost, least_cost
+from steerage.errors import InfeasibleBudget, SteerageError
+from steerage.growprune import schemes
+from steerage.growprune.run import Edit
+from steerage.search.propose import find_feasible
+from steerage.search.run import TrialOutcome, open_study, ranking, search
+from steerage.seeds import child_seed
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
+from steerage.synthesis.plan import PROMOTED, Plan
+from steerage.synthesis.run_directory import RunDirectory
+from steerage.training.evaluate import Scores
+from steerage.training.fit import Tick
+
+# How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
+MAX_EXPANSION = 25.0
+TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=24)
+FULL_SCHEME = schemes.gradual()
+ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
+LOCAL_SCHEME = schemes.gradual(exchange=0.2)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every phase works with."""
+
+    bench: Bench
+    plan: Plan
+    directory: RunDirectory
+    seed: int
+    emit: Callable[[object], None]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trained candidate and the hyperparameters it was built from."""
+
+    name: str
+    values: Values
+    trained: Trained
+
+
+def check_feasible(bench: Bench, seed: int) -> None:
+    """Raises: InfeasibleBudget, with the smallest cost that the template reaches, if nothing in it fits the budget."""
+    spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
+    starts = bench.template.starts(spec)
+    best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
+    if best.violation <= 0:
+        return
+    for name, bound in bench.budget.to_json().items():
+        if bound is None:
+            continue
+        part = name.removeprefix("max_")
+
+        def excess(values: Values, part: str = part, bound: float = bound) -> float:
+            return float(getattr(least_cost(bench.template, values, spec), part)) / bound
+
+        smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
+        if smallest.violation > 1.0:
+            raise InfeasibleBudget(name, bound, math.ceil(smallest.violation * bound), smallest.values)
+    raise SteerageError(
+        f"no candidate meets all bounds at once ({bench.budget.to_json()}); raise the tightest of them or use another template"
+    )
+
+
+def violation_of(bench: Bench) -> Callable[[Values], float]:
+    """How far a candidate is from being prunable into the budget: 0 where it is.
+
+    Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
+    ``MAX_EXPANSION`` times the budget.
+    """
+    spec, budget = bench.dataset.spec, bench.budget
+    roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
+
+    def violation(values: Values) -> float:
+        least = budget.violation(least_cost(bench.template, values, spec))
+        return least + roomy.violation(dense_cost(bench.template, values, spec))
+
+    return violation
+
+
+def train_baseline(run: Run) -> Finalist:
+    """The template's plain network, dense, whatever the budget: what one would have had without a synthesis."""
+    values = bench_baseline(run.bench)
+    ends = run.plan.ends("baseline")
+    return _trained(run, "baseline", values, phase="baseline", seconds=_left(run, ends, 1), scheme=None)
+
+
+def bench_baseline(bench: Bench) -> Values:
+    return bench.template.baseline(bench.dataset.spec)
+
+
+def search_globally(run: Run) -> list[Values]:
+    """Trials in the run's study; the best few by their own error and the predictor's word, best first."""
+    bench, plan, directory = run.bench, run.plan, run.directory
+    spec = bench.dataset.spec
+    space, violation = bench.template.space(spec), violation_of(bench)
+    ends = plan.ends("search")
+    run.emit(events.PhaseStarted("search", ends if plan.effort.timed else None))
+    study = open_study(f"sqlite:///{directory.study.resolve()}")
+    seconds = plan.trial_seconds(bench.clock()) if plan.effort.timed else None
+    epochs = None if plan.effort.timed else plan.epochs("search")
+    hopeless = _Hopeless()
+
+    def evaluate(number: int, values: Values) -> TrialOutcome:
+        hopeless.begin()
+        trained = synthesize_candidate(
+            bench,
+            values,
+            name=f"trial {number}",
+            seed=child_seed(run.seed, "trial", number),
+            seconds=seconds,
+            epochs=epochs,
+            scheme=TRIAL_SCHEME,
+            hopeless=hopeless,
+        )
+        hopeless.end()
+        directory.heartbeat(bench.clock)
+        _keep_best_trial(run, number, values, trained)
+        metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs}
+        return TrialOutcome(trained.scores.objective, {**metrics, **trained.cost.to_json()})
+
+    def should_stop() -> bool:
+        # The last trial may run over by half its time, not more.
+        return plan.effort.timed and bench.clock() + 0.5 * (seconds or 0.0) >= ends
+
+    def cost_features(values: Values) -> Sequence[float]:
+        cost = dense_cost(bench.template, values, spec)
+        return (math.log(cost.params), math.log(max(1, cost.macs)))
+
+    if not study.get_trials(deepcopy=False):
+        for values in bench.template.starts(spec):
+            if violation(values) == 0:
+                study.enqueue_trial(dict(values))
+    for event in search(
+        space,
+        evaluate,
+        study=study,
+        n_trials=plan.effort.trials,
+        should_stop=should_stop if plan.effort.timed else None,
+        seed=run.seed,
+        violation=violation,
+        cost_features=cost_features,
+    ):
+        run.emit(event)
+        directory.heartbeat(bench.clock)
+    return [dict(trial.values) for trial in ranking(study)[:PROMOTED]]
+
+
+def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
+    """Train the best few candidates longer, with new seeds; the best of them on validation data."""
+    run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
+    finalists = []
+    for index, values in enumerate(candidates):
+        seconds = _left(run, run.plan.ends("promotion"), len(candidates) - index)
+        finalists.append(
+            _trained(
+                run, f"promoted-{index}", values, phase="promotion", seconds=seconds, scheme=FULL_SCHEME, announce=False
+            )
+        )
+    return min(finalists, key=lambda finalist: finalist.trained.scores.objective)
+
+
+def refine_locally(run: Run, values: Values, *, start: Trained | None = None) -> Finalist:
+    """Grow-and-prune of ``values``, longer and with growth; from fresh weights, or those of ``start``."""
+    seconds = _left(run, run.plan.ends("local"), 1)
+    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=LOCAL_SCHEME, start=start)
+
+
+def absorb(run: Run, chosen: Finalist) -> Trained:
+    """All choices are made: train the chosen network on, with the validation rows as well, its masks held.
+
+    The scores that come back are not validation scores any more: the network has seen those rows.
+    """
+    bench = run.bench
+    rows = torch.arange(len(bench.dataset.y))
+    recipe = bench.recipe(chosen.values)
+    recipe = replace(recipe, lr=ABSORPTION_LR * recipe.lr)
+    seconds = _left(run, run.plan.ends("absorption"), 1)
+    return _trained(
+        run,
+        "absorbed",
+        chosen.values,
+        phase="absorption",
+        seconds=seconds,
+        scheme=None,
+        start=chosen.trained,
+        rows=rows,
+        recipe=recipe,
+    ).trained
+
+
+def _trained(
+    run: Run,
+    name: str,
+    values: Values,
+    *,
+    phase: str,
+    seconds: float | None,
+    scheme: schemes.Scheme | None,
+    announce: bool = True,
+    **options: Any,
+) -> Finalist:
+    """A training outside the search: found finished in the run directory, gone on with, or begun."""
+    directory = run.directory
+    folder = directory.local if phase in ("local", "absorption") else directory.candidates
+    done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
+    if done.is_file():
+        return recall(run.bench, done, name)
+    if announce:
+        run.emit(events.PhaseStarted(phase, run.plan.ends(phase) if run.plan.effort.timed else None))
+    trained = synthesize_candidate(
+        run.bench,
+        values,
+        name=name,
+        seed=child_seed(run.seed, name),
+        seconds=seconds,
+        epochs=None if run.plan.effort.timed else run.plan.epochs(phase),
+        scheme=scheme,
+        checkpoint=checkpoint,
+        **options,
+    )
+    remember(done, values, trained)
+    for leftover in (checkpoint, store.previous(checkpoint)):
+        leftover.unlink(missing_ok=True)
+    for edit in trained.edits:
+        run.emit(events.ConnectionsEdited(name, edit.at, edit.before, edit.after, edit.grown))
+    scores, cost = trained.scores, trained.cost
+    run.emit(events.NetworkTrained(name, scores.error, scores.loss, cost.params, cost.dense_params, cost.macs))
+    directory.heartbeat(run.bench.clock)
+    return Finalist(name, values, trained)
+
+
+def remember(path: Path, values: Values, trained: Trained) -> None:
+    """Keep a trained network of the template's shapes."""
+    tree = {
+        "values": dict(values),
+        "model": dict(trained.model.state_dict()),
+        "masks": dict(trained.masks),
+        "scores": list(astuple(trained.scores)),
+        "cost": trained.cost.to_json(),
+        "edits": [list(astuple(edit)) for edit in trained.edits],
+        "epochs": trained.epochs,
+    }
+    store.save_tree(path, tree)
+
+
+def recall(bench: Bench, path: Path, name: str) -> Finalist:
+    """What ``remember`` kept. Raises: BadBundle."""
+    tree = store.load_tree(path)
+    model = build(bench, tree["values"], 0)
+    model.load_state_dict(tree["model"])
+    trained = Trained(
+        model=model,
+        masks=dict(tree["masks"]),
+        scores=Scores(*tree["scores"]),
+        cost=Cost(**tree["cost"]),
+        edits=tuple(Edit(*edit) for edit in tree["edits"]),
+        epochs=float(tree["epochs"]),
+    )
+    return Finalist(name, tree["values"], trained)
+
+
+def best_so_far(run: Run) -> Finalist | None:
+    """The network to keep if the run is stopped now: of the furthest phase that has one."""
+    directory = run.directory
+    places = [
+        directory.local / "local.done",
+        *sorted(directory.candidates.glob("promoted-*.done")),
+        directory.candidates / "best-trial.done",
+    ]
+    found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
+    return min(found, key=lambda finalist: finalist.trained.scores.objective, default=None)
+
+
+def _keep_best_trial(run: Run, number: int, values: Values, trained: Trained) -> None:
+    """Keep the network of the best trial, so that a stop during the search leaves something to use."""
+    path = run.directory.candidates / "best-trial.done"
+    if path.is_file() and recall(run.bench, path, "best").trained.scores.objective <= trained.scores.objective:
+        return
+    remember(path, values, trained)
+
+
+def _left(run: Run, ends: float, shares: int) -> float | None:
+    """Seconds for the next of ``shares`` trainings that must be over at ``ends``; None when epochs are counted."""
+    if not run.plan.effort.timed:
+        return None
+    return max(0.5, (ends - run.bench.clock()) / shares)
+
+
+class _Hopeless:
+    """Gives up a trial that is far behind all others at the same share of their training, before pruning starts.
+
+    Later comparisons would mix networks at different densities; and a wrong guess costs a good candidate, so only
+    those are given up whose error is three times the median, and outside of everything seen.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[float] = []
+        self._first: float | None = None
+
+    def begin(self) -> None:
+        self._first = None
+
+    def __call__(self, progress: float, scores: Scores) -> bool:
+        if self._first is not None or progress > 0.5:
+            return False
+        self._first = scores.error
+        return len(self._seen) >= 5 and scores.error > max(3.0 * median(self._seen), max(self._seen))
+
+    def end(self) -> None:
+        if self._first is not None:
+            self._seen.append(self._first)
+
+
+def ticks_to_events(emit: Callable[[object], None]) -> Callable[[str, Tick], None]:
+    """Listener for ``Bench.on_tick`` that turns ticks into events."""
+
+    def on_tick(name: str, tick: Tick) -> None:
+        emit(events.Training(name, min(1.0, tick.progress), tick.loss))
+
+    return on_tick

@@ -1,0 +1,130 @@
+"""The folder of a run: what was asked, what is done, and how it goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from steerage import store
+from steerage._version import __version__
+from steerage.errors import BadBundle, RunConflict
+from steerage.synthesis.clock import RunClock
+
+VERSION = 1  # of run.json and summary.json
+
+
+class RunDirectory:
+    """Paths and small files of one run, held under a lock while a process works on it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.request = path / "run.json"
+        self.study = path / "study.db"
+        self.events = path / "events.jsonl"
+        self.candidates = path / "candidates"
+        self.local = path / "local"
+        self.network = path / "network"
+        self.summary = path / "summary.json"
+        self.report = path / "report.html"
+        self._clock_file = path / "clock.json"
+
+    @contextmanager
+    def opened(self, asked: Mapping[str, Any], *, command: str = "") -> Iterator[None]:
+        """Hold the folder for a run of the settings ``asked``; a new folder is made, one of the same run continued.
+
+        Raises: RunConflict if another process holds it, or it belongs to other settings (the differences are named).
+        """
+        self._refuse_foreign()
+        self.path.mkdir(parents=True, exist_ok=True)
+        with store.RunLock(self.path):
+            self._check_request(asked, command)
+            for folder in (self.candidates, self.local):
+                folder.mkdir(exist_ok=True)
+            yield
+
+    def finished(self) -> bool:
+        return self.summary.is_file() and (self.network / "network.json").is_file()
+
+    def clock(self, started: float | None) -> RunClock:
+        """Clock that goes on where the last heartbeat left it; ``started``: monotonic second of this process."""
+        try:
+            saved = store.read_json(self._clock_file)
+            return RunClock(before=float(saved["active"]), training_before=float(saved["training"]), started=started)
+        except (BadBundle, KeyError, TypeError, ValueError):
+            return RunClock(started=started)
+
+    def heartbeat(self, clock: RunClock) -> None:
+        """Write down the clock. Cheap: a lost heartbeat costs a second of bookkeeping, so nothing is forced to disk."""
+        temporary = self._clock_file.with_suffix(".tmp")
+        try:
+            temporary.write_text(json.dumps({"active": clock(), "training": clock.training}))
+            temporary.replace(self._clock_file)
+        except OSError:
+            pass  # a full disk is reported by whatever matters more
+
+    def log(self, event: object, at: float) -> None:
+        """Append ``event`` (a frozen dataclass) to events.jsonl."""
+        assert is_dataclass(event) and not isinstance(event, type)
+        line = json.dumps(store.plain({"event": type(event).__name__, "at": round(at, 3), **asdict(event)}))
+        store.append_line(self.events, line)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Events so far; a line cut off by a stop is left out."""
+        if not self.events.is_file():
+            return []
+        found = []
+        for line in self.events.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return [event for event in found if isinstance(event, dict)]
+
+    def _refuse_foreign(self) -> None:
+        if self.path.exists() and not self.path.is_dir():
+            raise RunConflict(f"{self.path} is a file; choose another folder with --out")
+        if self.path.is_dir() and not self.request.is_file():
+            strangers = [child.name for child in self.path.iterdir() if not child.name.startswith(".")]
+            if strangers:
+                raise RunConflict(f"{self.path} holds other files ({strangers[0]}); choose another folder with --out")
+
+    def _check_request(self, asked: Mapping[str, Any], command: str) -> None:
+        wanted = json.loads(json.dumps(store.plain(dict(asked))))
+        if not self.request.is_file():
+            about = {"version": VERSION, "command": command, "versions": versions(), "hardware": hardware()}
+            store.write_json(self.request, {**wanted, **about})
+            return
+        earlier = store.read_json(self.request)
+        names = [name for name in wanted if earlier.get(name) != wanted[name]]
+        if names:
+            differences = ", ".join(f"{name} was {earlier.get(name)} and is {wanted.get(name)}" for name in names)
+            raise RunConflict(f"{self.path} belongs to another run ({differences}); choose another folder with --out")
+
+
+def versions() -> dict[str, str]:
+    """Versions of the program and of what its results depend on."""
+    packages = ("torch", "numpy", "scikit-learn", "optuna", "lightgbm")
+    return {
+        "steerage": __version__,
+        "python": platform.python_version(),
+        **{package: metadata.version(package) for package in packages},
+    }
+
+
+def hardware() -> dict[str, Any]:
+    """The machine as far as figures depend on it."""
+    return {
+        "machine": platform.machine(),
+        "system": sys.platform,
+        "cpu": torch.backends.cpu.get_cpu_capability(),
+        "threads": torch.get_num_threads(),
+    }

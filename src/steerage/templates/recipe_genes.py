@@ -1,0 +1,31 @@
+"""Genes that set how a candidate is trained; every template may add them to its own."""
+
+from __future__ import annotations
+
+from optuna.distributions import BaseDistribution, FloatDistribution
+
+from steerage.data.dataset import TaskSpec
+from steerage.space import Value
+
+
+def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
+    """Learning rate, decoupled weight decay; label smoothing for classification, noise on the inputs for tables."""
+    genes: dict[str, BaseDistribution] = {
+        "lr": FloatDistribution(1e-3, 1.5e-2, log=True),
+        "weight_decay": FloatDistribution(1e-4, 0.5, log=True),
+    }
+    if spec.task == "classification":
+        genes["label_smoothing"] = FloatDistribution(0.0, 0.1, step=0.05)
+    if spec.kind == "table":
+        genes["input_noise"] = FloatDistribution(0.0, 0.2, step=0.05)
+    return genes
+
+
+def plain_recipe(spec: TaskSpec) -> dict[str, Value]:
+    """Values of ``recipe_genes`` that are common practice with AdamW."""
+    values: dict[str, Value] = {"lr": 1e-3, "weight_decay": 1e-2}
+    if spec.task == "classification":
+        values["label_smoothing"] = 0.0
+    if spec.kind == "table":
+        values["input_noise"] = 0.0
+    return values

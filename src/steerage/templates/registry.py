@@ -1,0 +1,60 @@
+"""Templates by name, by task, and from a user's file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from steerage.data.dataset import TaskSpec
+from steerage.errors import BadArgument
+from steerage.templates.cnn import Cnn
+from steerage.templates.mlp import Mlp
+from steerage.templates.template import Template
+
+TEMPLATES: Mapping[str, Template] = MappingProxyType({template.name: template for template in (Cnn(), Mlp())})
+
+
+def template_for(spec: TaskSpec) -> Template:
+    """The template that suits ``spec`` best: cnn for images, mlp for tables."""
+    return next(template for template in TEMPLATES.values() if template.accepts(spec))
+
+
+def load_template(name: str) -> Template:
+    """Template called ``name``, or an instance of the class that ``file.py:Class`` names; the file is executed.
+
+    Raises: BadArgument for an unknown name, a file that is missing or fails, or a class that is no template.
+    """
+    if name in TEMPLATES:
+        return TEMPLATES[name]
+    file, separator, class_name = name.rpartition(":")
+    if not separator or not file.endswith(".py"):
+        raise BadArgument(f"template must be one of {', '.join(TEMPLATES)}, or file.py:Class; got {name!r}")
+    found = getattr(_import(Path(file)), class_name, None)
+    if not inspect.isclass(found) or not issubclass(found, Template):
+        raise BadArgument(f"{file} must define a class {class_name} that extends steerage.templates.Template")
+    if inspect.isabstract(found) or not isinstance(getattr(found, "name", None), str):
+        raise BadArgument(f"{class_name} in {file} must define name, space, build and baseline")
+    return found()
+
+
+def _import(path: Path) -> object:
+    """Module of a file, under a name of its own. Raises: BadArgument if it is missing or fails."""
+    if not path.is_file():
+        raise BadArgument(f"template file {path} does not exist; give the path of a Python file")
+    # Two files with one stem are two modules, and one file is the same module in every process.
+    name = f"steerage_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look the module up by its name
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise BadArgument(f"template file {path} fails with {type(error).__name__}: {error}") from error
+    return module

@@ -1,0 +1,81 @@
+"""What a template is: a search space, a builder, and the settings a practitioner would start from."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import nn
+
+from steerage.data.dataset import TaskSpec
+from steerage.space import Space, Value, Values
+from steerage.templates.recipe_genes import plain_recipe
+
+RECIPE_GENES = frozenset({"optimizer", "lr", "weight_decay", "batch_size", "label_smoothing", "input_noise", "ema"})
+
+
+class LayerShape(NamedTuple):
+    """What a layer costs: entries of its weight, of its bias (batch norms folded in), and calls per input row."""
+
+    weights: int
+    biases: int
+    positions: int
+
+
+class Template(ABC):
+    """A family of networks. The search asks for ``space``, and calls ``build`` once per candidate.
+
+    A gene named like a recipe setting (``RECIPE_GENES``) sets how the candidate is trained, and ``build`` ignores it;
+    any other gene is the template's own. Templates hold no state: what they return depends on the arguments alone.
+    """
+
+    name: str
+
+    def accepts(self, spec: TaskSpec) -> bool:
+        """Whether the template can build networks for ``spec``."""
+        return True
+
+    @abstractmethod
+    def space(self, spec: TaskSpec) -> Space:
+        """Genes, their ranges, and which of them do nothing beside which others."""
+
+    @abstractmethod
+    def build(self, values: Values, spec: TaskSpec) -> nn.Module:
+        """Network of a point of the space: (batch, *spec.input_shape) -> (batch, spec.outputs).
+
+        Draws initial weights from torch's global generator, which the caller seeds; works on the meta device.
+        """
+
+    @abstractmethod
+    def baseline(self, spec: TaskSpec) -> Values:
+        """Point of the space that a practitioner would write down first, without a budget in mind."""
+
+    def starts(self, spec: TaskSpec) -> Sequence[Values]:
+        """Points of the space worth training first, best bet first: what experience says before any search.
+
+        They may be larger than a budget by far, because grow-and-prune reduces networks.
+        """
+        return (self.baseline(spec),)
+
+    def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape] | None:
+        """Layers of ``build(values, spec)`` by arithmetic alone, so that a search can price thousands of candidates.
+
+        None, as here, lets the cost model build each candidate without storage, which takes some milliseconds.
+        """
+        return None
+
+    def defaults(self, spec: TaskSpec) -> dict[str, Value]:
+        """Recipe settings; a gene of the same name overrides one."""
+        return {"optimizer": "adamw", "batch_size": batch_size(spec.rows), **plain_recipe(spec)}
+
+
+def batch_size(rows: int) -> int:
+    """Rows per step: about the square root of the training rows, a power of two in [16, 256]."""
+    return int(min(256, max(16, 2 ** round(math.log2(max(rows, 1)) / 2))))
+
+
+def architecture(values: Values) -> dict[str, Value]:
+    """The values that shape the network, without those that set how it is trained."""
+    return {name: value for name, value in values.items() if name not in RECIPE_GENES}

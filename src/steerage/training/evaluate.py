@@ -1,0 +1,70 @@
+"""How good a network is on some rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from steerage.data.dataset import Dataset
+
+CHUNK = 4096  # rows per forward pass; bounds memory
+
+
+@dataclass(frozen=True)
+class Scores:
+    """``error``: share of wrong rows in [0, 1], or for regression 1 - R² (>= 0, lower is better).
+
+    ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target. ``rows``: how many.
+    """
+
+    error: float
+    loss: float
+    rows: int
+
+    @property
+    def objective(self) -> float:
+        """What searches minimize: the error, with the loss as a tie-breaker worth less than the error's own noise.
+
+        On few rows many candidates share one error; their losses still tell them apart.
+        """
+        return self.error + 0.02 * min(self.loss, 5.0)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; the mode before is restored."""
+    mode = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(mode)
+
+
+def predict(model: nn.Module, dataset: Dataset, x: Tensor) -> Tensor:
+    """Scores (n, outputs), float32, of encoded rows ``x`` (as in ``dataset.x``)."""
+    with evaluating(model):
+        parts = [model(dataset.prepare(part)).float() for part in x.split(CHUNK)]
+        return torch.cat(parts) if parts else torch.zeros(0, dataset.spec.outputs)
+
+
+def evaluate(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor) -> Scores:
+    """Scores of ``model`` on encoded rows ``x`` with targets ``y``."""
+    return scores_of(predict(model, dataset, x), y, dataset)
+
+
+def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset) -> Scores:
+    """Scores of network outputs (n, outputs) against targets (n,)."""
+    if dataset.spec.task == "classification":
+        wrong = int((outputs.argmax(dim=1) != y).sum())
+        return Scores(wrong / len(y), F.cross_entropy(outputs, y).item(), len(y))
+    squared = (outputs[:, 0] - y).square().mean().item()
+    # The variance of these very rows, as sklearn.metrics.r2_score has it.
+    spread = (y - y.mean()).square().mean().clamp_min(1e-12).item()
+    return Scores(squared / spread, squared, len(y))

@@ -1,0 +1,65 @@
+"""Small finished networks, untrained, with real preprocessing, for the tests of what is done with them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from steerage.bundle import FromTemplate, Network
+from steerage.cost import count
+from steerage.data.dataset import TaskSpec
+from steerage.data.images import fit_images
+from steerage.data.tablefit import fit_table
+from steerage.templates import TEMPLATES
+
+TABLE = pd.DataFrame(
+    {"a": np.linspace(-3, 9, 40), "b": [1.0, np.nan] * 20, "c": ["x", "y", "z", None] * 10, "d": np.arange(40) ** 2}
+)
+IMAGES = (np.arange(30 * 8 * 8).reshape(30, 8, 8) * 37 % 251).astype(np.uint8)
+
+
+def network(template: str = "mlp", *, regression: bool = False, **genes: int | float | str | bool) -> Network:
+    preprocess = fit_images(IMAGES[:, None]) if template == "cnn" else fit_table(TABLE)
+    outputs = 1 if regression else 3
+    spec = TaskSpec(
+        task="regression" if regression else "classification",
+        kind="image" if template == "cnn" else "table",
+        input_shape=preprocess.output_shape,
+        outputs=outputs,
+        rows=40,
+    )
+    values = {**TEMPLATES[template].baseline(spec), **genes}
+    model = TEMPLATES[template].build(values, spec)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):  # as after a training
+            assert module.running_mean is not None
+            module.running_mean.normal_()
+    return Network(
+        model=model,
+        architecture=FromTemplate(template, values),
+        spec=spec,
+        preprocess=preprocess,
+        cost=count(model, spec.input_shape),
+        classes=() if regression else ("2", "10", "-7"),
+        target_name="fault",
+        target_mean=100.0 if regression else 0.0,
+        target_std=10.0 if regression else 1.0,
+        error={"validation": 0.25},
+    )
+
+
+def rows(net: Network) -> Any:
+    return IMAGES if net.spec.kind == "image" else TABLE
+
+
+def pruned(net: Network) -> Network:
+    masks = {name: torch.rand_like(p) < 0.5 for name, p in net.model.named_parameters() if p.ndim > 1}
+    with torch.no_grad():
+        for name, mask in masks.items():
+            net.model.get_parameter(name).mul_(mask)
+    return replace(net, masks=masks)

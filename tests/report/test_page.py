@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from steerage.errors import BadBundle
+from steerage.report import write_report
+from steerage.report.figures import Point, scatter
+
+NASTY = "<script>alert('\"&')</script>"
+VOID = {"meta"}
+
+
+def stage(error: float, params: int) -> dict[str, Any]:
+    return {
+        "error": {"validation": error + 0.005, "test": error},
+        "params": params,
+        "dense_params": params * 2,
+        "macs": params * 10,
+    }
+
+
+ASKED = {
+    "data": "digits",
+    "task": "classification",
+    "budget": {"max_params": 1500, "max_macs": None},
+    "minutes": 2,
+    "seed": 0,
+    "command": ["steerage", "synth", "my digits.csv", "--max-params", "1500"],
+    "hardware": {"cpu": "some", "cores": 2},
+}
+SUMMARY = {
+    **stage(0.0213, 1432),
+    "task": "classification",
+    "baseline": stage(0.031, 24_000),
+    "after_search": stage(0.025, 1490),
+    "budget": {"max_params": 1500},
+    "seconds": {"search": 61.23456, "own": 2.0},
+    "versions": {"torch": "2.13.0"},
+}
+EVENTS: list[dict[str, Any]] = [
+    {
+        "event": "TrialFinished",
+        "number": n,
+        "values": {"depth": 2, "lr": 0.001 * (n + 1), "activation": "relu"},
+        "error": 0.2 / (n + 1) + 0.02,
+        "best_error": 0.2 / (n + 1) + 0.02,
+        "params": 300 * (n + 1),
+        "seconds": 1.5,
+    }
+    for n in range(14)
+] + [
+    {"event": "TrialFailed", "number": 14, "reason": "loss became NaN"},
+    {
+        "event": "RoundFinished",
+        "round": 1,
+        "trials": 10,
+        "tau": 0.51,
+        "spearman": None,
+        "rmse": 0.8,
+        "best_error": 0.04,
+    },
+    {
+        "event": "NetworkTrained",
+        "name": "promoted 0",
+        "error": 0.03,
+        "params": 1490,
+        "dense_params": 2980,
+        "macs": 14_900,
+    },
+    *(
+        {
+            "event": "ConnectionsEdited",
+            "name": "local",
+            "progress": n / 30,
+            "before": 3000 - 50 * n,
+            "after": 2950 - 50 * n,
+            "grown": 5,
+        }
+        for n in range(30)
+    ),
+]
+
+
+def make_run(folder: Path, *, asked: Any = None, summary: Any = None, events: list[Any] | None = None) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, document in (("run.json", asked), ("summary.json", summary)):
+        if document is not None:
+            (folder / name).write_text(json.dumps(document))
+    if events is not None:
+        (folder / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    return folder
+
+
+class Checker(HTMLParser):
+    """Every tag is closed in order, and nothing is loaded from anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        assert not {name for name, _ in attrs} & {"src", "href", "onload", "onclick", "action", "data"}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def read(folder: Path) -> tuple[str, Checker]:
+    """Visible text and tags of the report of ``folder``, checked."""
+    html = write_report(folder).read_text(encoding="utf-8")
+    checker = Checker()
+    checker.feed(html)
+    checker.close()
+    assert checker.open == []
+    assert not re.search(r"https?:|@import|url\(", html)
+    assert not {"script", "img", "link", "iframe"} & set(checker.tags)
+    for figure in re.findall(r"<svg.*?</svg>", html, re.S):
+        ElementTree.fromstring(figure)
+    return " ".join(" ".join(checker.text).split()), checker
+
+
+def test_a_finished_run_tells_what_was_asked_and_delivered(tmp_path: Path) -> None:
+    text, checker = read(make_run(tmp_path / "run", asked=ASKED, summary=SUMMARY, events=EVENTS))
+    assert "Asked for: a network with at most 1,500 parameters, in 2 minutes." in text
+    assert "Delivered: 1,432 parameters and 14,320 MACs, test error 2.13 % (plain baseline 3.10 %)." in text
+    assert "Over the budget" not in text
+    assert "plain baseline after search delivered test error 3.10 % 2.50 % 2.13 %" in text
+    assert "14 candidates were trained, 1 failed." in text
+    assert "trial 14: loss became NaN" in text
+    assert "depth = 2, lr = 0.014, activation = relu" in text
+    assert "1 10 0.510 – 0.800 4.00 %" in text
+    assert "promoted 0 3.00 % 1,490 2,980 14,900" in text
+    assert "30 steps changed which connections are active." in text
+    assert "0.0% 3,000 2,950 5 10.0% 2,850 2,800 5" in text
+    assert "96.7% 1,550 1,500 5" in text
+    assert "steerage synth 'my digits.csv' --max-params 1500" in text
+    assert "search = 61.2" in text
+    assert checker.tags.count("svg") == 2
+    assert checker.tags.count("circle") == 14 + 3 + 30
+
+
+def test_a_network_over_the_budget_is_called_so(tmp_path: Path) -> None:
+    text, _ = read(make_run(tmp_path / "run", asked=ASKED, summary={**SUMMARY, "params": 1501}))
+    assert "Over the budget: 1,501 parameters where 1,500 were allowed." in text
+
+
+def test_an_unfinished_run_has_a_page(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", asked=ASKED, events=EVENTS[:3])
+    with open(folder / "events.jsonl", "a") as file:
+        file.write('{"event": "TrialFin')  # killed while writing
+    text, _ = read(folder)
+    assert "The run is not finished." in text
+    assert "3 candidates were trained" in text
+    assert "Result" not in text
+
+
+@pytest.mark.parametrize("asked", [{"data": "digits"}, {}])
+@pytest.mark.parametrize("summary", [{"params": 3}, {"error": None, "baseline": 5, "budget": [], "seconds": "long"}])
+def test_missing_and_odd_parts_are_left_out(tmp_path: Path, asked: Any, summary: Any) -> None:
+    odd: list[Any] = [
+        3,
+        {},
+        {"event": "TrialFinished"},
+        {"event": "RoundFinished", "tau": "high"},
+        {"params": 0, "error": 1},
+    ]
+    text, _ = read(make_run(tmp_path / "run", asked=asked, summary=summary, events=odd))
+    assert "Delivered" in text
+
+
+def test_a_regression_shows_its_own_metrics(tmp_path: Path) -> None:
+    stage = {"r2": {"test": 0.81234567, "validation": 0.8}, "rmse": {"test": 52345.6}, "params": 10}
+    summary = {**stage, "task": "regression", "baseline": stage}
+    text, _ = read(make_run(tmp_path / "run", asked=ASKED, summary=summary, events=EVENTS[:16]))
+    assert "test R² 0.8123 (plain baseline 0.8123)" in text
+    assert "test RMSE 5.235e+04 5.235e+04" in text
+    assert "%" not in text
+    assert "after search" not in text
+
+
+def test_everything_from_the_run_is_escaped(tmp_path: Path) -> None:
+    def poison(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key if key in known else NASTY: poison(item) for key, item in value.items()} | {NASTY: NASTY}
+        return [NASTY] if isinstance(value, list) else NASTY if isinstance(value, str) else value
+
+    known = {*ASKED, *SUMMARY, "max_params", "test", "validation", *(key for event in EVENTS for key in event)}
+    events = [{**poison(event), "event": event["event"]} for event in EVENTS]
+    folder = make_run(tmp_path / NASTY.replace("/", ""), asked=poison(ASKED), summary=poison(SUMMARY), events=events)
+    text, _ = read(folder)
+    assert NASTY in text
+    assert "<script" not in (folder / "report.html").read_text()
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadBundle, match="is not a run"):
+        write_report(tmp_path)
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(BadBundle, match=r"run\.json is damaged"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        [Point(1000, 0.1)],
+        [Point(1000, 0.1), Point(1000, 0.1)],
+        [Point(1, 0.0), Point(1e9, 1.0)],
+        [Point(990, 0.5), Point(1010, 0.500001)],
+        [Point(5, -0.2), Point(0, 0.5)],
+    ],
+)
+def test_figures_stay_inside_their_frame(points: list[Point]) -> None:
+    figure = scatter(points, x_label="parameters", y_label="error", limit=700)
+    root = ElementTree.fromstring(figure)
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    circles = root.findall("circle")
+    assert len(circles) == sum(point.x > 0 for point in points)
+    for item in circles:
+        assert 0 < float(item.attrib["cx"]) < width
+        assert 0 < float(item.attrib["cy"]) < height
+    assert len([text for text in root.findall("text") if text.get("class") == "tick"]) >= 4
+
+
+def test_trials_without_parameters_are_shown_in_their_order(tmp_path: Path) -> None:
+    events = [{name: value for name, value in event.items() if name != "params"} for event in EVENTS[:14]]
+    folder = make_run(tmp_path / "run", asked=ASKED, summary=SUMMARY, events=events)
+    text, checker = read(folder)
+    assert checker.tags.count("circle") == 14
+    assert "trial 0: error 22.00 %" in text
+
+
+def test_a_figure_without_points_is_empty() -> None:
+    assert scatter([], x_label="x", y_label="y") == ""
+    assert scatter([Point(0, 1)], x_label="x", y_label="y", limit=3) == ""
