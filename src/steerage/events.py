@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import final
 
 
@@ -19,13 +19,17 @@ class TrialStarted:
 @final
 @dataclass(frozen=True)
 class TrialFinished:
-    """A candidate is trained: its validation error, and the smallest one so far (both lower is better)."""
+    """A candidate is trained: what the search minimizes, and the smallest value so far (both lower is better).
+
+    ``metrics``: what else was measured, such as ``error`` (of validation), ``params`` and ``macs``.
+    """
 
     number: int
     values: Mapping[str, int | float | str | bool]
     error: float
     best_error: float
     seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @final

@@ -8,7 +8,7 @@ import torch
 
 
 def child_seed(seed: int, *names: str | int) -> int:
-    """Seed in [0, 2**32) that depends on ``seed`` and ``names`` alone (never on ``hash``, which differs per process)."""
+    """Seed in [0, 2**32) from ``seed`` and ``names`` alone (never from ``hash``, which differs per process)."""
     text = "/".join([str(seed), *(f"{type(name).__name__}:{name}" for name in names)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 

@@ -98,7 +98,7 @@ def compacted(
     masking.apply_(given, masks or {})
     x = torch.randn(5, *shape, dtype=next(iter(before.values())).dtype)
     with torch.no_grad():
-        expected, result = given.eval()(x), copy.deepcopy(small).eval()(x)
+        expected, result = given.eval()(x.clone()), copy.deepcopy(small).eval()(x.clone())
     torch.testing.assert_close(result, expected, rtol=tolerance, atol=tolerance * float(expected.abs().max()))
 
     old = count(copy.deepcopy(model).float(), shape, masks=masks or masking.from_weights(model))
@@ -465,6 +465,9 @@ def test_channels_of_what_is_not_known_are_left_alone(middle: nn.Module) -> None
     "view",
     [
         lambda x: x.view(-1, 24),
+        lambda x: x.view(x.size(0), 24),
+        lambda x: torch.reshape(input=x, shape=(-1, 24)),
+        lambda x: F.softmax(x, dim=1).flatten(1),
         lambda x: x.reshape(x.shape[0], x.shape[1] * 4),
         lambda x: x.transpose(1, 2).flatten(1),
         lambda x: x.chunk(2, dim=1)[0].flatten(1).repeat(1, 2),
@@ -513,6 +516,19 @@ def test_memory_that_is_overwritten_while_others_read_it_is_left_alone() -> None
     kill_(model.a, *range(6))
     unread_(model.b, 0)
     assert widths(compacted(model, (4,))) == [6, 2]
+
+
+def test_sums_in_place_are_seen_as_such() -> None:
+    def forward(model: Any, x: Tensor) -> Tensor:
+        y = z = torch.relu(model.a(x))
+        z += model.b(x)
+        result: Tensor = model.c(y) + model.d(z)
+        return result
+
+    layers = {"a": nn.Linear(4, 6), "b": nn.Linear(4, 6), "c": nn.Linear(6, 2), "d": nn.Linear(6, 2)}
+    model: Any = Traceable(forward, **layers).double()
+    kill_(model.a, 0, 1)
+    assert widths(compacted(model, (4,))) == [6, 6, 2, 2]
 
 
 def test_inputs_outputs_and_reductions_are_left_alone() -> None:

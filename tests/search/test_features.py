@@ -32,6 +32,7 @@ def test_genes_counts_and_costs_are_where_their_names_say() -> None:
     point = {"lr": 1e-3, "depth": 3, "first": "conv", "second": "conv"}
     row = dict(zip(columns(SPACE, costs=1).names, features(SPACE, [point], [[7.5]])[0].tolist(), strict=True))
     assert abs(row["lr"] - 0.5) < 1e-9
+    assert row["lr^2"] < 1e-9
     assert (row["depth=1"], row["depth=3"]) == (0.0, 1.0)
     assert (row["count(first+second=skip)"], row["count(first+second=conv)"]) == (0.0, 1.0)
     assert row["cost0"] == 7.5

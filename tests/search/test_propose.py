@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from steerage.errors import BadSpace
-from steerage.search.propose import Observation, assess, find_feasible, propose
+from steerage.search.evolution import Individual
+from steerage.search.propose import Observation, _pick, assess, find_feasible, propose
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -78,6 +80,13 @@ def test_another_process_proposes_the_same() -> None:
     folder = Path(__file__).parent
     there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder).stdout
     assert there.strip() == str(here)
+
+
+def test_a_little_less_promising_point_is_picked_before_one_almost_tried() -> None:
+    space = Space({"x": FloatDistribution(0, 1)})
+    candidates = [Individual({"x": 0.501}, 1.0, 0.0), Individual({"x": 0.6}, 0.9, 0.0)]
+    picked = _pick(space, candidates, 1, np.random.default_rng(0), known=[{"x": 0.5}], exploration=0.0)
+    assert picked == [{"x": 0.6}]
 
 
 def test_failed_candidates_are_not_tried_again_and_count_as_worst() -> None:

@@ -25,8 +25,9 @@ def _quality(trial: Trial) -> float:
     return -_error(trial)
 
 
-def test_an_ordinary_study_is_minimized() -> None:
-    study = optuna.create_study(sampler=SteerageSampler(seed=0))
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_an_ordinary_study_is_minimized(seed: int) -> None:
+    study = optuna.create_study(sampler=SteerageSampler(seed=seed))
     study.optimize(_error, n_trials=28)
     assert study.best_value < 0.1
 

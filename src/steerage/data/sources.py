@@ -36,6 +36,8 @@ def load_raw(source: str, *, target: str | None = None, labelled: bool = True, s
     files are brought to. Raises: BadData, MissingDependency.
     """
     if source in SKLEARN:
+        if labelled and target not in (None, "target"):
+            raise BadData(f"{source} comes with a target of its own and has no column {target!r}; leave the target out")
         return _bundled(source)
     if source.startswith("openml:"):
         return read_openml(source.removeprefix("openml:"), target=target)

@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.growprune import masks as masking
@@ -28,7 +28,7 @@ def compact(
     ``input_shape``: of one input row. ``masks``: dormant weights are zero in the copy; without masks, dormant is what
     is zero. The masks returned cover every linear and convolution layer. Names, types and training mode are kept, as
     is at least one unit of every layer. Units stay that anything unknown reads or returns: a grouped convolution, a
-    view, a module of one's own kind, a layer that is called twice; so do the network's inputs and outputs.
+    view, a softmax, a layer that is called twice; so do the network's inputs and outputs.
 
     A network that torch.fx cannot trace is copied as it is, with a warning. Raises: UnsupportedLayer for it when
     ``strict``; BadArgument for a mask of no parameter, or if the network cannot run on the input.
@@ -39,8 +39,8 @@ def compact(
     try:
         graph = unit_graph(result.eval(), tuple(input_shape))
         with torch.no_grad():
-            while _fold_constants_(graph, small) or _empty_unread_(graph, small):
-                pass
+            while _empty_unread_(graph, small) or _fold_constants_(graph, small):
+                pass  # what was emptied may have been the last to read what is before it
             _cut_(graph, small)
     except UnsupportedLayer as error:
         if strict:
@@ -64,41 +64,47 @@ def _masked_(model: nn.Module, masks: Masks) -> Masks:
 
 
 def _fold_constants_(graph: UnitGraph, masks: Masks) -> bool:
-    """Make constant units part of the biases of their readers, which read them no more; whether any were."""
-    constants = graph.constants()
-    changed = False
-    for part in graph.parts:
-        if part.columns is not None:
-            changed |= _fold_(part, constants[part.source], graph.frozen[part.columns], masks)
+    """Make constant units part of the biases of the layers that read them, which read them no more; whether any were.
+
+    In order of execution, so that a layer that reads nothing else is constant for the next one.
+    """
+    constants: dict[fx.Node, Tensor] = {}
+    read, changed = _read(graph), False
+    for step in graph.steps:
+        part = graph.parts.get(step.node)
+        if part is not None and part.columns is not None:
+            rows = max(1, int(read[part.rows].sum()))
+            changed |= _fold_(part, constants[part.source], graph.frozen[part.columns], masks, rows=rows)
+        constants[step.node] = step.constants(*(constants[node] for node in step.inputs))
     return changed
 
 
-def _fold_(part: Part, constants: Tensor, frozen: Tensor, masks: Masks) -> bool:
+def _fold_(part: Part, constants: Tensor, frozen: Tensor, masks: Masks, *, rows: int) -> bool:
+    """Fold ``constants`` into a layer of which no more than ``rows`` will stay; whether any were."""
     module: Any = part.module
     foldable = constants == 0.0 if ops.is_padded(module) else constants.isfinite()
     foldable &= ops.used_columns(module.weight) & ~frozen
     nonzero = foldable & (constants != 0.0)
     if nonzero.any():
         sums = ops.exact(module.weight[:, nonzero]).reshape(len(module.weight), int(nonzero.sum()), -1).sum(dim=2)
+        # A new bias must not need more parameters than the connections that it replaces.
         mask = masks.get(_name(part, "weight"))
         saved = 0 if mask is None else int(mask[:, nonzero].sum())
-        if not _shift_(part, sums @ constants[nonzero], saved=saved):
+        if not _shift_(part, sums @ constants[nonzero], may_add=saved >= rows):
             foldable &= ~nonzero
-    if not foldable.any():
-        return False
     for tensor in _weight_and_mask(part, masks):
         tensor[:, foldable] = 0
-    return True
+    return bool(foldable.any())
 
 
-def _shift_(part: Part, shift: Tensor, *, saved: int) -> bool:
-    """Add ``shift`` to what a layer returns. A new bias must not need more parameters than are ``saved`` by it."""
+def _shift_(part: Part, shift: Tensor, *, may_add: bool) -> bool:
+    """Add ``shift`` to what a layer returns, if ``may_add`` by a new bias; whether it could be done."""
     module: Any = part.module
     if module.bias is not None:
         module.bias.add_(shift.to(module.bias))
     elif part.norm is not None and part.norm.running_mean is not None:
         part.norm.running_mean.sub_(shift.to(part.norm.running_mean))
-    elif saved >= len(shift):
+    elif may_add:
         module.bias = nn.Parameter(shift.to(module.weight), module.weight.requires_grad)
     else:
         return False
@@ -109,7 +115,7 @@ def _empty_unread_(graph: UnitGraph, masks: Masks) -> bool:
     """Let units that nobody reads read nothing; whether any weight became zero by that."""
     read = _read(graph)
     changed = False
-    for part in graph.parts:
+    for part in graph.parts.values():
         if isinstance(part.module, ops.LINEAR):
             unread = ~read[part.rows]
             changed |= bool((unread & ops.used_rows(part.module.weight)).any())
@@ -121,7 +127,7 @@ def _empty_unread_(graph: UnitGraph, masks: Masks) -> bool:
 def _read(graph: UnitGraph) -> Tensor:
     """Units that some weight reads, or that are frozen: (units,) bool."""
     read = graph.frozen.clone()
-    for part in graph.parts:
+    for part in graph.parts.values():
         if part.columns is not None and isinstance(part.module, ops.LINEAR):
             read[part.columns[ops.used_columns(part.module.weight)]] = True
     return read
@@ -130,10 +136,10 @@ def _read(graph: UnitGraph) -> Tensor:
 def _cut_(graph: UnitGraph, masks: Masks) -> None:
     """Remove what belongs to units that nobody reads, but leave every layer one."""
     kept = _read(graph)
-    for part in graph.parts:
+    for part in graph.parts.values():
         if not kept[part.rows].any():
             kept[part.rows[0]] = True
-    for part in graph.parts:
+    for part in graph.parts.values():
         rows = kept[part.rows]
         columns = None if part.columns is None else kept[part.columns]
         if not rows.all() or (columns is not None and not columns.all()):

@@ -62,7 +62,7 @@ def keep_best(scores: Mapping[str, Tensor], count: int, *, among: Mapping[str, T
     chosen = torch.zeros(len(flat), dtype=torch.bool)
     # A stable sort, so that ties fall the same way on every run.
     chosen[flat.argsort(descending=True, stable=True)[:count]] = True
-    parts = chosen.split([scores[name].numel() for name in names])
+    parts = torch.split(chosen, [scores[name].numel() for name in names])
     return {name: part.view(scores[name].shape) for name, part in zip(names, parts, strict=True)}
 
 
@@ -70,7 +70,7 @@ def keep_best_per_layer(
     scores: Mapping[str, Tensor], share: float, *, among: Mapping[str, Tensor] | None = None
 ) -> Masks:
     """Masks of the best ``share`` in (0, 1] of each layer's allowed positions, at least one."""
-    chosen = {}
+    chosen: Masks = {}
     for name, score in scores.items():
         allowed = {name: among[name]} if among is not None else None
         available = int(among[name].sum()) if among is not None else score.numel()

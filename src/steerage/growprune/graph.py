@@ -36,24 +36,17 @@ class Part:
 @final
 @dataclass(frozen=True, eq=False)
 class UnitGraph:
-    """Parts in order of execution, and which units no edit may touch: ``frozen`` is (units,) bool."""
+    """Operations in order, the parts among them, and which units no edit may touch: ``frozen`` is (units,) bool."""
 
-    parts: tuple[Part, ...]
+    steps: tuple[Step, ...]
+    parts: dict[fx.Node, Part]
     frozen: Tensor
-    _steps: tuple[_Step, ...]
-
-    def constants(self) -> dict[fx.Node, Tensor]:
-        """Constants of every tensor with the present weights, by the node that returns it; see ``operations``."""
-        found: dict[fx.Node, Tensor] = {}
-        for step in self._steps:
-            found[step.node] = step.constants(*(found[node] for node in step.inputs))
-        return found
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class _Step:
-    """Constants that a node returns, as a function of those of its ``inputs``."""
+class Step:
+    """Constants that a node returns, as a function of those of its ``inputs`` and the weights as they are then."""
 
     node: fx.Node
     inputs: tuple[fx.Node, ...]
@@ -89,7 +82,7 @@ class _Walk:
         self.frozen: list[Tensor] = []
         self.merged: list[tuple[Tensor, Tensor]] = []
         self.parts: dict[fx.Node, Part] = {}
-        self.steps: list[_Step] = []
+        self.steps: list[Step] = []
 
     def visit(self, node: fx.Node) -> None:
         """Follow the units through a node, or freeze all that it touches."""
@@ -119,14 +112,14 @@ class _Walk:
         frozen = torch.zeros(self.count, dtype=torch.bool)
         for units in self.frozen:
             frozen[number[units]] = True
-        parts = []
+        parts = {}
         for node, part in self.parts.items():
             users = list(node.users)
             reader = self.parts[users[0]].module if len(users) == 1 and users[0] in self.parts else None
             norm = reader if isinstance(reader, ops.NORMS) and reader.running_mean is not None else None
             columns = None if part.columns is None else number[part.columns]
-            parts.append(replace(part, rows=number[part.rows], columns=columns, norm=norm))
-        return UnitGraph(tuple(parts), frozen, tuple(self.steps))
+            parts[node] = replace(part, rows=number[part.rows], columns=columns, norm=norm)
+        return UnitGraph(tuple(self.steps), parts, frozen)
 
     def _new(self, node: fx.Node, width: int) -> Tensor:
         self.units[node] = torch.arange(self.count, self.count + width)
@@ -134,7 +127,7 @@ class _Walk:
         return self.units[node]
 
     def _step(self, node: fx.Node, inputs: tuple[fx.Node, ...], constants: Callable[..., Tensor]) -> bool:
-        self.steps.append(_Step(node, inputs, constants))
+        self.steps.append(Step(node, inputs, constants))
         return True
 
     def _module(self, node: fx.Node) -> nn.Module | None:
@@ -157,7 +150,7 @@ class _Walk:
             return self._concatenation(node)
         if kind in ops.FUNCTIONS:
             return self._function(node)
-        if node.args[0] is not x or len(sources) > 1:
+        if node.args[:1] != (x,) or len(sources) > 1:
             return False
         if kind in ops.FLATTENS:
             return self._flatten(node, x)
@@ -232,7 +225,7 @@ class _Walk:
 
     def _reshape(self, node: fx.Node) -> bool:
         """``x.view(x.size(0), -1)`` is a flattening; sizes written out are not followed."""
-        x, *sizes = node.args
+        x, sizes = next(iter(node.args), None), [*node.args[1:]]
         if len(sizes) == 1 and isinstance(sizes[0], (list, tuple)):
             sizes = [*sizes[0]]
         plain = len(sizes) == 2 and ops.is_batch_size(sizes[0]) and sizes[1] in (-1,) and not node.kwargs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,21 @@ def weights(model: nn.Module) -> dict[str, nn.Parameter]:
     seen: set[int] = set()
     for name, module in model.named_modules():
         if isinstance(module, PRUNABLE) and id(module.weight) not in seen:
-            seen.add(id(module.weight))
-            found[f"{name}.weight" if name else "weight"] = module.weight
+            weight = cast(nn.Parameter, module.weight)
+            seen.add(id(weight))
+            found[f"{name}.weight" if name else "weight"] = weight
     return found
 
 
 def full(model: nn.Module) -> Masks:
     """Masks with every connection active."""
     return {name: torch.ones_like(weight, dtype=torch.bool) for name, weight in weights(model).items()}
+
+
+def initial(model: nn.Module) -> Masks:
+    """Masks of a network as it comes: what is not zero is active, and all of a layer that is yet to leave zero."""
+    found = from_weights(model)
+    return {name: mask if mask.any() else torch.ones_like(mask) for name, mask in found.items()}
 
 
 def from_weights(model: nn.Module) -> Masks:

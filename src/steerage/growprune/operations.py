@@ -85,9 +85,8 @@ def passing(node: fx.Node, module: nn.Module | None, *, ranks: int) -> Callable[
         padding = _argument(node, 3, "padding", 0) if module is None else module.padding
         return _unchanged if padding in (0, (0,), (0, 0), (0, 0, 0)) else only_zeros
     if found in FUNCTION_DROPOUTS:
-        return (
-            _unchanged if node.kwargs.get("training") is False else lambda constants: nothing_constant(len(constants))
-        )
+        off = node.kwargs.get("training") is False
+        return _unchanged if off else lambda constants: nothing_constant(len(constants))
     if found in MEANS:
         dims = _argument(node, 1, "dim", None)
         given = dims if isinstance(dims, (list, tuple)) else (dims,)

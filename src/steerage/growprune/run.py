@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,11 +15,12 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import count
 from steerage.cost.layers import layer_uses
 from steerage.errors import InfeasibleBudget
-from steerage.growprune import connections, masks as masking
+from steerage.growprune import connections
+from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
 from steerage.growprune.schemes import Scheme, checked
-from steerage.training.fit import Training
+from steerage.training.fit import Training, like
 
 AVERAGED_BATCHES = 10  # over about this many mini-batches gradients for growth are averaged
 
@@ -38,8 +40,11 @@ class GrowPrune:
     """Edits a network in training along ``scheme``; pass it to ``train`` as ``after_step``.
 
     ``budget`` bounds the finished network: parameters and MACs with dormant connections left out. Networks that fit
-    it densely are left as they are. ``score`` ranks active connections (pruned from the bottom), ``growth`` ranks
-    dormant ones by their averaged gradients. Raises: InfeasibleBudget if not even one connection per layer fits.
+    it densely are left as they are. ``exact``: what dead units leave free at the end is used for more connections,
+    which takes a few compactions. ``seconds``: spent on edits so far. ``score`` ranks active connections (pruned from
+    the bottom), ``growth`` ranks dormant ones by their averaged gradients. ``masks`` that are given hold from the
+    first step on; without them, weights that start at zero are free until the first edit. Raises: InfeasibleBudget if
+    not even one connection per layer fits.
     """
 
     model: nn.Module
@@ -51,10 +56,13 @@ class GrowPrune:
     masks: Masks = field(default_factory=dict)
     edits: list[Edit] = field(default_factory=list)
     next_step: int = 0
+    exact: bool = True
+    seconds: float = 0.0
 
     def __post_init__(self) -> None:
         checked(self.scheme)
-        self.masks = self.masks or masking.from_weights(self.model)
+        self._held = bool(self.masks)
+        self.masks = {**masking.full(self.model), **self.masks} if self._held else masking.initial(self.model)
         self._weights = masking.weights(self.model)
         self._macs = _macs_per_weight(self.model, self.input_shape)
         self._gradients: dict[str, Tensor] = {}
@@ -62,19 +70,24 @@ class GrowPrune:
         cost = count(self.model, self.input_shape, masks=self.masks)
         self._fixed_params = cost.params - self._start
         self._fixed_macs = cost.macs - self._macs_of(self.masks)
-        self.needed = self.budget.violation(cost) > 0
+        # What is free to grow counts as grown.
+        self.needed = self.budget.violation(cost if self._held else count(self.model, self.input_shape)) > 0
+        if not self.needed and not self._held:
+            self.masks = masking.full(self.model)
         self._limits_checked()
 
     def __call__(self, training: Training) -> None:
         """After an optimizer step: hold dormant weights at zero; edit when the scheme says so."""
         if not self.needed:
+            if self._held:
+                masking.apply_(self.model, self.masks)
             return
         while self.next_step < len(self.scheme) and training.progress >= self.scheme[self.next_step].at:
             # Steps that were passed within one optimizer step are one edit.
             self.next_step += 1
             if self.next_step == len(self.scheme) or training.progress < self.scheme[self.next_step].at:
                 self._edit(training)
-        if self.next_step > 0:
+        if self.next_step > 0 or self._held:
             masking.apply_(self.model, self.masks)
         if self.next_step < len(self.scheme) and self.scheme[self.next_step].exchange > 0:
             self._average_gradients()
@@ -98,11 +111,12 @@ class GrowPrune:
 
     def restore(self, state: dict[str, Any]) -> None:
         self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
-        self._gradients = {name: value.clone() for name, value in state["gradients"].items()}
+        self._gradients = {name: like(self._weights[name], value) for name, value in state["gradients"].items()}
         self.next_step = int(state["next_step"])
         self.edits = [Edit(at, int(before), int(after), int(grown)) for at, before, after, grown in state["edits"]]
 
     def _edit(self, training: Training) -> None:
+        began = time.monotonic()
         step = self.scheme[self.next_step - 1]
         before = masking.active(self.masks)
         scores = self.score(self._weights)
@@ -110,12 +124,13 @@ class GrowPrune:
         grown = 0
         if step.exchange > 0 and self._gradients and step.done < 1.0:
             new, grown = self._exchanged(new, scores, step.exchange)
-        if step.done == 1.0:
+        if step.done == 1.0 and self.exact:
             new = self._filled(new, scores)
-        _clear_moments(training.optimizer, self._weights, self.masks, new)
+        _clear_moments(training.optimizer.state, self._weights, self.masks, new)
         self.masks, self._gradients = new, {}
         masking.apply_(self.model, self.masks)
         self.edits.append(Edit(training.progress, before, masking.active(new), grown))
+        self.seconds += time.monotonic() - began
 
     def _selected(self, scores: Mapping[str, Tensor], done: float, *, slack: int = 0, macs_slack: int = 0) -> Masks:
         """Best connections by score, as many as the bounds allow when ``done`` of the way to them is done."""
@@ -182,12 +197,12 @@ class GrowPrune:
 
     def _average_gradients(self) -> None:
         for name, weight in self._weights.items():
-            if weight.grad is None:
-                continue
+            # A layer that is frozen or not called has none.
+            new = torch.zeros_like(weight) if weight.grad is None else weight.grad
             if name in self._gradients:
-                self._gradients[name].lerp_(weight.grad, 1.0 / AVERAGED_BATCHES)
+                self._gradients[name].lerp_(new, 1.0 / AVERAGED_BATCHES)
             else:
-                self._gradients[name] = weight.grad.detach().clone()
+                self._gradients[name] = new.detach().clone()
 
     def _macs_of(self, masks: Mapping[str, Tensor]) -> int:
         return sum(int(mask.sum()) * self._macs[name] for name, mask in masks.items())
@@ -215,13 +230,13 @@ def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str
 
 
 @torch.no_grad()
-def _clear_moments(optimizer: torch.optim.Optimizer, weights: Mapping[str, Tensor], old: Masks, new: Masks) -> None:
+def _clear_moments(
+    state: Mapping[Tensor, Mapping[str, Tensor]], weights: Mapping[str, Tensor], old: Masks, new: Masks
+) -> None:
     """Zero the optimizer's moments of every connection that was born or died: they belong to another weight."""
     for name, weight in weights.items():
-        same = old[name] == new[name]
-        for value in optimizer.state.get(weight, {}).values():
-            if isinstance(value, Tensor) and value.shape == weight.shape:
-                value.mul_(same)
+        for value in state.get(weight, {}).values():
+            value.mul_(old[name] == new[name])
 
 
 def trajectory(edits: list[Edit]) -> Iterator[dict[str, float | int]]:

@@ -7,6 +7,7 @@ connections are exchanged: the weakest leave and as many dormant ones with the l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 from steerage.errors import BadArgument
@@ -36,7 +37,7 @@ def checked(scheme: Scheme) -> Scheme:
     """``scheme`` if its steps are in order and end at the target. Raises: BadArgument."""
     if not scheme or scheme[-1].done != 1.0:
         raise BadArgument("a scheme needs at least one step, and its last one must have done=1")
-    if any(later.at < earlier.at for earlier, later in zip(scheme, scheme[1:], strict=False)):
+    if any(later.at < earlier.at for earlier, later in pairwise(scheme)):
         raise BadArgument("the steps of a scheme must be in the order of their moments 'at'")
     return scheme
 

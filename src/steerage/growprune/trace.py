@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -51,7 +53,22 @@ class _Root(nn.Module):
         return self.model(x)
 
 
+class _Proxy(fx.Proxy):
+    """Records ``x += y`` as what it is; fx takes it for ``x = x + y``, but others may hold the tensor ``x``."""
+
+
+def _in_place(operation: Callable[..., Any]) -> Callable[[_Proxy, Any], fx.Proxy]:
+    return lambda self, other: self.tracer.create_proxy("call_function", operation, (self, other), {})
+
+
+for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul", "iand", "ior", "ixor"):
+    setattr(_Proxy, f"__{_name}__", _in_place(getattr(operator, _name)))
+
+
 class _Tracer(fx.Tracer):
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return isinstance(m, Reduce) or super().is_leaf_module(m, module_qualified_name)
 

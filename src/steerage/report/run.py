@@ -93,7 +93,7 @@ def params_of(event: Fields) -> float | None:
 
 def error_of(event: Fields) -> float | None:
     """Validation error that an event tells of."""
-    places = (("error",), ("error", "validation"), ("validation_error",))
+    places = (("metrics", "error"), ("error",), ("error", "validation"), ("validation_error",))
     return next((value for place in places if (value := number(at(event, *place))) is not None), None)
 
 

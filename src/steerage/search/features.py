@@ -39,6 +39,7 @@ def columns(space: Space, *, costs: int = 0) -> Columns:
         names.extend([gene.name] if gene.ordinal else [f"{gene.name}={choice}" for choice in gene.choices])
         groups.append(tuple(range(first, len(names))))
     names.extend(f"{gene.name}={option}" for gene in space.genes if _is_short(gene) for option in _options(gene))
+    names.extend(f"{gene.name}^2" for gene in space.genes if _is_long(gene))
     for genes in _shared(space):
         label = "+".join(gene.name for gene in genes)
         names.extend(f"count({label}={option})" for option in _options(genes[0]))
@@ -49,8 +50,9 @@ def columns(space: Space, *, costs: int = 0) -> Columns:
 def features(space: Space, points: Sequence[Values], costs: Sequence[Sequence[float]] | Matrix = ()) -> Matrix:
     """Feature matrix (n, columns) of canonical ``points``; ``costs``: (n, c) or empty, taken as they are.
 
-    Ordinals are positions in [0, 1] and choices one-hot; ordinals with few values are one-hot as well, so that a linear
-    model can bend. Counts are shares in [0, 1] of the genes that share one set of options.
+    Ordinals are positions in [0, 1] and choices one-hot. So that a linear model can bend, ordinals with few values are
+    one-hot as well, and the others have the square of their distance from the middle, in [0, 1]. Counts are shares in
+    [0, 1] of the genes that share one set of options.
     """
     parts: list[Matrix] = []
     hot: dict[str, Matrix] = {}
@@ -63,6 +65,7 @@ def features(space: Space, points: Sequence[Values], costs: Sequence[Sequence[fl
         else:
             parts.append(hot.get(gene.name, _one_hot(gene, column)) * np.sqrt(0.5))
     parts.extend(hot[gene.name] for gene in space.genes if _is_short(gene))
+    parts.extend(4.0 * (parts[i] - 0.5) ** 2 for i, gene in enumerate(space.genes) if _is_long(gene))
     parts.extend(np.mean([hot[gene.name] for gene in genes], axis=0) for genes in _shared(space))
     extra = np.asarray(costs, dtype=float)
     if extra.size:
@@ -82,6 +85,10 @@ def _options(gene: Gene) -> tuple[Value, ...]:
 
 def _is_short(gene: Gene) -> bool:
     return gene.ordinal and len(_options(gene)) > 2
+
+
+def _is_long(gene: Gene) -> bool:
+    return gene.ordinal and gene.size != 1 and not _options(gene)
 
 
 def _one_hot(gene: Gene, column: Sequence[Value]) -> Matrix:

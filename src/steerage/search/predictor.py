@@ -15,6 +15,7 @@ from steerage.search.features import Columns, Matrix
 from steerage.search.gp import GaussianProcess
 
 MIN_OBSERVATIONS = 4
+WEIGHTS = np.array([0.25, 0.25, 0.5])  # of the trees, the linear base and the Gaussian process
 ROUNDS = 150
 BAGS = 2  # bootstrap resamples of each tree model
 PENALTIES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -46,7 +47,7 @@ def normal_scores(y: Matrix) -> Matrix:
 
 @final
 class Predictor:
-    """Average of three regressors on normal scores; higher is better, as in the ``y`` given to ``fit``.
+    """Weighted mean of three regressors on normal scores; higher is better, as in the ``y`` given to ``fit``.
 
     ``bags`` is the number of bootstrap resamples that each tree model is fitted to.
     """
@@ -71,8 +72,8 @@ class Predictor:
     def predict(self, x: Matrix) -> tuple[Matrix, Matrix]:
         """Mean and standard deviation (m,) of the normal score at ``x``: (m, columns).
 
-        The variance is that of a mixture of the three: their own variances (of bags, or of the posterior) averaged,
-        plus the variance between them.
+        The variance is that of a mixture of the three with the same weights as the mean: their own variances (of bags,
+        or of the posterior), plus the variance between them.
         """
         if self._gp is None:
             raise ValueError("fit the predictor before predicting")
@@ -80,8 +81,9 @@ class Predictor:
         linear = np.stack([model(x) for model in self._linear])
         gp_mean, gp_sd = self._gp.predict(x, self._columns.groups)
         means = np.stack([trees.mean(axis=0), linear.mean(axis=0), gp_mean])
-        own = np.mean([trees.var(axis=0), linear.var(axis=0), gp_sd**2], axis=0)
-        return means.mean(axis=0), np.sqrt(own + means.var(axis=0))
+        variances = np.stack([trees.var(axis=0), linear.var(axis=0), gp_sd**2])
+        mean = np.asarray(WEIGHTS @ means)
+        return mean, np.sqrt(WEIGHTS @ (variances + (means - mean) ** 2))
 
 
 def _resample(n: int, rng: np.random.Generator) -> NDArray[np.int64]:

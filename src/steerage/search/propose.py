@@ -20,7 +20,8 @@ EXPLORATION = 0.07  # share of picks that are random
 BOLDNESS = 0.25  # share of the spread that counts as hope: with all of it, continuous genes run to their far ends
 MAX_EVALUATIONS = 600
 NEIGHBOURS = 24  # best observations whose surroundings the evolution starts from
-CROWDING = 2.0  # decay of that discount per gene of difference
+CROWDING = 2.0  # decay, per gene of difference, of the discount for being like another of the batch
+CROWDING_KNOWN = 20.0  # and for being like a point that was tried
 SHORTLIST = 100  # candidates among which a batch is picked
 FIRST_LOOK = 256  # Sobol points from which a search for feasible ones starts
 
@@ -68,7 +69,7 @@ def propose(
 
     The first ``start`` are Sobol points, infeasible ones replaced by the next of the sequence. After that a predictor
     is fitted to ``history``, evolution maximizes expected improvement, and a share ``exploration`` of the picks is
-    random. ``violation`` (0 = feasible) is called at most ``2 * max_evaluations`` times.
+    random. ``violation`` (0 = feasible) is called at most ``3 * max_evaluations`` times.
 
     Raises: BadSpace if no feasible point is found at all.
     """
@@ -85,7 +86,8 @@ def propose(
         parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
         found = evolve(space, score=score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations)
         fresh = [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
-        batch += _pick(space, fresh, n - len(batch), rng, exploration=exploration)
+        known = [*(one.values for one in history), *pending, *batch]
+        batch += _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration)
     return batch
 
 
@@ -112,11 +114,24 @@ def _improvement(
 
 
 def _pick(
-    space: Space, candidates: Sequence[Individual], n: int, rng: np.random.Generator, *, exploration: float
+    space: Space,
+    candidates: Sequence[Individual],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    known: Sequence[Values],
+    exploration: float,
 ) -> list[dict[str, Value]]:
-    """``n`` of ``candidates`` (best first): a random one, or the best after a discount for being like those picked."""
-    worth = np.array([one.score for one in candidates[:SHORTLIST]])
+    """``n`` of ``candidates`` (best first): random ones, or the best after discounts for likeness.
+
+    Being like a ``known`` point counts only at close range: one more training there tells little that is new.
+    """
+    if not candidates:
+        return []
     x, groups = features(space, [one.values for one in candidates]), columns(space).groups
+    shortlist = x[:SHORTLIST]
+    near = np.min([_difference(shortlist, row, groups) for row in features(space, known)], axis=0)
+    worth = np.array([one.score for one in candidates[:SHORTLIST]]) * (1.0 - np.exp(-CROWDING_KNOWN * near))
     picked: list[int] = []
     while len(picked) < min(n, len(candidates)):
         if rng.random() < exploration or len(picked) >= len(worth):
@@ -124,9 +139,14 @@ def _pick(
         else:
             at = int(np.argmax([-np.inf if i in picked else value for i, value in enumerate(worth)]))
         picked.append(at)
-        squares = [np.sum((x[: len(worth), group] - x[at, group]) ** 2, axis=1) for group in map(list, groups)]
-        worth *= 1.0 - np.exp(-CROWDING * np.sum(np.sqrt(squares), axis=0))
+        worth *= 1.0 - np.exp(-CROWDING * _difference(shortlist, x[at], groups))
     return [candidates[i].values for i in picked]
+
+
+def _difference(x: Matrix, row: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+    """Number of genes, in fractions too, in which each row of ``x`` differs from ``row``: (len(x),)."""
+    squares = [np.sum((x[:, list(group)] - row[list(group)]) ** 2, axis=1) for group in groups]
+    return np.asarray(np.sum(np.sqrt(squares), axis=0))
 
 
 def table(space: Space, history: Sequence[Observation], cost_features: CostFeatures) -> tuple[Columns, Matrix, Matrix]:

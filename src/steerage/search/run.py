@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from typing import Any, final
 
 import optuna
 from optuna.study import Study, StudyDirection
@@ -64,7 +64,26 @@ def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
     Optuna's progress messages are silenced, since the search has events of its own.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+    kept: optuna.storages.BaseStorage | str | None = storage
+    if storage is not None and storage.startswith("sqlite"):
+        kept = optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": 60}})
+        _hasten(kept)
+    return optuna.create_study(storage=kept, study_name=name, direction="minimize", load_if_exists=True)
+
+
+def _hasten(storage: optuna.storages.RDBStorage) -> None:
+    """Spare SQLite the wait for the disk at each of the twenty commits of a trial.
+
+    With a write-ahead log a killed process loses nothing, and a power cut at most the last trial.
+    """
+    from sqlalchemy import event
+
+    def on_connect(connection: Any, record: Any) -> None:
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    event.listen(storage.engine, "connect", on_connect)
+    storage.engine.dispose()  # connections made so far know nothing of it
 
 
 def search(
@@ -172,7 +191,7 @@ def _run(
     trial.set_user_attr(SECONDS, seconds)
     study.tell(trial, outcome.error)
     best = min([outcome.error, *(one.value for one in done if one.value is not None)])
-    return TrialFinished(number, values, outcome.error, best, seconds)
+    return TrialFinished(number, values, outcome.error, best, seconds, dict(outcome.metrics))
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:

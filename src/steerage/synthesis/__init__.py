@@ -1,4 +1,4 @@
-"""Synthesis of a network for a data set and a budget: global search, then grow-and-prune, then a bundle and a report."""
+"""From a data set and a budget to a network: global search, grow-and-prune, bundle and report."""
 
 from __future__ import annotations
 

@@ -103,6 +103,7 @@ def synthesize_candidate(
     recipe: Recipe | None = None,
     checkpoint: Path | None = None,
     hopeless: Callable[[float, Scores], bool] | None = None,
+    exact: bool = True,
 ) -> Trained:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
 
@@ -116,8 +117,10 @@ def synthesize_candidate(
     model = build(bench, values, seed) if start is None else copy.deepcopy(start.model)
     training = Training(model, recipe, seed=seed)
     input_shape = bench.dataset.spec.input_shape
-    editor = GrowPrune(model, bench.budget, input_shape, scheme) if scheme is not None else None
-    kept = masking.from_weights(model) if start is None else start.masks
+    kept = {} if start is None else start.masks
+    editor = None
+    if scheme is not None:
+        editor = GrowPrune(model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact)
     began = bench.clock()
     if checkpoint is not None and checkpoint.exists():
         saved = store.load_tree(checkpoint)
@@ -154,6 +157,7 @@ def synthesize_candidate(
     if editor is not None:
         editor.finish(training)
         kept = editor.masks
+        bench.clock.training -= editor.seconds  # edits are the program's own work
     training.use_average()
     masking.apply_(model, kept)
     if editor is not None:
@@ -163,7 +167,10 @@ def synthesize_candidate(
     cost = count(model, input_shape, masks=kept)
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     edits = tuple(editor.edits) if editor is not None else ()
-    return Trained(model, kept, bench.scores(model), cost, edits, training.step / batches)
+    trained = Trained(model, kept, bench.scores(model), cost, edits, training.step / batches)
+    if editor is not None and editor.needed and exact:  # then only what is left without dead units is inside the budget
+        return replace(trained, cost=compacted(trained, bench).cost)
+    return trained
 
 
 def compacted(trained: Trained, bench: Bench) -> Trained:

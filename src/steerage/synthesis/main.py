@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steerage import events, store
-from steerage.bundle import FromFactory, FromTemplate, Network, load_network, save_network
+from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.data.dataset import Dataset
@@ -62,6 +62,7 @@ def synthesize(
     listener: Listener | None = None,
     local: bool = True,
     started: float | None = None,
+    command: str = "",
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -70,7 +71,7 @@ def synthesize(
     alone, whatever the machine's speed. ``local=False`` stops after the global search. ``out``: folder of the run
     (default ``runs/NAME``); a run found there goes on, or is returned if it is finished. ``listener`` is called with
     the events of ``steerage.events``. ``started``: second of ``time.monotonic()`` from which the minutes count, now by
-    default.
+    default. ``command``: the line that gives this run again, for the report.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
@@ -83,7 +84,7 @@ def synthesize(
     }
     asked |= {"template": template if isinstance(template, str) else template.name if template else "auto"}
     plan = Plan(effort, search_only=not local)
-    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started)
+    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
     return _run(request, budget or Budget(), template)
 
 
@@ -100,12 +101,13 @@ def refine(
     out: str | Path | None = None,
     listener: Listener | None = None,
     started: float | None = None,
+    command: str = "",
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``."""
     effort = effort_from(minutes, None, epochs)
     asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
     plan = Plan(effort, local_only=True)
-    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started)
+    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
     return _run(request, budget, network)
 
 
@@ -121,6 +123,7 @@ class _Request:
     out: str | Path | None
     listener: Listener
     started: float | None
+    command: str
 
 
 def _ignore(event: object) -> None:
@@ -149,7 +152,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     run_wide = Run(bench, request.plan, directory, request.seed, _emitter(directory, clock, request.listener))
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
         phases.check_feasible(bench, request.seed)
-    with directory.opened(asked), threads_for(dataset):
+    with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
             return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
         try:
@@ -176,6 +179,7 @@ def _phases(run: Run, request: _Request) -> Result:
         best = phases.refine_locally(run, values, start=template.start(bench, run.seed))
     else:
         baseline = phases.train_baseline(run)
+        run = phases.planned(run, baseline)
         candidates = phases.search_globally(run)
         best = after_search = phases.promote(run, candidates)
         if not run.plan.search_only:
@@ -227,7 +231,7 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
     bench, dataset = run.bench, run.bench.dataset
     template = bench.template
     architecture: Architecture = (
-        FromFactory(template.name) if isinstance(template, OwnNetwork) else FromTemplate(template.name, best.values)
+        template.architecture if isinstance(template, OwnNetwork) else FromTemplate(template.name, best.values)
     )
     return Network(
         model=final.model,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, final
 
 from torch import nn
 
+from steerage.bundle import Architecture, FromFactory
 from steerage.cost.count import count
 from steerage.data.dataset import TaskSpec
 from steerage.growprune import masks as masking
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
 @final
 class OwnNetwork(Template):
-    """``factory()`` gives the network, with whatever weights it has learnt; ``name`` is for messages and the bundle."""
+    """``factory()`` gives the network, with whatever weights it has learnt; ``name`` is for messages and the bundle.
 
-    def __init__(self, name: str, factory: Callable[[], nn.Module]) -> None:
+    ``architecture``: how the bundle of the refined network says it was built, ``FromFactory(name)`` where not given.
+    """
+
+    def __init__(
+        self, name: str, factory: Callable[[], nn.Module], *, architecture: Architecture | None = None
+    ) -> None:
         self.name, self.factory = name, factory
+        self.architecture = architecture or FromFactory(name)
 
     def space(self, spec: TaskSpec) -> Space:
         return Space(recipe_genes(spec))
@@ -39,6 +46,6 @@ class OwnNetwork(Template):
         from steerage.synthesis.candidate import Trained, build
 
         model = build(bench, self.baseline(bench.dataset.spec), seed)
-        masks = masking.from_weights(model)
+        masks = masking.initial(model)
         cost = count(model, bench.dataset.spec.input_shape, masks=masks)
         return Trained(model, masks, bench.scores(model), cost, (), 0.0)

@@ -22,14 +22,14 @@ from steerage.search.run import TrialOutcome, open_study, ranking, search
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
-from steerage.synthesis.plan import PROMOTED, Plan
+from steerage.synthesis.plan import Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.training.evaluate import Scores
 from steerage.training.fit import Tick
 
 # How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
 MAX_EXPANSION = 25.0
-TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=24)
+TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 FULL_SCHEME = schemes.gradual()
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 LOCAL_SCHEME = schemes.gradual(exchange=0.2)
@@ -74,7 +74,8 @@ def check_feasible(bench: Bench, seed: int) -> None:
         if smallest.violation > 1.0:
             raise InfeasibleBudget(name, bound, math.ceil(smallest.violation * bound), smallest.values)
     raise SteerageError(
-        f"no candidate meets all bounds at once ({bench.budget.to_json()}); raise the tightest of them or use another template"
+        f"no candidate meets all bounds at once ({bench.budget.to_json()}); "
+        "raise the tightest of them or use another template"
     )
 
 
@@ -96,13 +97,17 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 
 def train_baseline(run: Run) -> Finalist:
     """The template's plain network, dense, whatever the budget: what one would have had without a synthesis."""
-    values = bench_baseline(run.bench)
+    values = run.bench.template.baseline(run.bench.dataset.spec)
     ends = run.plan.ends("baseline")
     return _trained(run, "baseline", values, phase="baseline", seconds=_left(run, ends, 1), scheme=None)
 
 
-def bench_baseline(bench: Bench) -> Values:
-    return bench.template.baseline(bench.dataset.spec)
+def planned(run: Run, baseline: Finalist) -> Run:
+    """``run`` with its plan fitted to the speed at which the baseline was trained."""
+    bench = run.bench
+    typical = dense_cost(bench.template, bench.template.starts(bench.dataset.spec)[0], bench.dataset.spec)
+    plan = run.plan.measured(baseline.trained.epochs, baseline.trained.cost.macs / max(1, typical.macs))
+    return replace(run, plan=plan)
 
 
 def search_globally(run: Run) -> list[Values]:
@@ -128,6 +133,7 @@ def search_globally(run: Run) -> list[Values]:
             epochs=epochs,
             scheme=TRIAL_SCHEME,
             hopeless=hopeless,
+            exact=False,
         )
         hopeless.end()
         directory.heartbeat(bench.clock)
@@ -136,8 +142,8 @@ def search_globally(run: Run) -> list[Values]:
         return TrialOutcome(trained.scores.objective, {**metrics, **trained.cost.to_json()})
 
     def should_stop() -> bool:
-        # The last trial may run over by half its time, not more.
-        return plan.effort.timed and bench.clock() + 0.5 * (seconds or 0.0) >= ends
+        # The last trial may run over by half its time, not more; one there must be.
+        return bench.clock() + 0.5 * (seconds or 0.0) >= ends and bool(ranking(study))
 
     def cost_features(values: Values) -> Sequence[float]:
         cost = dense_cost(bench.template, values, spec)
@@ -159,7 +165,7 @@ def search_globally(run: Run) -> list[Values]:
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
-    return [dict(trial.values) for trial in ranking(study)[:PROMOTED]]
+    return [dict(trial.values) for trial in ranking(study)[: plan.promoted]]
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from steerage.errors import BadArgument
 
-# Shares of the minutes at which each phase must have ended. What is left at the end is for evaluation, saving and the
-# report.
-BASELINE_ENDS, SEARCH_ENDS, PROMOTION_ENDS, LOCAL_ENDS, ABSORPTION_ENDS = 0.05, 0.38, 0.56, 0.82, 0.95
-TRIALS_WANTED = 16  # a search in fewer trials is little more than its start
-PROMOTED = 3
+# Shares of the minutes at which each phase must have ended; what is left after the last one is for evaluation, saving
+# and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
+# training the one that is delivered.
+ENDS = {"baseline": 0.05, "search": 0.38, "promotion": 0.56, "local": 0.82, "absorption": 0.95}
+SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34, "local": 0.80}
+SEARCH_ONLY_ENDS = {**ENDS, "search": 0.65, "promotion": 0.95}
+LOCAL_ONLY_ENDS = {**ENDS, "baseline": 0.0, "search": 0.0, "promotion": 0.0, "local": 0.75}
+SCARCE_EPOCHS = 200  # in the whole run
+TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6  # a search in fewer trials is little more than its start
+PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 
 
 @dataclass(frozen=True)
@@ -28,8 +33,8 @@ class Effort:
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
-            if value is not None and not value > 0:
-                raise BadArgument(f"{name} must be positive, got {value}")
+            if value is not None and not 0 < value < float("inf"):
+                raise BadArgument(f"{name} must be positive and finite, got {value}")
         if self.minutes is not None and self.epochs is not None:
             raise BadArgument("minutes and epochs exclude each other: give minutes, or trials and epochs")
 
@@ -47,19 +52,21 @@ def effort_from(minutes: float | None, trials: int | None, epochs: int | None) -
         return Effort(minutes=10.0)
     if minutes is not None:
         return Effort(minutes=minutes, trials=trials, epochs=epochs)
-    return Effort(trials=trials or 20, epochs=epochs or 60)
+    return Effort(trials=20 if trials is None else trials, epochs=60 if epochs is None else epochs)
 
 
 @dataclass(frozen=True)
 class Plan:
     """Effort per training of each phase, in seconds on the run's clock or in epochs.
 
-    ``total``: seconds that the run may take; infinite when effort is counted in epochs.
+    ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``scarce``: the minutes allow
+    less than ``SCARCE_EPOCHS`` epochs.
     """
 
     effort: Effort
     local_only: bool = False
     search_only: bool = False
+    scarce: bool = False
 
     @property
     def total(self) -> float:
@@ -67,22 +74,26 @@ class Plan:
 
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
-        shares = {
-            "baseline": BASELINE_ENDS,
-            "search": SEARCH_ENDS,
-            "promotion": PROMOTION_ENDS,
-            "local": LOCAL_ENDS,
-            "absorption": ABSORPTION_ENDS,
-        }
-        if self.search_only:  # the time of the local search goes to more trials and longer promotion
-            shares |= {"search": 0.60, "promotion": 0.80, "local": 0.80}
         if self.local_only:
-            shares |= {"baseline": 0.0, "search": 0.0, "promotion": 0.0, "local": 0.75}
-        return shares[phase] * self.total
+            return LOCAL_ONLY_ENDS[phase] * self.total
+        if self.search_only:
+            return SEARCH_ONLY_ENDS[phase] * self.total
+        return (SCARCE_ENDS if self.scarce else ENDS)[phase] * self.total
+
+    @property
+    def promoted(self) -> int:
+        """How many candidates are trained again, longer."""
+        return PROMOTED_WHEN_SCARCE if self.scarce else PROMOTED
 
     def trial_seconds(self, now: float) -> float:
         """Training seconds per trial, from what the search has left at its start."""
-        return max(0.2, (self.ends("search") - now) / TRIALS_WANTED)
+        wanted = TRIALS_WHEN_SCARCE if self.scarce else TRIALS_WANTED
+        return max(0.2, (self.ends("search") - now) / wanted)
+
+    def measured(self, epochs: float, relative_cost: float) -> Plan:
+        """The plan for what was measured: the baseline made ``epochs``, at ``relative_cost`` of a typical candidate."""
+        possible = epochs / ENDS["baseline"] * relative_cost
+        return replace(self, scarce=self.effort.timed and possible < SCARCE_EPOCHS)
 
     def epochs(self, phase: str) -> int:
         """Epochs per training when effort is counted in epochs."""

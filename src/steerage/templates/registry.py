@@ -34,7 +34,7 @@ def load_template(name: str) -> Template:
     file, separator, class_name = name.rpartition(":")
     if not separator or not file.endswith(".py"):
         raise BadArgument(f"template must be one of {', '.join(TEMPLATES)}, or file.py:Class; got {name!r}")
-    found = getattr(_import(Path(file)), class_name, None)
+    found = getattr(import_file(Path(file)), class_name, None)
     if not inspect.isclass(found) or not issubclass(found, Template):
         raise BadArgument(f"{file} must define a class {class_name} that extends steerage.templates.Template")
     if inspect.isabstract(found) or not isinstance(getattr(found, "name", None), str):
@@ -42,10 +42,10 @@ def load_template(name: str) -> Template:
     return found()
 
 
-def _import(path: Path) -> object:
+def import_file(path: Path) -> object:
     """Module of a file, under a name of its own. Raises: BadArgument if it is missing or fails."""
     if not path.is_file():
-        raise BadArgument(f"template file {path} does not exist; give the path of a Python file")
+        raise BadArgument(f"{path} does not exist; give the path of a Python file")
     # Two files with one stem are two modules, and one file is the same module in every process.
     name = f"steerage_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -56,5 +56,5 @@ def _import(path: Path) -> object:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BadArgument(f"template file {path} fails with {type(error).__name__}: {error}") from error
+        raise BadArgument(f"{path} fails with {type(error).__name__}: {error}") from error
     return module

@@ -72,8 +72,8 @@ class Template(ABC):
 
 
 def batch_size(rows: int) -> int:
-    """Rows per step: about the square root of the training rows, a power of two in [16, 256]."""
-    return int(min(256, max(16, 2 ** round(math.log2(max(rows, 1)) / 2))))
+    """Rows per step: about twice the square root of the training rows, a power of two in [32, 256]."""
+    return int(min(256, max(32, 2 ** round(math.log2(max(rows, 1)) / 2 + 0.75))))
 
 
 def architecture(values: Values) -> dict[str, Value]:

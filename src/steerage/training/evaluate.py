@@ -50,7 +50,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def predict(model: nn.Module, dataset: Dataset, x: Tensor) -> Tensor:
     """Scores (n, outputs), float32, of encoded rows ``x`` (as in ``dataset.x``)."""
     with evaluating(model):
-        parts = [model(dataset.prepare(part)).float() for part in x.split(CHUNK)]
+        parts = [model(dataset.prepare(part)).float() for part in torch.split(x, CHUNK)]
         return torch.cat(parts) if parts else torch.zeros(0, dataset.spec.outputs)
 
 

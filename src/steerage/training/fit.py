@@ -16,6 +16,7 @@ from steerage.data.augment import Augment, scaled
 from steerage.data.dataset import Dataset
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed, generator
+from steerage.training.optimizer import Optimizer
 from steerage.training.precision import uses_bfloat16
 from steerage.training.recipe import Recipe
 
@@ -66,7 +67,7 @@ class Training:
 
     def __init__(self, model: nn.Module, recipe: Recipe, *, seed: int) -> None:
         self.model, self.recipe = model, recipe
-        self.optimizer = make_optimizer(model, recipe)
+        self.optimizer = Optimizer(model, recipe)
         self.step, self.epoch, self.batch, self.progress = 0, 0, 0, 0.0
         self.order = generator(seed, "order")  # which rows come when
         self.noise = generator(seed, "noise")  # augmentation and input noise
@@ -76,11 +77,7 @@ class Training:
 
     def state(self) -> dict[str, Any]:
         """Tree of tensors and numbers (see ``steerage.store.save_tree``)."""
-        moments = {
-            str(index): dict(self.optimizer.state[parameter])
-            for index, parameter in enumerate(_parameters(self.optimizer))
-            if parameter in self.optimizer.state
-        }
+        moments = [dict(self.optimizer.state[parameter]) for parameter in self.optimizer.parameters]
         return {
             "model": dict(self.model.state_dict()),
             "moments": moments,
@@ -96,18 +93,18 @@ class Training:
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from ``state``, taken from a training of the same network and recipe."""
         self.model.load_state_dict(state["model"])
-        for index, parameter in enumerate(_parameters(self.optimizer)):
-            moments = state["moments"].get(str(index))
-            if moments:
-                self.optimizer.state[parameter] = {name: _copied(value) for name, value in moments.items()}
+        for parameter, moments in zip(self.optimizer.parameters, state["moments"], strict=True):
+            for name, value in self.optimizer.state[parameter].items():
+                value.copy_(moments[name])
         counters = state["counters"]
         self.step, self.epoch, self.batch = int(counters["step"]), int(counters["epoch"]), int(counters["batch"])
-        self.progress = float(counters["progress"])
+        self.progress, self.optimizer.steps = float(counters["progress"]), self.step
         self.order.set_state(state["generators"]["order"])
         self.order_at_epoch = self.order.get_state()
         self.noise.set_state(state["generators"]["noise"])
         self.dropout_state = state["generators"]["dropout"].clone()
-        self.average = {name: value.clone() for name, value in state["average"].items()}
+        own = self.model.state_dict()
+        self.average = {name: like(own[name], value) for name, value in state["average"].items()}
 
     def use_average(self) -> None:
         """Put the running average of the weights, if there is one, in place of the weights."""
@@ -123,13 +120,10 @@ def train(
     *,
     effort: Effort,
     after_step: Callable[[Training], None] | None = None,
-    teacher: Callable[[Tensor, Tensor], Tensor] | None = None,
-    teacher_weight: float = 0.7,
 ) -> Iterator[Tick]:
     """Train on ``rows`` (int64 indices into ``dataset.x``) until ``effort`` is spent; the caller owns the loop.
 
-    ``after_step`` may edit the network in place after each optimizer step (masks). ``teacher`` maps (inputs, row
-    indices) to scores that are mixed into the target with ``teacher_weight`` (distillation, arXiv 1503.02531).
+    ``after_step`` may edit the network in place after each optimizer step (masks).
     Deterministic for a given seed, state and thread count. Raises: TrainingFailed for a loss that is not finite.
     """
     model, recipe, size = training.model, training.recipe, min(training.recipe.batch_size, len(rows))
@@ -142,7 +136,7 @@ def train(
     torch.set_rng_state(training.dropout_state)
     try:
         while training.progress < 1.0:
-            training.order_at_epoch = training.order.get_state()
+            training.order.set_state(training.order_at_epoch)  # which a stop within an epoch left behind
             order = rows[torch.randperm(len(rows), generator=training.order)]
             while training.batch < batches:
                 training.progress = effort.progress(training.step)
@@ -150,14 +144,11 @@ def train(
                     break
                 picked = order[training.batch * size : (training.batch + 1) * size]
                 inputs, target = _inputs(training, dataset, picked, augment), dataset.y[picked]
-                _set_lr(training.optimizer, recipe.lr_at(training.progress))
+                training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
                 loss = _loss(outputs.float(), target, dataset, recipe.label_smoothing)
-                if teacher is not None:
-                    soft = _distance(outputs.float(), teacher(inputs, picked), dataset)
-                    loss = (1.0 - teacher_weight) * loss + teacher_weight * soft
-                training.optimizer.zero_grad(set_to_none=True)
+                training.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 training.optimizer.step()
                 training.step += 1
@@ -170,6 +161,7 @@ def train(
                     yield from _hand_back(training, losses, batches, outer, epoch_done=False)
                     handed_back = time.monotonic()
             if training.batch < batches:
+                _mean_of(losses, training)
                 break
             training.batch, training.epoch = 0, training.epoch + 1
             training.order_at_epoch = training.order.get_state()
@@ -183,16 +175,25 @@ def train(
 def _hand_back(
     training: Training, losses: list[Tensor], batches: int, outer: Tensor, *, epoch_done: bool
 ) -> Iterator[Tick]:
-    """One tick, with the caller's random state in place while the caller works."""
-    mean = torch.stack(losses).mean().item()
+    """One tick, with the caller's random state in place while the caller works; ``outer`` follows what it does."""
+    mean = _mean_of(losses, training)
     losses.clear()
-    if not math.isfinite(mean):
-        raise TrainingFailed(f"the loss is {mean} after {training.step} steps; a lower learning rate may help")
     training.dropout_state = torch.get_rng_state()
     torch.set_rng_state(outer)
-    yield Tick(training.step, training.step / batches, training.progress, mean, epoch_done)
+    try:
+        yield Tick(training.step, training.step / batches, training.progress, mean, epoch_done)
+    finally:  # also when the caller goes on no further
+        outer.copy_(torch.get_rng_state())
+        torch.set_rng_state(training.dropout_state)
     training.model.train()
-    torch.set_rng_state(training.dropout_state)
+
+
+def _mean_of(losses: list[Tensor], training: Training) -> float:
+    """Mean loss, 0 if there was none. Raises: TrainingFailed if it is not finite."""
+    mean = torch.stack(losses).mean().item() if losses else 0.0
+    if not math.isfinite(mean):
+        raise TrainingFailed(f"the loss is {mean} after {training.step} steps; a lower learning rate may help")
+    return mean
 
 
 def _inputs(training: Training, dataset: Dataset, picked: Tensor, augment: Augment) -> Tensor:
@@ -207,26 +208,6 @@ def _loss(outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float) -
     if dataset.spec.task == "classification":
         return F.cross_entropy(outputs, target, label_smoothing=smoothing)
     return F.mse_loss(outputs[:, 0], target)
-
-
-def _distance(outputs: Tensor, wanted: Tensor, dataset: Dataset) -> Tensor:
-    if dataset.spec.task == "classification":
-        student, target = F.log_softmax(outputs, dim=1), F.log_softmax(wanted, dim=1)
-        return F.kl_div(student, target, log_target=True, reduction="batchmean")
-    return F.mse_loss(outputs, wanted)
-
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Optimizer of ``recipe`` with weight decay on weights of two dimensions or more only."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.99), foreach=True)
 
 
 def _update_average(training: Training) -> None:
@@ -244,14 +225,6 @@ def _update_average(training: Training) -> None:
             training.average[name].copy_(value)
 
 
-def _set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = lr
-
-
-def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _copied(value: Any) -> Any:
-    return value.clone() if isinstance(value, Tensor) else value
+def like(own: Tensor, value: Tensor) -> Tensor:
+    """A copy of ``value`` laid out in memory as ``own`` is: the order of sums, and so the last bit, depends on it."""
+    return torch.empty_like(own).copy_(value)

@@ -1,0 +1,217 @@
+"""What can be typed: each command turns its options into a job, which is then done outside of the parser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from steerage._version import __version__
+from steerage.cli import networks, runs
+from steerage.cli.options import (
+    AsJson,
+    Data,
+    Epochs,
+    Factory,
+    MaxMacs,
+    MaxParams,
+    Minutes,
+    NetworkPath,
+    Out,
+    OwnTemplate,
+    Part,
+    Quiet,
+    Seed,
+    Target,
+    TaskChoice,
+    TemplateName,
+    Trials,
+    task_name,
+)
+from steerage.cli.session import Job
+from steerage.errors import BadArgument
+
+app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+
+
+def parse(argv: Sequence[str]) -> Job | None:
+    """The job that a command line asks for; None when it was answered here, as --help is. Raises: BadArgument."""
+    try:
+        answer = app(list(argv), prog_name="steerage", standalone_mode=False)
+    except Exception as error:
+        # The parser's own error classes have different homes in different versions of typer.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        command = getattr(getattr(error, "ctx", None), "command_path", "steerage")
+        raise BadArgument(f"{' '.join(message().split()).rstrip('.')}; see {command} --help") from error
+    return answer if callable(answer) else None
+
+
+def _examples(*lines: str) -> str:
+    # \b keeps the parser from joining the lines.
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"steerage {__version__}")
+        raise typer.Exit
+
+
+@app.callback(
+    epilog=_examples(
+        "steerage synth digits --max-params 1500 --minutes 2",
+        "steerage refine my_model.py:Net data.npz --max-params 50k",
+        "steerage eval runs/digits/network digits",
+        "steerage synth --help",
+    )
+)
+def steerage(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Find a small neural network for a data set by search, then grow and prune it to a budget."""
+
+
+@app.command(
+    epilog=_examples(
+        "steerage synth digits --max-params 1500 --minutes 2",
+        "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
+        "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
+        "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
+    )
+)
+def synth(
+    data: Data,
+    target: Target = None,
+    task: TaskChoice = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    minutes: Minutes = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    template: TemplateName = "auto",
+    out: Out = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> Job:
+    """Search for a network, then grow and prune it to the budget.
+
+    The same command again goes on with a run that was stopped.
+    """
+    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    return runs.synth(wish, trials=trials, template=template, local=True)
+
+
+@app.command(
+    epilog=_examples(
+        "steerage search wine --trials 30 --epochs 40",
+        "steerage search sensors.csv --max-params 20k --minutes 10",
+    )
+)
+def search(
+    data: Data,
+    target: Target = None,
+    task: TaskChoice = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    minutes: Minutes = None,
+    trials: Trials = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    template: TemplateName = "auto",
+    out: Out = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> Job:
+    """The global search alone; also shows the best candidates."""
+    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    return runs.synth(wish, trials=trials, template=template, local=False)
+
+
+@app.command(
+    epilog=_examples(
+        "steerage refine my_model.py:Net data.npz --max-params 50k --minutes 20",
+        "steerage refine runs/digits/network digits --max-params 800 --out runs/smaller",
+    )
+)
+def refine(
+    network: Annotated[
+        str,
+        typer.Argument(
+            metavar="NETWORK",
+            help="file.py:Net, a callable that returns a torch module (the file is executed), or a network's folder.",
+        ),
+    ],
+    data: Data,
+    target: Target = None,
+    task: TaskChoice = None,
+    max_params: MaxParams = None,
+    max_macs: MaxMacs = None,
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    seed: Seed = 0,
+    factory: Factory = None,
+    out: Out = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> Job:
+    """Grow and prune a network that exists already, down to the budget."""
+    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    return runs.refine(wish, network=network, factory=factory)
+
+
+@app.command(
+    epilog=_examples(
+        "steerage eval runs/digits/network digits",
+        "steerage eval runs/sensors new_sensors.csv --part all --json",
+        "steerage eval runs/own/network data.npz --factory my_model.py:Net",
+    )
+)
+def eval(
+    network: NetworkPath,
+    data: Data,
+    part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
+    factory: Factory = None,
+    template: OwnTemplate = None,
+    as_json: AsJson = False,
+) -> Job:
+    """How good a network is on labelled rows."""
+    return networks.evaluation(
+        network,
+        data,
+        part="all" if part is Part.all else "test",
+        code=networks.OwnCode(factory, template),
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog=_examples(
+        "steerage export runs/digits/network --to onnx", "steerage export runs/digits --to onnx --out digits.onnx"
+    )
+)
+def export(
+    network: NetworkPath,
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format to write: onnx.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="By default beside the network's folder.")
+    ] = None,
+    factory: Factory = None,
+    template: OwnTemplate = None,
+) -> Job:
+    """Write a network in another format, checked against PyTorch."""
+    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template))
+
+
+@app.command(epilog=_examples("steerage report runs/digits"))
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")],
+) -> Job:
+    """Write report.html of a run anew."""
+    return networks.report(run)

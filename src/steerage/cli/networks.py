@@ -1,0 +1,163 @@
+"""The commands on what is there already: eval, export, report."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from steerage.cli import owncode
+from steerage.cli.session import Job, Session
+from steerage.errors import BadArgument, BadBundle, BadData
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from steerage.bundle import Network
+
+FORMATS = ("onnx",)
+
+
+@dataclass(frozen=True)
+class OwnCode:
+    """Code that the user allows to be executed for a network: ``factory`` file.py:Net, ``template`` file.py:Class."""
+
+    factory: str | None = None
+    template: str | None = None
+
+
+def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: OwnCode, as_json: bool) -> Job:
+    """Error (or R² and RMSE) of a network on the rows of ``data``."""
+
+    def job(session: Session) -> str:
+        from steerage.data.load import load_labelled
+        from steerage.store import plain
+
+        network = open_network(path, code)
+        x, y = load_labelled(
+            data,
+            preprocess=network.preprocess,
+            classes=network.classes,
+            target_name=network.target_name,
+            task=network.spec.task,
+            part=part,
+        )
+        if y is None:
+            raise BadData(f"{data} has no labels to compare with; it needs the column {network.target_name!r}")
+        result = {"task": network.spec.task, "part": part, "rows": len(y), **_quality(network, x, y)}
+        return json.dumps(plain(result), indent=2) + "\n" if as_json else _in_words(result, data)
+
+    return job
+
+
+def export(path: Path, *, to: str, out: Path | None, code: OwnCode) -> Job:
+    """The network in another format."""
+    if to not in FORMATS:
+        raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
+
+    def job(session: Session) -> str:
+        network = open_network(path, code)
+        folder = network_folder(path).resolve()
+
+        from steerage.export.onnx import export_onnx
+
+        written = export_onnx(network, out if out is not None else folder.with_name(f"{folder.name}.{to}"))
+        return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
+
+    return job
+
+
+def report(run: Path) -> Job:
+    """The page of a run, written anew."""
+
+    def job(session: Session) -> str:
+        from steerage.report.page import write_report
+
+        return f"{write_report(run)}\n"
+
+    return job
+
+
+def network_folder(path: Path) -> Path:
+    """Folder of the network itself, where ``path`` may be that of its run. Raises: BadBundle for an unfinished run."""
+    if (path / "network.json").is_file() or not (path / "run.json").is_file():
+        return path
+    if not (path / "network" / "network.json").is_file():
+        raise BadBundle(f"{path} has no network yet; give the command of that run again, which goes on with it")
+    return path / "network"
+
+
+def open_network(path: Path, code: OwnCode) -> Network:
+    """The network in ``path``, with code of the user's own only where it was named on the command line.
+
+    Raises: BadBundle; BadArgument where an option for such code is missing, or the code fails.
+    """
+    from steerage.bundle import load_network
+    from steerage.templates.registry import load_template
+
+    folder = network_folder(path)
+    if not folder.exists():
+        raise BadBundle(f"{folder} does not exist; give the folder of a network or of a run")
+    made = _architecture(folder)
+    if "factory" in made and code.factory is None:
+        raise BadArgument(
+            f"{folder} was made from {made['factory']}, which is not run unless you ask for it: "
+            f"add --factory {made['factory']}"
+        )
+    if is_of_own_template(path) and code.template is None:
+        raise BadArgument(
+            f"{folder} was built by the template {made['template']!r}, which is not steerage's own: "
+            "add --template file.py:Class"
+        )
+    if code.template is not None:
+        owncode.find_neighbours(code.template)
+    return load_network(
+        folder,
+        factory=None if code.factory is None else owncode.factory_from(code.factory),
+        template=None if code.template is None else load_template(code.template),
+    )
+
+
+def is_of_own_template(path: Path) -> bool:
+    """Whether the network in ``path`` was built by a template that is not one of steerage's."""
+    from steerage.templates import TEMPLATES
+
+    made = _architecture(network_folder(path))
+    return "factory" not in made and made.get("template") not in {None, *TEMPLATES}
+
+
+def _architecture(folder: Path) -> dict[str, Any]:
+    """How the bundle says it was built, read leniently: loading it checks everything."""
+    from steerage import store
+
+    file = folder / "network.json"
+    document = store.read_json(file) if file.is_file() else {}
+    made = document.get("architecture") if isinstance(document, dict) else None
+    return made if isinstance(made, dict) else {}
+
+
+def _quality(network: Network, x: Tensor, y: Tensor) -> dict[str, float | None]:
+    """Share of wrong rows; or R² (None where the target does not vary) and RMSE in the target's units."""
+    scores = network.scores(x)
+    if network.spec.task == "classification":
+        return {"error": (scores.argmax(dim=1) != y).double().mean().item()}
+    values = scores[:, 0].double() * network.target_std + network.target_mean
+    squared = (values - y.double()).square().mean().item()
+    spread = (y.double() - y.double().mean()).square().mean().item()
+    return {"r2": 1.0 - squared / spread if spread > 0 else None, "rmse": math.sqrt(squared)}
+
+
+def _in_words(result: dict[str, Any], data: str) -> str:
+    from steerage.report.text import measure
+
+    names = {"error": "error", "r2": "R²", "rmse": "RMSE"}
+    values = ", ".join(f"{names[name]} {measure(name, result[name])}" for name in names if name in result)
+    which = "test rows" if result["part"] == "test" else "rows"
+    return f"{values} on {result['rows']:,} {which} of {data}\n"
+
+
+def _short(path: Path) -> Path:
+    """``path`` as seen from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,67 @@
+"""The options that several commands share, and how they are explained."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from typer import Argument, Option
+
+
+class Task(str, Enum):
+    """What kind of thing is predicted."""
+
+    classification = "classification"
+    regression = "regression"
+
+
+def task_name(task: Task | None) -> Literal["classification", "regression"] | None:
+    """``task`` as the rest of the program has it."""
+    return None if task is None else "classification" if task is Task.classification else "regression"
+
+
+class Part(str, Enum):
+    """Which rows of a source."""
+
+    test = "test"
+    all = "all"
+
+
+Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name such as digits; see docs/data.md.")]
+NetworkPath = Annotated[
+    Path, Argument(metavar="NETWORK", help="Folder of a network (runs/x/network), or of the run it came from (runs/x).")
+]
+Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
+TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]
+MaxParams = Annotated[
+    str | None, Option("--max-params", metavar="N", help="Most parameters that are not zero: 1500, 20k, 1.5M.")
+]
+MaxMacs = Annotated[
+    str | None, Option("--max-macs", metavar="N", help="Most multiply-accumulates per prediction: 20k, 1.5M.")
+]
+Minutes = Annotated[
+    float | None, Option("--minutes", metavar="M", help="Time that the whole run may take; 10 where nothing is given.")
+]
+Trials = Annotated[int | None, Option("--trials", metavar="N", help="Most candidates of the global search.")]
+Epochs = Annotated[
+    int | None,
+    Option("--epochs", metavar="N", help="Instead of --minutes: epochs of the final training, on every machine alike."),
+]
+Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
+TemplateName = Annotated[
+    str, Option("--template", metavar="NAME", help="auto, mlp, cnn, or file.py:Class, which is executed.")
+]
+Out = Annotated[
+    Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")
+]
+AsJson = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
+Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
+Factory = Annotated[
+    str | None,
+    Option("--factory", metavar="FILE.py:NET", help="For a network that was made from such a file: execute it again."),
+]
+OwnTemplate = Annotated[
+    str | None,
+    Option("--template", metavar="FILE.py:CLASS", help="For a network of a template of one's own: execute its file."),
+]

@@ -1,0 +1,230 @@
+"""The commands that synthesize: synth, search, refine."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from steerage.cli import owncode, progress, signals
+from steerage.cli.networks import OwnCode, is_of_own_template, open_network
+from steerage.cli.session import Job, Session, Stopped
+from steerage.cli.story import Story
+from steerage.errors import BadArgument
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from steerage.bundle import Network
+    from steerage.cost.budget import Budget
+    from steerage.data.dataset import Dataset
+    from steerage.synthesis.main import Result
+
+Listener = Callable[[object], None]
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked of a run; ``max_params`` and ``max_macs`` as they were typed."""
+
+    data: str
+    target: str | None
+    task: Literal["classification", "regression"] | None
+    max_params: str | None
+    max_macs: str | None
+    minutes: float | None
+    epochs: int | None
+    seed: int
+    out: Path | None
+    as_json: bool
+    quiet: bool
+
+
+def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
+    """Synthesis of a network; without ``local`` its global search alone."""
+
+    def job(session: Session) -> str:
+        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+            from steerage.synthesis.main import synthesize
+
+            return synthesize(
+                dataset,
+                budget=budget,
+                minutes=wish.minutes,
+                trials=trials,
+                epochs=wish.epochs,
+                seed=wish.seed,
+                template=template,
+                target=wish.target,
+                task=wish.task,
+                out=session.folder,
+                listener=listener,
+                local=local,
+                started=session.started,
+                command=session.command,
+            )
+
+        owncode.find_neighbours(template)
+        return _told(wish, session, "synth" if local else "search", wish.target, trials, work)
+
+    return job
+
+
+def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
+    """Grow-and-prune of a network from the user's file or a bundle."""
+
+    def job(session: Session) -> str:
+        if wish.max_params is None and wish.max_macs is None:
+            raise BadArgument("refine needs a budget to prune to: give --max-params or --max-macs")
+        if network.endswith(".py") or network.rpartition(":")[0].endswith(".py"):
+            given, made = None, owncode.factory_from(network)
+        else:
+            _refuse_own_template(Path(network))
+            given = open_network(Path(network), OwnCode(factory))
+            made = _again(given)
+        target = wish.target if wish.target is not None or given is None else given.target_name
+
+        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+            from steerage.synthesis.main import refine as refined
+            from steerage.synthesis.own_network import OwnNetwork
+
+            if given is not None:
+                _check_same_task(given, dataset, network)
+            own = OwnNetwork(network, made, architecture=None if given is None else given.architecture)
+            return refined(
+                own,
+                dataset,
+                budget=budget,
+                minutes=wish.minutes,
+                epochs=wish.epochs,
+                seed=wish.seed,
+                target=wish.target,
+                task=wish.task,
+                out=session.folder,
+                listener=listener,
+                started=session.started,
+                command=session.command,
+            )
+
+        return _told(wish, session, "refine", target, None, work)
+
+    return job
+
+
+def _told(
+    wish: Wish,
+    session: Session,
+    kind: Literal["synth", "search", "refine"],
+    target: str | None,
+    trials: int | None,
+    work: Callable[[Dataset, Budget, Listener], Result],
+) -> str:
+    """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
+    story = Story(kind, f"reading {wish.data}", clock=lambda: time.monotonic() - session.started, seconds=None)
+    with progress.shown(story, quiet=wish.quiet) as say:
+        from steerage.cost.budget import Budget
+        from steerage.data.load import load_dataset
+        from steerage.synthesis.main import Interrupted
+        from steerage.synthesis.plan import effort_from
+        from steerage.synthesis.run_directory import RunDirectory
+
+        effort = effort_from(wish.minutes, trials, wish.epochs)
+        budget = Budget(_size("--max-params", wish.max_params), _size("--max-macs", wish.max_macs))
+        dataset = load_dataset(wish.data, target=target, task=wish.task)
+        session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
+        directory = RunDirectory(session.folder)
+        finished = directory.finished()
+        story.title, story.regression = _title(dataset, budget), dataset.spec.task == "regression"
+        story.clock = directory.clock(session.started)
+        story.seconds = 60.0 * effort.minutes if effort.minutes is not None else None
+        story.recall(directory.logged())
+        title = iter([story.title])  # said with the first event, so that a wish refused leaves one line
+
+        def listener(event: object) -> None:
+            signals.check()
+            for line in title:
+                say(line)
+            for line in story.hear(event):
+                say(line)
+
+        try:
+            result = work(dataset, budget, listener)
+        except Interrupted as stop:
+            raise Stopped(str(stop)) from None
+        for line in story.end_of_phase():
+            say(line)
+        if finished:
+            say(f"{session.folder} is a finished run, and nothing was left to do; another --out begins a new one")
+    return _as_json(result) if wish.as_json else _as_text(wish, kind, story.title, result)
+
+
+def _as_json(result: Result) -> str:
+    return json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n"
+
+
+def _as_text(wish: Wish, kind: str, title: str, result: Result) -> str:
+    from steerage.bundle import FromFactory
+    from steerage.cli import table
+    from steerage.search.run import open_study, ranking
+
+    lines = [title, *table.budget(result.summary), "", *table.networks(result.summary), ""]
+    study = result.folder / "study.db"
+    if kind == "search" and study.is_file():
+        trials = ranking(open_study(f"sqlite:///{study.resolve()}"))
+        lines += [*table.ranking(trials, regression=result.summary["task"] == "regression"), ""]
+    made = result.network.architecture
+    factory = made.factory if isinstance(made, FromFactory) else None
+    lines += table.whereabouts(result.folder, wish.data, factory=factory)
+    return "\n".join(lines) + "\n"
+
+
+def _title(dataset: Dataset, budget: Budget) -> str:
+    """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
+    from steerage.report.text import counted
+
+    kind = "regression" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} classes"
+    nouns = {"max_params": "parameter", "max_macs": "MAC"}
+    bounds = [counted(bound, nouns[name]) for name, bound in budget.to_json().items() if bound is not None]
+    within = f"; at most {' and '.join(bounds)}" if bounds else ""
+    return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
+
+
+def _size(option: str, text: str | None) -> int | None:
+    from steerage.cost.budget import parse_size
+
+    try:
+        return None if text is None else parse_size(text)
+    except BadArgument as error:
+        raise BadArgument(f"{option}: {error}") from None
+
+
+def _refuse_own_template(path: Path) -> None:
+    if is_of_own_template(path):
+        raise BadArgument(
+            f"{path} was built by a template of your own; write a function that returns its module "
+            "(steerage.load(path, template=...).model), and give that as file.py:function"
+        )
+
+
+def _again(network: Network) -> Callable[[], nn.Module]:
+    """Factory of networks like ``network``, weights and all."""
+    return lambda: copy.deepcopy(network.model)
+
+
+def _check_same_task(network: Network, dataset: Dataset, name: str) -> None:
+    """Raises: BadArgument if the data has other inputs or classes than those that the network has learnt."""
+    ours = (network.spec.task, network.spec.input_shape, network.classes)
+    theirs = (dataset.spec.task, dataset.spec.input_shape, dataset.classes)
+    if ours != theirs:
+        raise BadArgument(
+            f"{name} has learnt {_described(*ours)}, and {dataset.name} has {_described(*theirs)}; "
+            "give the data that it was made from"
+        )
+
+
+def _described(task: str, shape: tuple[int, ...], classes: tuple[str, ...]) -> str:
+    return f"{task} of inputs {'x'.join(map(str, shape))}{f' into {len(classes)} classes' if classes else ''}"

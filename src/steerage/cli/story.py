@@ -1,0 +1,122 @@
+"""A run as its events tell it: where it is, and what is worth a line in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from steerage import events
+
+PHASES: Mapping[str, Sequence[str]] = {
+    "synth": ("baseline", "search", "promotion", "local", "absorption"),
+    "search": ("baseline", "search", "promotion"),
+    "refine": ("local", "absorption"),
+}
+TITLES = {
+    "baseline": "plain baseline",
+    "search": "global search",
+    "promotion": "longer training of the best",
+    "local": "grow and prune",
+    "absorption": "final training, validation rows included",
+}
+TRIALS_PER_LINE = 10
+
+
+class Story:
+    """State of a run for whoever shows it. ``hear`` takes the events, the rest is read.
+
+    ``title``: what it is about. ``seconds``: what the run may take, None where that is not limited. ``clock``: active
+    seconds of the run so far.
+    """
+
+    def __init__(self, kind: str, title: str, *, clock: Callable[[], float], seconds: float | None) -> None:
+        self.phases, self.title, self.clock, self.seconds = PHASES[kind], title, clock, seconds
+        self.regression = False
+        self.phase: str | None = None
+        self.trials = self.failed = 0
+        self.best: float | None = None
+        self.best_name = ""
+        self.tau: float | None = None
+        self.training: events.Training | None = None
+        self._trained: events.NetworkTrained | None = None  # the best of this phase
+
+    def hear(self, event: object) -> list[str]:
+        """Take in one event; lines for a log, if it is worth any."""
+        if isinstance(event, events.Training):
+            self.training = event
+        elif isinstance(event, events.PhaseStarted):
+            lines = self.end_of_phase()
+            self.phase = event.phase
+            return lines
+        elif isinstance(event, events.TrialFinished):
+            self.trials = max(self.trials, event.number + 1)
+            self._improve(event.metrics.get("error", event.error), f"trial {event.number}")
+            if self.trials % TRIALS_PER_LINE == 0:
+                return [f"{self.trials} trials, {self.best_so_far()}"]
+        elif isinstance(event, events.TrialFailed):
+            self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
+            return [f"trial {event.number} failed: {event.reason}"]
+        elif isinstance(event, events.RoundFinished):
+            self.tau = event.tau
+        elif isinstance(event, events.NetworkTrained):
+            if self.phase in ("promotion", "local"):  # the baseline knows no budget, the last training no validation
+                self._improve(event.error, event.name)
+            if self._trained is None or event.error < self._trained.error:
+                self._trained = event
+        return []
+
+    def recall(self, logged: Iterable[Mapping[str, Any]]) -> None:
+        """Take in what an earlier process wrote into events.jsonl."""
+        for line in logged:
+            kind = getattr(events, str(line.get("event")), None)
+            fields = {name: value for name, value in line.items() if name not in ("event", "at")}
+            try:
+                self.hear(kind(**fields) if kind is not None else None)
+            except TypeError:
+                continue  # written by another version
+        self.phase = self.training = self._trained = None  # what goes on says so again
+
+    def end_of_phase(self) -> list[str]:
+        """Line about the phase that is over, if there was one."""
+        phase, trained = self.phase, self._trained
+        self.phase = self.training = self._trained = None
+        if phase is None:
+            return []
+        if phase == "search":
+            failed = f" ({self.failed} failed)" if self.failed else ""
+            return [f"{TITLES[phase]}: {self.trials} trials{failed}, {self.best_so_far()}"]
+        if phase == "absorption" or trained is None:
+            return [f"{TITLES[phase]}: done"]
+        return [f"{TITLES[phase]}: {self.quality(trained.error)}, {trained.params:,} parameters"]
+
+    def best_so_far(self) -> str:
+        """The best network inside the budget, in words."""
+        return "no network yet" if self.best is None else f"best {self.quality(self.best)} ({self.best_name})"
+
+    def quality(self, error: float) -> str:
+        """An error as the events have it (regression: 1 - R²), in words."""
+        return f"validation R² {1.0 - error:.4f}" if self.regression else f"validation error {100.0 * error:.2f} %"
+
+    def where(self) -> str:
+        """The phase, and which of how many it is."""
+        if self.phase is None or self.phase not in self.phases:
+            return "starting"
+        return f"{self.phases.index(self.phase) + 1} of {len(self.phases)}: {TITLES[self.phase]}"
+
+    def time(self) -> str:
+        """Time left of what was allowed, or used so far."""
+        used = self.clock()
+        if self.seconds is None:
+            return f"{minutes(used)} so far"
+        return f"{minutes(max(0.0, self.seconds - used))} left of {minutes(self.seconds)}"
+
+    def _improve(self, error: float, name: str) -> None:
+        if self.best is None or error < self.best:
+            self.best, self.best_name = error, name
+
+
+def minutes(seconds: float) -> str:
+    """``m:ss``, or ``h:mm:ss``."""
+    whole = int(seconds)
+    hours, rest = divmod(whole, 3600)
+    return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"

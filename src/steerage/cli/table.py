@@ -1,0 +1,107 @@
+"""What a finished run prints: the table of the three networks, the best candidates, and where everything is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from steerage.report.run import at, number
+from steerage.report.text import NONE, STAGES, count, counted, measure, settings
+
+if TYPE_CHECKING:
+    from steerage.search.run import RankedTrial
+
+METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
+COSTS = {
+    "params": "parameters",
+    "dense_params": "dense parameters",
+    "macs": "MACs",
+    "flash_bytes": "flash bytes",
+    "ram_bytes": "RAM bytes",
+}
+BOUNDS = {"max_params": ("params", "parameter"), "max_macs": ("macs", "MAC")}
+BEST_TRIALS = 10
+WIDTH = 80
+
+
+def aligned(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table with the first column to the left and the others to the right; no blanks at the ends."""
+    widths = [max(len(row[index]) for row in [names, *rows]) for index in range(len(names))]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        ).rstrip()
+        for row in [names, *rows]
+    ]
+
+
+def networks(summary: Mapping[str, Any]) -> list[str]:
+    """Baseline, after search and delivered, as far as there are figures for them."""
+    stages = [(stage,) if stage else () for stage, _ in STAGES]
+    wanted = [
+        *((f"{part} {name}", metric, part) for metric, name in METRICS.items() for part in ("test", "validation")),
+        *((name, cost, None) for cost, name in COSTS.items()),
+    ]
+    rows = []
+    for name, field, part in wanted:
+        path = (field,) if part is None else (field, part)
+        values = [number(at(summary, *stage, *path)) for stage in stages]
+        if any(value is not None for value in values):
+            rows.append([name, *(count(value) if part is None else measure(field, value) for value in values)])
+    kept = [0, *(i for i in range(1, len(STAGES) + 1) if any(row[i] != NONE for row in rows))]
+    names = ["", *(name for _, name in STAGES)]
+    return aligned([names[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def budget(summary: Mapping[str, Any]) -> list[str]:
+    """Each bound and whether the delivered network keeps it."""
+    lines = []
+    for bound, (field, noun) in BOUNDS.items():
+        limit, used = number(at(summary, "budget", bound)), number(summary.get(field))
+        if limit is not None and used is not None:
+            verdict = "kept" if used <= limit else f"NOT KEPT, by {count(used - limit)}"
+            lines.append(f"budget: at most {counted(limit, noun)}, {verdict}")
+    return lines
+
+
+def ranking(trials: Sequence[RankedTrial], *, regression: bool) -> list[str]:
+    """The best candidates of the search: error, parameters, and as many hyperparameters as fit the line."""
+    from steerage.templates.template import architecture
+
+    rows = []
+    for trial in trials[:BEST_TRIALS]:
+        error = trial.metrics.get("error", trial.error)
+        rows.append(
+            [
+                f"trial {trial.number}",
+                measure("r2", 1.0 - error) if regression else measure("error", error),
+                count(trial.metrics.get("params")),
+            ]
+        )
+    quality = "validation R²" if regression else "validation error"
+    lines = aligned(["", quality, "parameters"], rows)
+    hyper = ["main hyperparameters", *(settings(architecture(trial.values)) for trial in trials[:BEST_TRIALS])]
+    width = max(map(len, lines), default=0)
+    return [cut(f"{line:<{width}}  {text}") for line, text in zip(lines, hyper, strict=True)]
+
+
+def cut(line: str) -> str:
+    """``line`` in at most 80 columns."""
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1].rstrip(' ,')}…"
+
+
+def whereabouts(folder: Path, data: str, *, factory: str | None) -> list[str]:
+    """Where the network and the report are, and the commands that use them."""
+    network = shlex.quote(str(folder / "network"))
+    own = f" --factory {shlex.quote(factory)}" if factory else ""
+    python = f"steerage.load({str(folder / 'network')!r}{', factory=Net' if factory else ''}).predict(X)"
+    return [
+        f"network: {folder / 'network'}",
+        f"report:  {folder / 'report.html'}",
+        "",
+        f"steerage eval {network} {shlex.quote(data)}{own}",
+        f"steerage export {network} --to onnx{own}",
+        f"python: {python}",
+    ]

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from steerage.errors import BadArgument
+from steerage.growprune import masks as masking
+from steerage.growprune.connections import (
+    gradient,
+    grow,
+    keep_best,
+    keep_best_per_layer,
+    layer_adaptive,
+    magnitude,
+    prune,
+)
+from steerage.growprune.masks import Masks
+
+
+def weights() -> dict[str, Tensor]:
+    return {"a": torch.randn(5, 7), "b": torch.randn(4, 3, 2, 2), "c": 100 * torch.randn(2, 3)}
+
+
+def half(like: dict[str, Tensor]) -> Masks:
+    return {name: torch.rand_like(weight) < 0.5 for name, weight in like.items()}
+
+
+@pytest.mark.parametrize("count", [0, 1, 17, 88, 89])
+def test_exactly_the_best_are_kept(count: int) -> None:
+    scores = magnitude(weights())
+    kept = keep_best(scores, count)
+    assert masking.active(kept) == count
+    inside = torch.cat([scores[name][kept[name]] for name in scores])
+    outside = torch.cat([scores[name][~kept[name]] for name in scores])
+    assert not len(inside) or not len(outside) or inside.min() >= outside.max()
+
+
+@pytest.mark.parametrize("count", range(0, 13, 3))
+def test_ties_do_not_change_the_count(count: int) -> None:
+    scores = {"a": torch.ones(2, 3), "b": torch.zeros(6)}
+    kept = keep_best(scores, count)
+    assert masking.active(kept) == count
+    assert all(torch.equal(mask, again) for mask, again in zip(kept.values(), keep_best(scores, count).values()))
+    assert int(kept["a"].sum()) == min(count, 6)
+
+
+def test_only_allowed_positions_are_kept() -> None:
+    scores = magnitude(weights())
+    allowed = half(scores)
+    kept = keep_best(scores, 10, among=allowed)
+    assert masking.active(kept) == 10
+    assert not any((kept[name] & ~allowed[name]).any() for name in kept)
+    assert masking.active(keep_best(scores, masking.active(allowed), among=allowed)) == masking.active(allowed)
+
+
+@pytest.mark.parametrize("count", [-1, 13])
+def test_counts_that_cannot_be_kept_are_refused(count: int) -> None:
+    with pytest.raises(BadArgument, match=f"cannot keep {count} connections out of 12"):
+        keep_best({"a": torch.ones(3, 4)}, count)
+
+
+def test_more_than_is_allowed_cannot_be_kept() -> None:
+    with pytest.raises(BadArgument, match="out of 2"):
+        keep_best({"a": torch.ones(3)}, 3, among={"a": torch.tensor([True, False, True])})
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_pruning_removes_so_many_and_adds_none(count: int) -> None:
+    scores = magnitude(weights())
+    before = half(scores)
+    after = prune(before, scores, count)
+    assert masking.active(after) == masking.active(before) - count
+    assert not any((after[name] & ~before[name]).any() for name in after)
+
+
+@pytest.mark.parametrize("count", [0, 1, 20])
+def test_growth_adds_so_many_and_deactivates_none(count: int) -> None:
+    scores = gradient(weights())
+    before = half(scores)
+    after = grow(before, scores, count)
+    assert masking.active(after) == masking.active(before) + count
+    assert not any((before[name] & ~after[name]).any() for name in after)
+
+
+def test_growth_takes_the_dormant_ones_with_the_largest_scores() -> None:
+    before = {"a": torch.tensor([[True, False], [False, False]])}
+    after = grow(before, {"a": torch.tensor([[9.0, 1.0], [3.0, 2.0]])}, 1)
+    assert after["a"].tolist() == [[True, False], [True, False]]
+
+
+def test_what_is_pruned_and_grown_in_equal_numbers_keeps_the_count() -> None:
+    scores = magnitude(weights())
+    before = half(scores)
+    after = grow(prune(before, scores, 12), gradient(weights()), 12)
+    assert masking.active(after) == masking.active(before)
+
+
+def naive_lamp(weight: Tensor) -> Tensor:
+    flat = weight.double().flatten().tolist()
+    scores = [w * w / sum(v * v for v in flat if v * v >= w * w) for w in flat]
+    return torch.tensor(scores, dtype=torch.float64).view_as(weight)
+
+
+def test_layer_adaptive_scores_are_those_of_the_definition() -> None:
+    layers = weights()
+    for name, score in layer_adaptive(layers).items():
+        assert torch.allclose(score, naive_lamp(layers[name]), rtol=1e-12)
+
+
+def test_layer_adaptive_scores_do_not_depend_on_the_scale_of_a_layer() -> None:
+    layers = weights()
+    scaled = {name: weight * 2.0**20 for name, weight in layers.items()}
+    assert all(torch.allclose(one, layer_adaptive(layers)[name]) for name, one in layer_adaptive(scaled).items())
+
+
+def test_layer_adaptive_scores_spare_the_last_connection_of_each_layer() -> None:
+    layers = weights()
+    kept = keep_best(layer_adaptive(layers), len(layers))
+    assert [int(mask.sum()) for mask in kept.values()] == [1] * len(layers)
+
+
+def test_layer_adaptive_scores_of_zeros_are_zero() -> None:
+    scores = layer_adaptive({"a": torch.tensor([0.0, 0.0, 2.0]), "b": torch.zeros(4)})
+    assert scores["a"].tolist() == [0.0, 0.0, 1.0]
+    assert scores["b"].tolist() == [0.0] * 4
+
+
+@pytest.mark.parametrize(("share", "counts"), [(1.0, [35, 48, 6]), (0.5, [18, 24, 3]), (1e-6, [1, 1, 1])])
+def test_a_share_of_each_layer_is_kept_and_at_least_one(share: float, counts: list[int]) -> None:
+    kept = keep_best_per_layer(magnitude(weights()), share)
+    assert [int(mask.sum()) for mask in kept.values()] == counts
+
+
+def test_a_share_of_what_is_allowed_of_each_layer_is_kept() -> None:
+    scores = {"a": torch.arange(6.0), "b": torch.arange(4.0)}
+    allowed = {"a": torch.arange(6) < 4, "b": torch.zeros(4, dtype=torch.bool)}
+    kept = keep_best_per_layer(scores, 0.5, among=allowed)
+    assert kept["a"].tolist() == [False, False, True, True, False, False]
+    assert not kept["b"].any()

@@ -1,0 +1,79 @@
+"""Small data sets that are learnt within a second, and small networks for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from steerage.data import Dataset, dataset_from_arrays
+
+FEATURES, CLASSES = 6, 3
+
+
+def table(rows: int = 150, *, seed: int = 0) -> Dataset:
+    """Three overlapping clouds of points."""
+    rng = np.random.default_rng(seed)
+    y = np.arange(rows) % CLASSES
+    centres = rng.normal(size=(CLASSES, FEATURES)) * 2
+    return dataset_from_arrays(centres[y] + rng.normal(size=(rows, FEATURES)), y, name="clouds")
+
+
+def numbers(rows: int = 150, *, seed: int = 0) -> Dataset:
+    """A smooth function of the features, in units far from standardized ones."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, FEATURES))
+    y = 100 + 20 * (x[:, 0] + np.sin(2 * x[:, 1]) + 0.1 * rng.normal(size=rows))
+    return dataset_from_arrays(x, y, task="regression", name="waves")
+
+
+def pictures(rows: int = 120, *, seed: int = 0) -> Dataset:
+    """Horizontal and vertical bars on black 8 x 8 pixels."""
+    rng = np.random.default_rng(seed)
+    x = np.zeros((rows, 8, 8), dtype=np.uint8)
+    y = np.arange(rows) % 2
+    for row, upright in enumerate(y):
+        at, level = rng.integers(2, 6), rng.integers(100, 255)
+        x[row, 1:7, at] = level * upright
+        x[row, at, 1:7] += np.uint8(level * (1 - upright))
+    return dataset_from_arrays(x, y, name="bars")
+
+
+def perceptron(*, dropout: float = 0.0, outputs: int = CLASSES) -> nn.Module:
+    """787 parameters, 738 of them weights."""
+    hidden = [nn.Linear(FEATURES, 24), nn.ReLU(), nn.Dropout(dropout), nn.Linear(24, 22), nn.ReLU()]
+    return nn.Sequential(*hidden, nn.Linear(22, outputs))
+
+
+def convolutional(*, channels: int = 8) -> nn.Module:
+    """Batch norms fold: no biases of its own."""
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(channels, 2),
+    )
+
+
+class Branched(nn.Module):
+    """A network as users write them: a skip, a function in forward, a frozen layer and one that is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(FEATURES, 20)
+        self.second = nn.Linear(20, 20, bias=False)
+        self.frozen = nn.Linear(20, 20).requires_grad_(False)
+        self.unused = nn.Linear(4, 4)
+        self.last = nn.Linear(20, CLASSES)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.first(x))
+        x = x + torch.relu(self.second(x)) + torch.tanh(self.frozen(x))
+        scores: Tensor = self.last(x)
+        return scores
