@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steerage.data import Dataset, dataset_from_arrays
@@ -11,20 +12,28 @@ from steerage.data import Dataset, dataset_from_arrays
 FEATURES, CLASSES = 6, 3
 
 
-def table(rows: int = 150, *, seed: int = 0) -> Dataset:
-    """Three overlapping clouds of points."""
+def clouds(rows: int = 150, *, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Three overlapping clouds of points: (rows, FEATURES) and (rows,)."""
     rng = np.random.default_rng(seed)
     y = np.arange(rows) % CLASSES
     centres = rng.normal(size=(CLASSES, FEATURES)) * 2
-    return dataset_from_arrays(centres[y] + rng.normal(size=(rows, FEATURES)), y, name="clouds")
+    return centres[y] + rng.normal(size=(rows, FEATURES)), y
 
 
-def numbers(rows: int = 150, *, seed: int = 0) -> Dataset:
+def table(rows: int = 150, *, seed: int = 0) -> Dataset:
+    return dataset_from_arrays(*clouds(rows, seed=seed), name="clouds")
+
+
+def waves(rows: int = 150, *, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """A smooth function of the features, in units far from standardized ones."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(rows, FEATURES))
     y = 100 + 20 * (x[:, 0] + np.sin(2 * x[:, 1]) + 0.1 * rng.normal(size=rows))
-    return dataset_from_arrays(x, y, task="regression", name="waves")
+    return x, y
+
+
+def numbers(rows: int = 150, *, seed: int = 0) -> Dataset:
+    return dataset_from_arrays(*waves(rows, seed=seed), task="regression", name="waves")
 
 
 def pictures(rows: int = 120, *, seed: int = 0) -> Dataset:

@@ -41,7 +41,9 @@ def test_ties_do_not_change_the_count(count: int) -> None:
     scores = {"a": torch.ones(2, 3), "b": torch.zeros(6)}
     kept = keep_best(scores, count)
     assert masking.active(kept) == count
-    assert all(torch.equal(mask, again) for mask, again in zip(kept.values(), keep_best(scores, count).values()))
+    assert all(
+        torch.equal(mask, again) for mask, again in zip(kept.values(), keep_best(scores, count).values(), strict=True)
+    )
     assert int(kept["a"].sum()) == min(count, 6)
 
 

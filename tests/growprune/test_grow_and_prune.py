@@ -10,14 +10,16 @@ from torch import Tensor, nn
 
 from steerage import store
 from steerage.cost import Budget, Cost, count
+from steerage.cost.count import least_cost
 from steerage.data import Dataset
 from steerage.errors import BadArgument, InfeasibleBudget
 from steerage.growprune import connections
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import GrowPrune, trajectory
+from steerage.growprune.run import GrowPrune, trajectory, within
 from steerage.growprune.schemes import Scheme, Step, gradual, rounds
+from steerage.templates import TEMPLATES
 from steerage.training import fit
 from steerage.training.fit import Steps, Training, train
 from steerage.training.recipe import Recipe
@@ -150,7 +152,7 @@ def test_exchanges_grow_connections_and_keep_the_count() -> None:
 def test_grown_connections_are_those_with_the_largest_gradients() -> None:
     """A step that only exchanges: the weakest two leave, and the two dormant ones that the loss wants most come."""
     model = perceptron()
-    training, editor = grown_and_pruned(
+    _, editor = grown_and_pruned(
         model, TABLE, Budget(max_params=200), (Step(0.2, 0.8), Step(0.4, 0.8, 0.05), Step(0.99, 1.0)), steps=10
     )
     assert [edit.grown > 0 for edit in editor.edits] == [False, True, False]
@@ -350,3 +352,36 @@ def test_scores_of_ones_own_decide() -> None:
         model, TABLE, Budget(max_params=49 + 30), gradual(steps=2), score=first_ones, growth=connections.gradient
     )
     assert all(mask.flatten()[:10].all() for mask in editor.masks.values())
+
+
+def test_a_dead_unit_that_comes_to_life_after_the_last_edit_does_not_break_the_budget() -> None:
+    """Without inputs and with a negative bias it was zero and cost nothing; with a positive one padding sees it."""
+    model = convolutional()
+    masks = masking.full(model)
+    masks["0.weight"][0] = False
+    masking.apply_(model, masks)
+    norm = model.get_submodule("1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    with torch.no_grad():
+        norm.bias[0] = -1.0
+    small, small_masks = compact(model, (1, 8, 8), masks=masks)
+    budget = Budget(max_params=count(small, (1, 8, 8), masks=small_masks).params)
+    assert within(model, budget, (1, 8, 8), masks) == masks
+    with torch.no_grad():
+        norm.bias[0] = 1.0
+    small, small_masks = compact(model, (1, 8, 8), masks=masks)
+    assert budget.violation(count(small, (1, 8, 8), masks=small_masks)) > 0
+    tightened = within(model, budget, (1, 8, 8), masks)
+    small, small_masks = compact(model, (1, 8, 8), masks=tightened)
+    assert budget.violation(count(small, (1, 8, 8), masks=small_masks)) == 0
+    assert not any((tightened[name] & ~masks[name]).any() for name in masks)
+
+
+@pytest.mark.parametrize("bins", [0, 16])
+def test_what_a_template_says_a_candidate_costs_at_least_can_be_reached(bins: int) -> None:
+    template = TEMPLATES["mlp"]
+    values = {**template.baseline(TABLE.spec), "bins": bins}
+    least = least_cost(template, values, TABLE.spec)
+    for budget in (Budget(max_params=least.params), Budget(max_macs=least.macs)):
+        _, editor = grown_and_pruned(template.build(values, TABLE.spec), TABLE, budget, steps=10)
+        assert budget.violation(delivered(editor)) == 0

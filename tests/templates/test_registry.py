@@ -68,7 +68,7 @@ def test_what_is_no_template_is_refused(tmp_path: Path, content: str | None, nam
         load_template(name.format(file=file))
 
 
-@pytest.mark.parametrize(("rows", "size"), [(0, 16), (150, 16), (1437, 32), (5000, 64), (60_000, 256), (10**7, 256)])
+@pytest.mark.parametrize(("rows", "size"), [(0, 32), (150, 32), (1437, 64), (5000, 128), (60_000, 256), (10**7, 256)])
 def test_the_batch_grows_with_the_root_of_the_rows(rows: int, size: int) -> None:
     assert batch_size(rows) == size
 

@@ -45,7 +45,7 @@ def test_no_more_rows_are_held_out_than_it_takes() -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [[0] * 19 + [1], [0, 1] * 5, [0, 1, 2, 3, 4] * 2, list(range(9)) + [0]],
+    [[0] * 19 + [1], [0, 1] * 5, [0, 1, 2, 3, 4] * 2, [*range(9), 0]],
     ids=["a class of one row", "ten rows", "more classes than rows to hold out", "almost a class a row"],
 )
 def test_tiny_data_are_split_too(labels: list[int]) -> None:

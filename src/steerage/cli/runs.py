@@ -69,7 +69,7 @@ def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
             )
 
         owncode.find_neighbours(template)
-        return _told(wish, session, "synth" if local else "search", wish.target, trials, work)
+        return _told(wish, session, "synth" if local else "search", wish.target, trials, template, work)
 
     return job
 
@@ -110,7 +110,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 command=session.command,
             )
 
-        return _told(wish, session, "refine", target, None, work)
+        return _told(wish, session, "refine", target, None, "", work)
 
     return job
 
@@ -121,6 +121,7 @@ def _told(
     kind: Literal["synth", "search", "refine"],
     target: str | None,
     trials: int | None,
+    template: str,
     work: Callable[[Dataset, Budget, Listener], Result],
 ) -> str:
     """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
@@ -159,14 +160,14 @@ def _told(
             say(line)
         if finished:
             say(f"{session.folder} is a finished run, and nothing was left to do; another --out begins a new one")
-    return _as_json(result) if wish.as_json else _as_text(wish, kind, story.title, result)
+    return _as_json(result) if wish.as_json else _as_text(wish, kind, template, story.title, result)
 
 
 def _as_json(result: Result) -> str:
     return json.dumps(result.summary, indent=2, ensure_ascii=False) + "\n"
 
 
-def _as_text(wish: Wish, kind: str, title: str, result: Result) -> str:
+def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -> str:
     from steerage.bundle import FromFactory
     from steerage.cli import table
     from steerage.search.run import open_study, ranking
@@ -178,7 +179,8 @@ def _as_text(wish: Wish, kind: str, title: str, result: Result) -> str:
         lines += [*table.ranking(trials, regression=result.summary["task"] == "regression"), ""]
     made = result.network.architecture
     factory = made.factory if isinstance(made, FromFactory) else None
-    lines += table.whereabouts(result.folder, wish.data, factory=factory)
+    own_template = template if ".py:" in template else None
+    lines += table.whereabouts(result.folder, wish.data, factory=factory, template=own_template)
     return "\n".join(lines) + "\n"
 
 

@@ -16,6 +16,7 @@ def install() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _on_signal)
+    sys.unraisablehook = _on_unraisable
 
 
 def received() -> bool:
@@ -32,6 +33,12 @@ def check() -> None:
 def exit_code() -> int:
     """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:
+    # Raised inside a finalizer, the interruption goes nowhere; ``check`` raises it again, so nobody needs to read this.
+    if not (_received and isinstance(lost.exc_value, KeyboardInterrupt)):
+        sys.__unraisablehook__(lost)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:

@@ -84,7 +84,9 @@ class Story:
             return []
         if phase == "search":
             failed = f" ({self.failed} failed)" if self.failed else ""
-            return [f"{TITLES[phase]}: {self.trials} trials{failed}, {self.best_so_far()}"]
+            return [
+                f"{TITLES[phase]}: {self.trials} trial{'' if self.trials == 1 else 's'}{failed}, {self.best_so_far()}"
+            ]
         if phase == "absorption" or trained is None:
             return [f"{TITLES[phase]}: done"]
         return [f"{TITLES[phase]}: {self.quality(trained.error)}, {trained.params:,} parameters"]

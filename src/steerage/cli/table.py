@@ -92,11 +92,16 @@ def cut(line: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 1].rstrip(' ,')}…"
 
 
-def whereabouts(folder: Path, data: str, *, factory: str | None) -> list[str]:
-    """Where the network and the report are, and the commands that use them."""
+def whereabouts(folder: Path, data: str, *, factory: str | None = None, template: str | None = None) -> list[str]:
+    """Where the network and the report are, and the commands that use them.
+
+    ``factory``, ``template``: the user's code that they need, as file.py:Name.
+    """
     network = shlex.quote(str(folder / "network"))
-    own = f" --factory {shlex.quote(factory)}" if factory else ""
-    python = f"steerage.load({str(folder / 'network')!r}{', factory=Net' if factory else ''}).predict(X)"
+    needed = [(name, code) for name, code in (("factory", factory), ("template", template)) if code]
+    own = "".join(f" --{name} {shlex.quote(code)}" for name, code in needed)
+    given = "".join(f", {name}={code.rpartition(':')[2]}{'()' * (name == 'template')}" for name, code in needed)
+    python = f"steerage.load({str(folder / 'network')!r}{given}).predict(X)"
     return [
         f"network: {folder / 'network'}",
         f"report:  {folder / 'report.html'}",

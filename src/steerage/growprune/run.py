@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import count
+from steerage.cost.count import Cost, count
 from steerage.cost.layers import layer_uses
 from steerage.errors import InfeasibleBudget
 from steerage.growprune import connections
@@ -97,6 +96,8 @@ class GrowPrune:
         if self.needed and self.next_step < len(self.scheme):
             self.next_step = len(self.scheme)
             self._edit(training)
+        if self.needed and self.exact:
+            self.masks = within(self.model, self.budget, self.input_shape, self.masks, score=self.score)
         if self.needed:
             masking.apply_(self.model, self.masks)
 
@@ -175,7 +176,7 @@ class GrowPrune:
         """``chosen`` with what dead units leave free used for more connections, exactly up to the budget."""
         best, slack, macs_slack = chosen, 0, 0
         for _ in range(6):
-            cost = self._compact_cost(chosen)
+            cost = _compact_cost(self.model, self.input_shape, chosen)
             if self.budget.violation(cost) == 0:
                 best = chosen
             free = self.budget.max_params - cost.params if self.budget.max_params is not None else 0
@@ -188,12 +189,6 @@ class GrowPrune:
                 break
             chosen = larger
         return best
-
-    def _compact_cost(self, masks: Masks) -> Any:
-        model = copy.deepcopy(self.model)
-        masking.apply_(model, masks)
-        small, small_masks = compact(model, self.input_shape, masks=masks)
-        return count(small, self.input_shape, masks=small_masks)
 
     def _average_gradients(self) -> None:
         for name, weight in self._weights.items():
@@ -217,6 +212,37 @@ class GrowPrune:
         macs, least_macs = self.budget.max_macs, self._fixed_macs + sum(self._macs.values())
         if macs is not None and macs < least_macs:
             raise InfeasibleBudget("max_macs", macs, least_macs, {})
+
+
+def within(
+    model: nn.Module,
+    budget: Budget,
+    input_shape: tuple[int, ...],
+    masks: Masks,
+    *,
+    score: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.layer_adaptive,
+) -> Masks:
+    """``masks`` without their lowest connections, as many of them as hold the compacted network outside ``budget``.
+
+    After the last edit a network can grow by a little: a unit without inputs that was zero, and so did nothing, does
+    something once its bias has been trained.
+    """
+    while left := masking.active(masks):
+        cost = _compact_cost(model, input_shape, masks)
+        if budget.violation(cost) == 0:
+            break
+        over = cost.params - budget.max_params if budget.max_params is not None else 0
+        if budget.max_macs is not None and cost.macs > budget.max_macs:
+            over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
+        scores = score(masking.weights(model))
+        masks = connections.prune(masks, {name: scores[name] for name in masks}, min(max(1, over), left))
+    return masks
+
+
+def _compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> Cost:
+    """Cost of ``model`` with ``masks`` once its dead units have left."""
+    small, small_masks = compact(model, input_shape, masks=masks)
+    return count(small, input_shape, masks=small_masks)
 
 
 def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:

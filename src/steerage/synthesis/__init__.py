@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from steerage.synthesis.main import Result, synthesize
+from steerage.synthesis.main import Interrupted, Result, refine, synthesize
+from steerage.synthesis.own_network import OwnNetwork
 
-__all__ = ["Result", "synthesize"]
+__all__ = ["Interrupted", "OwnNetwork", "Result", "refine", "synthesize"]

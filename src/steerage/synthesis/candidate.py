@@ -18,7 +18,7 @@ from steerage.errors import BadBundle, TrainingFailed
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import Edit, GrowPrune
+from steerage.growprune.run import Edit, GrowPrune, within
 from steerage.growprune.schemes import Scheme
 from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
@@ -168,16 +168,19 @@ def synthesize_candidate(
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     edits = tuple(editor.edits) if editor is not None else ()
     trained = Trained(model, kept, bench.scores(model), cost, edits, training.step / batches)
-    if editor is not None and editor.needed and exact:  # then only what is left without dead units is inside the budget
-        return replace(trained, cost=compacted(trained, bench).cost)
+    if exact and (start is not None or (editor is not None and editor.needed)):
+        return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained
 
 
 def compacted(trained: Trained, bench: Bench) -> Trained:
-    """``trained`` without its dead units: the same function, smaller tensors."""
+    """``trained`` without its dead units, inside the budget to the last parameter: the network to deliver."""
     shape = bench.dataset.spec.input_shape
-    model, masks = compact(trained.model, shape, masks=trained.masks)
-    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
+    masks = within(trained.model, bench.budget, shape, trained.masks)
+    model = copy.deepcopy(trained.model)
+    masking.apply_(model, masks)
+    small, small_masks = compact(model, shape, masks=masks)
+    return replace(trained, model=small, masks=small_masks, cost=count(small, shape, masks=small_masks))
 
 
 def _effort(

@@ -154,6 +154,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         phases.check_feasible(bench, request.seed)
     with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
+            if not directory.report.is_file():  # a stop came just before it
+                write_report(directory.path)
             return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
         try:
             return _phases(run_wide, request)
@@ -204,7 +206,7 @@ def _delivered(
 
     delivered = described(final, best.trained)
     network = _network(run, best, final, delivered)
-    save_network(directory.network, network)
+    _save(run, network)
     active = bench.clock()
     phase_seconds = _phase_seconds(directory, active)
     document = {
@@ -248,6 +250,11 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
     )
 
 
+def _save(run: Run, network: Network) -> None:
+    template = run.bench.template
+    save_network(run.directory.network, network, template=None if isinstance(template, OwnNetwork) else template)
+
+
 def _load(directory: RunDirectory, template: Template) -> Network:
     if isinstance(template, OwnNetwork):
         return load_network(directory.network, factory=template.factory)
@@ -256,12 +263,14 @@ def _load(directory: RunDirectory, template: Template) -> Network:
 
 def _kept_best(run: Run) -> str:
     """Write the best network so far as the run's bundle; say what it is."""
+    if run.directory.finished():
+        return f"the finished network is in {run.directory.network}"
     best = phases.best_so_far(run)
     if best is None:
         return f"no candidate is trained yet, what was begun is in {run.directory.path}"
     final = compacted(best.trained, run.bench)
     entry = summary.entry(run.bench.dataset, final.cost, validation=best.trained.scores, test=None)
-    save_network(run.directory.network, _network(run, best, final, entry))
+    _save(run, _network(run, best, final, entry))
     where = run.directory.network
     return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"
 

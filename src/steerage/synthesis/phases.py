@@ -10,18 +10,20 @@ from statistics import median
 from typing import Any
 
 import torch
+from optuna.study import Study
 
 from steerage import events, store
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost, least_cost
-from steerage.errors import InfeasibleBudget, SteerageError
+from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
-from steerage.search.run import TrialOutcome, open_study, ranking, search
+from steerage.search.run import REASON, TrialOutcome, open_study, ranking, search
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
+from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.training.evaluate import Scores
@@ -29,6 +31,8 @@ from steerage.training.fit import Tick
 
 # How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
 MAX_EXPANSION = 25.0
+EARLY = "early_error"  # metric of a trial
+UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 FULL_SCHEME = schemes.gradual()
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
@@ -62,13 +66,17 @@ def check_feasible(bench: Bench, seed: int) -> None:
     best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
     if best.violation <= 0:
         return
+    least_cost(bench.template, best.values, spec)  # raises TrainingFailed if not one candidate can be built
     for name, bound in bench.budget.to_json().items():
         if bound is None:
             continue
         part = name.removeprefix("max_")
 
         def excess(values: Values, part: str = part, bound: float = bound) -> float:
-            return float(getattr(least_cost(bench.template, values, spec), part)) / bound
+            try:
+                return float(getattr(least_cost(bench.template, values, spec), part)) / bound
+            except TrainingFailed:
+                return UNBUILDABLE
 
         smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
         if smallest.violation > 1.0:
@@ -83,14 +91,17 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
     """How far a candidate is from being prunable into the budget: 0 where it is.
 
     Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
-    ``MAX_EXPANSION`` times the budget.
+    ``MAX_EXPANSION`` times the budget, unless it is the user's own network. One that cannot be built is far from it.
     """
-    spec, budget = bench.dataset.spec, bench.budget
+    spec, budget, own = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork)
     roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
 
     def violation(values: Values) -> float:
-        least = budget.violation(least_cost(bench.template, values, spec))
-        return least + roomy.violation(dense_cost(bench.template, values, spec))
+        try:
+            least = budget.violation(least_cost(bench.template, values, spec))
+            return least if own else least + roomy.violation(dense_cost(bench.template, values, spec))
+        except TrainingFailed:
+            return UNBUILDABLE
 
     return violation
 
@@ -120,25 +131,30 @@ def search_globally(run: Run) -> list[Values]:
     study = open_study(f"sqlite:///{directory.study.resolve()}")
     seconds = plan.trial_seconds(bench.clock()) if plan.effort.timed else None
     epochs = None if plan.effort.timed else plan.epochs("search")
-    hopeless = _Hopeless()
+    _log_again(run, study)
+    # From the study, so that a run that was stopped goes on as it would have gone.
+    hopeless = _Hopeless([trial.metrics[EARLY] for trial in ranking(study) if EARLY in trial.metrics])
 
     def evaluate(number: int, values: Values) -> TrialOutcome:
         hopeless.begin()
-        trained = synthesize_candidate(
-            bench,
-            values,
-            name=f"trial {number}",
-            seed=child_seed(run.seed, "trial", number),
-            seconds=seconds,
-            epochs=epochs,
-            scheme=TRIAL_SCHEME,
-            hopeless=hopeless,
-            exact=False,
-        )
-        hopeless.end()
+        try:
+            trained = synthesize_candidate(
+                bench,
+                values,
+                name=f"trial {number}",
+                seed=child_seed(run.seed, "trial", number),
+                seconds=seconds,
+                epochs=epochs,
+                scheme=TRIAL_SCHEME,
+                hopeless=hopeless,
+                exact=False,
+            )
+        except InfeasibleBudget as error:
+            raise TrainingFailed(f"the candidate cannot be pruned so far: {error}") from error
+        early = hopeless.end()
         directory.heartbeat(bench.clock)
         _keep_best_trial(run, number, values, trained)
-        metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs}
+        metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs, **early}
         return TrialOutcome(trained.scores.objective, {**metrics, **trained.cost.to_json()})
 
     def should_stop() -> bool:
@@ -165,20 +181,38 @@ def search_globally(run: Run) -> list[Values]:
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
+    if not ranking(study):
+        reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
+        raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
     return [dict(trial.values) for trial in ranking(study)[: plan.promoted]]
 
 
+def _log_again(run: Run, study: Study) -> None:
+    """Emit what a stop between the study and the log has lost: trials that finished and were never said to."""
+    logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
+    best = math.inf
+    for trial in sorted(ranking(study), key=lambda trial: trial.number):
+        best = min(best, trial.error)
+        if trial.number not in logged:
+            run.emit(events.TrialFinished(trial.number, trial.values, trial.error, best, trial.seconds, trial.metrics))
+
+
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
-    """Train the best few candidates longer, with new seeds; the best of them on validation data."""
+    """Train the best few candidates longer, with new seeds; the best of them on validation data.
+
+    Raises: TrainingFailed if it fails for each of them.
+    """
     run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
-    finalists = []
+    finalists: list[Finalist] = []
     for index, values in enumerate(candidates):
-        seconds = _left(run, run.plan.ends("promotion"), len(candidates) - index)
-        finalists.append(
-            _trained(
-                run, f"promoted-{index}", values, phase="promotion", seconds=seconds, scheme=FULL_SCHEME, announce=False
+        name, seconds = f"promoted-{index}", _left(run, run.plan.ends("promotion"), len(candidates) - index)
+        try:
+            finalists.append(
+                _trained(run, name, values, phase="promotion", seconds=seconds, scheme=FULL_SCHEME, announce=False)
             )
-        )
+        except TrainingFailed:  # what went well in the search need not go well with another seed
+            if index + 1 == len(candidates) and not finalists:
+                raise
     return min(finalists, key=lambda finalist: finalist.trained.scores.objective)
 
 
@@ -316,8 +350,8 @@ class _Hopeless:
     those are given up whose error is three times the median, and outside of everything seen.
     """
 
-    def __init__(self) -> None:
-        self._seen: list[float] = []
+    def __init__(self, seen: Sequence[float] = ()) -> None:
+        self._seen = list(seen)
         self._first: float | None = None
 
     def begin(self) -> None:
@@ -329,9 +363,12 @@ class _Hopeless:
         self._first = scores.error
         return len(self._seen) >= 5 and scores.error > max(3.0 * median(self._seen), max(self._seen))
 
-    def end(self) -> None:
-        if self._first is not None:
-            self._seen.append(self._first)
+    def end(self) -> dict[str, float]:
+        """The error that the finished trial had early, to be kept with it."""
+        if self._first is None:
+            return {}
+        self._seen.append(self._first)
+        return {EARLY: self._first}
 
 
 def ticks_to_events(emit: Callable[[object], None]) -> Callable[[str, Tick], None]:

@@ -92,7 +92,7 @@ class Cnn(Template):
         first: dict[str, Value] = {"stages": min(high, max(low, stages)), "channels": 16, "growth": 2.0, "blocks": 1}
         first |= {"kernel": 3, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
         first |= {"head": "flatten", "hidden": MIN_HIDDEN, "dropout": 0.1}
-        first |= {**plain_recipe(spec), "lr": 5e-3, "weight_decay": 1e-2}
+        first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
         changes: tuple[dict[str, Value], ...] = ({}, {"blocks": 2, "head": "gap"}, {"kernel": 5})
         space = self.space(spec)
         return tuple(space.normalize(first | change) for change in changes)

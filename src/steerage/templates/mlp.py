@@ -91,7 +91,8 @@ class Mlp(Template):
                 layers.append(LayerShape(inputs * kept, 0, 1))
             inputs = kept
         elif bins:
-            layers.append(LayerShape(inputs * bins, inputs, 1))  # bins + 1 edges of each input, a MAC of each bin
+            # bins + 1 edges of each input, a MAC of each bin; without biases, since nothing of it can be pruned.
+            layers += [LayerShape(inputs * bins, 0, 1), LayerShape(inputs, 0, 0)]
             inputs *= 1 + bins
         for units in widths(int(values["depth"]), int(values["width"]), float(values["taper"])):
             layers.append(LayerShape(inputs * units, units, 1))

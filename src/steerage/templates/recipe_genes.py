@@ -11,7 +11,7 @@ from steerage.space import Value
 def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
     """Learning rate, decoupled weight decay; label smoothing for classification, noise on the inputs for tables."""
     genes: dict[str, BaseDistribution] = {
-        "lr": FloatDistribution(1e-3, 1.5e-2, log=True),
+        "lr": FloatDistribution(1e-3, 3e-2, log=True),
         "weight_decay": FloatDistribution(1e-4, 0.5, log=True),
     }
     if spec.task == "classification":

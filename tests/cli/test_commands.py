@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.model_selection import train_test_split
+
+import steerage
+from steerage.cli.guard import run
+from steerage.errors import SteerageError
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+Type = Callable[..., tuple[int, str, str]]
+NET = """
+from torch import nn
+def Net():
+    return nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3))
+def Narrow():
+    return nn.Linear(7, 3)
+def Needy(width):
+    return nn.Linear(4, width)
+def Number():
+    return 3
+"""
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Type:
+    """Type a command line; (exit code, stdout, stderr)."""
+
+    def typed(*argv: object) -> tuple[int, str, str]:
+        code = run([str(word) for word in argv], started=time.monotonic())
+        return (code, *capsys.readouterr())
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short finished run of ``synth``."""
+    folder = tmp_path_factory.mktemp("runs") / "iris"
+    words = ["synth", "iris", "--trials", "3", "--epochs", "4", "--max-params", "300", "--out", str(folder), "--quiet"]
+    assert run(words, started=time.monotonic()) == 0
+    return folder
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    file = tmp_path / "my_model.py"
+    file.write_text(NET)
+    return file
+
+
+def test_a_finished_run_is_shown_again_and_says_so(command: Type, iris: Path) -> None:
+    words = ["synth", "iris", "--trials", 3, "--epochs", 4, "--max-params", 300, "--out", iris]
+    code, out, err = command(*words)
+    assert code == 0
+    assert "budget: at most 300 parameters, kept" in out
+    assert "plain baseline  after search  delivered" in out
+    assert f"steerage eval {iris}/network iris" in out
+    assert "nothing was left to do" in err
+
+
+def test_json_is_the_summary_and_nothing_else(command: Type, iris: Path) -> None:
+    words = ["synth", "iris", "--trials", 3, "--epochs", 4, "--max-params", 300, "--out", iris, "--json", "--quiet"]
+    code, out, err = command(*words)
+    assert (code, err) == (0, "")
+    assert json.loads(out) == json.loads((iris / "summary.json").read_text())
+    assert json.loads(out)["params"] <= 300
+
+
+def test_the_run_remembers_its_command(iris: Path) -> None:
+    assert json.loads((iris / "run.json").read_text())["command"].startswith("steerage synth iris --trials 3 ")
+
+
+def test_eval_measures_the_test_rows_that_the_run_has_set_aside(command: Type, iris: Path) -> None:
+    code, out, err = command("eval", iris, "iris", "--json")
+    assert (code, err) == (0, "")
+    x, y = load_iris(as_frame=True, return_X_y=True)
+    _, x_test, _, y_test = train_test_split(x, y, test_size=0.2, stratify=y, random_state=0)
+    names = load_iris().target_names
+    wrong = (steerage.load(iris / "network").predict(x_test) != names[y_test]).mean()
+    summary = json.loads((iris / "summary.json").read_text())
+    assert json.loads(out) == {
+        "task": "classification",
+        "part": "test",
+        "rows": 30,
+        "error": pytest.approx(summary["error"]["test"]),
+    }
+    assert wrong == pytest.approx(summary["error"]["test"])
+
+
+def test_eval_in_words_names_rows_and_data(command: Type, iris: Path) -> None:
+    code, out, _ = command("eval", iris / "network", "iris", "--part", "all")
+    assert code == 0
+    assert out.startswith("error ")
+    assert out.endswith(" % on 150 rows of iris\n")
+
+
+def test_eval_of_regression_has_r2_and_rmse(command: Type, tmp_path: Path) -> None:
+    words = ["--trials", 1, "--epochs", 2, "--out", tmp_path / "run", "--quiet", "--json"]
+    code, out, _ = command("search", "diabetes", *words)
+    assert code == 0
+    summary = json.loads(out)
+    code, out, _ = command("eval", tmp_path / "run", "diabetes", "--json")
+    result = json.loads(out)
+    assert (code, result["rows"]) == (0, 89)
+    assert result["r2"] == pytest.approx(summary["r2"]["test"], rel=1e-4, abs=1e-4)
+    assert result["rmse"] == pytest.approx(summary["rmse"]["test"], rel=1e-4)
+    code, out, _ = command("search", "diabetes", *words[:-1])  # finished, so this only shows it
+    assert "validation R²  parameters  main hyperparameters\ntrial 0 " in out
+
+
+def test_export_writes_beside_the_network(command: Type, iris: Path) -> None:
+    code, out, _ = command("export", iris, "--to", "onnx")
+    assert code == 0
+    assert (iris / "network.onnx").is_file()
+    assert out.startswith(f"{iris}/network.onnx: ")
+
+
+def test_report_is_written_anew(command: Type, iris: Path) -> None:
+    (iris / "report.html").unlink()
+    assert command("report", iris)[:2] == (0, f"{iris}/report.html\n")
+    assert (iris / "report.html").is_file()
+
+
+def test_refine_of_a_users_file_needs_that_file_again(command: Type, net: Path, tmp_path: Path) -> None:
+    words = ["iris", "--max-params", 90, "--epochs", 3, "--out", tmp_path / "run", "--quiet"]
+    code, out, err = command("refine", f"{net}:Net", *words)
+    assert (code, err) == (0, "")
+    assert f"--factory {net}:Net" in out
+    code, _, err = command("eval", tmp_path / "run", "iris")
+    assert (code, err.count("\n")) == (2, 1)
+    assert f"add --factory {net}:Net" in err
+    assert command("eval", tmp_path / "run", "iris", "--factory", f"{net}:Net")[0] == 0
+
+
+def test_refine_of_a_bundle_stays_a_network_of_its_template(command: Type, iris: Path, tmp_path: Path) -> None:
+    words = ["iris", "--max-params", 250, "--epochs", 3, "--out", tmp_path / "run", "--quiet"]
+    code, out, err = command("refine", iris, *words)
+    assert (code, err) == (0, "")
+    assert "--factory" not in out
+    assert command("eval", tmp_path / "run", "iris")[0] == 0
+
+
+def test_a_stop_becomes_one_line_and_its_exit_code(
+    command: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*args: Any, **options: Any) -> None:
+        raise steerage.Interrupted(tmp_path / "run", "the best so far is kept")
+
+    monkeypatch.setattr("steerage.synthesis.main.synthesize", interrupted)
+    code, out, err = command("synth", "iris", "--out", tmp_path / "run")
+    assert (code, out) == (130, "")
+    assert err == "stopped; the best so far is kept; give the same command again to go on\n"
+
+
+def test_options_reach_the_synthesis(command: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def fake(dataset: Any, **options: Any) -> SimpleNamespace:
+        asked.update(options, dataset=dataset)
+        return SimpleNamespace(summary={}, folder=tmp_path, network=SimpleNamespace(architecture=None))
+
+    monkeypatch.setattr("steerage.synthesis.main.synthesize", fake)
+    pd.DataFrame({"a": range(40), "fault": ["x", "y"] * 20, "b": range(40)}).to_csv(tmp_path / "t.csv")
+    words = ["--target", "fault", "--task", "classification", "--max-params", "1.5M", "--max-macs", "20k"]
+    words += ["--minutes", "0.5", "--trials", "7", "--seed", "3", "--template", "mlp", "--out", str(tmp_path / "run")]
+    assert command("search", tmp_path / "t.csv", *words)[0] == 0
+    assert asked["budget"] == steerage.Budget(1_500_000, 20_000)
+    assert asked["dataset"].target_name == "fault"
+    wanted = {"minutes": 0.5, "trials": 7, "epochs": None, "seed": 3, "template": "mlp", "target": "fault"}
+    assert {name: asked[name] for name in wanted} == wanted
+    assert (asked["local"], asked["out"]) == (False, tmp_path / "run")
+
+
+FAULTS = {
+    "a file that is not there": (["synth", "nope.csv"], "there is no file or data set 'nope.csv'"),
+    "an empty file": (["synth", "empty.csv"], "it is empty"),
+    "a header alone": (["synth", "header.csv"], "it has only column names"),
+    "one class": (["synth", "one.csv"], "at least two classes"),
+    "an unknown target": (["synth", "mixed.csv", "--target", "zz"], "no column 'zz'"),
+    "a target that a set of ours lacks": (["synth", "iris", "--target", "zz"], "no column 'zz'"),
+    "text where a number belongs": (["synth", "mixed.csv", "--task", "regression"], "got 'abc' in row"),
+    "an impossible budget": (["synth", "iris", "--max-params", "5", "--epochs", "1"], "max_params=5 cannot be met"),
+    "a size that is none": (["synth", "iris", "--max-macs", "lots"], "--max-macs: a size must be"),
+    "an unknown template": (["synth", "iris", "--template", "huge"], "template must be one of"),
+    "a file without that template": (["synth", "iris", "--template", "my_model.py:Net"], "must define a class Net"),
+    "a template for other data": (["synth", "iris", "--template", "cnn"], "does not take table data"),
+    "no time": (["synth", "iris", "--minutes", "0"], "minutes must be positive"),
+    "all the time there is": (["synth", "iris", "--minutes", "inf"], "minutes must be positive and finite"),
+    "no trials": (["search", "iris", "--trials", "0"], "trials must be positive"),
+    "two kinds of effort": (["synth", "iris", "--minutes", "1", "--epochs", "2"], "exclude each other"),
+    "a folder of someone else": (["synth", "iris", "--epochs", "1", "--out", "foreign"], "holds other files"),
+    "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),
+    "refine without a budget": (["refine", "my_model.py:Net", "iris"], "--max-params or --max-macs"),
+    "a module that does not fit": (["refine", "my_model.py:Narrow", "iris", "--max-params", "20"], "input of shape"),
+    "a module that needs arguments": (["refine", "my_model.py:Needy", "iris", "--max-params", "20"], "'width'"),
+    "something else than a module": (["refine", "my_model.py:Number", "iris", "--max-params", "20"], "got int"),
+    "a name that is missing": (["refine", "my_model.py:Nope", "iris", "--max-params", "20"], "must define Nope"),
+    "a file without a name": (["refine", "my_model.py", "iris", "--max-params", "20"], "file.py:Net"),
+    "not a bundle": (["eval", "foreign", "iris"], "network.json does not exist"),
+    "a folder that is missing": (["eval", "nowhere", "iris"], "nowhere does not exist"),
+    "not a run": (["report", "foreign"], "is not a run"),
+    "an unknown format": (["export", "foreign", "--to", "tflite"], "--to must be onnx"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_bad_input_is_one_line_and_leaves_nothing_behind(
+    name: str, command: Type, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, expected = FAULTS[name]
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").touch()
+    Path("header.csv").write_text("a,y\n")
+    pd.DataFrame({"a": range(20), "y": ["x"] * 20}).to_csv("one.csv", index=False)
+    pd.DataFrame({"a": range(40), "y": [*(0.5 + row for row in range(7)), "abc", *range(32)]}).to_csv(
+        "mixed.csv", index=False
+    )
+    Path("foreign").mkdir()
+    Path("foreign/notes.txt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    code, out, err = command(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert err.startswith("error: ")
+    assert expected in err
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and "pycache" not in str(path)] == []
+
+
+def test_help_and_the_package_need_no_heavy_import() -> None:
+    code = "import sys, steerage, steerage.cli.app; print({'torch', 'numpy', 'optuna', 'rich'} & {*sys.modules})"
+    there = {**os.environ, "PYTHONPATH": str(Path(steerage.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=there)
+    assert done.stdout == "set()\n"
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(hasattr(steerage, name) for name in steerage.__all__)
+    assert set(steerage.__all__) <= set(dir(steerage))
+    assert issubclass(steerage.Interrupted, SteerageError)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = steerage.nonsense
+    assert steerage.GrowPrune.__name__ == "GrowPrune"

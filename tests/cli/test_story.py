@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import io
+from dataclasses import asdict
+
+import pytest
+from rich.console import Console
+
+from steerage import events
+from steerage.cli.progress import shown, view
+from steerage.cli.story import Story, minutes
+
+
+def story(kind: str = "synth", *, seconds: float | None = 120.0) -> Story:
+    return Story(kind, "digits: 1,437 training rows", clock=lambda: 48.0, seconds=seconds)
+
+
+def finished(number: int, error: float) -> events.TrialFinished:
+    return events.TrialFinished(number, {}, error + 0.5, 0.5, 1.0, {"error": error, "params": 100})
+
+
+def trained(error: float, *, name: str = "baseline", params: int = 8970) -> events.NetworkTrained:
+    return events.NetworkTrained(name, error, 0.1, params, params, 8000)
+
+
+def told(one: Story, *heard: object) -> list[str]:
+    return [line for event in heard for line in one.hear(event)]
+
+
+def test_every_finished_phase_is_a_line_and_every_tenth_trial() -> None:
+    one = story()
+    lines = told(
+        one,
+        events.PhaseStarted("baseline", 6.0),
+        events.Training("baseline", 0.5, 1.0),
+        trained(0.0278),
+        events.PhaseStarted("search", 45.0),
+        *(finished(number, 0.05 - number / 1000) for number in range(12)),
+        events.RoundFinished(0, 10, 0.5, 0.6, 0.7, 0.04),
+        events.PhaseStarted("promotion", 67.0),
+    )
+    assert lines == [
+        "plain baseline: validation error 2.78 %, 8,970 parameters",
+        "10 trials, best validation error 4.10 % (trial 9)",
+        "global search: 12 trials, best validation error 3.90 % (trial 11)",
+    ]
+    assert one.tau == 0.5
+
+
+def test_failed_trials_are_named_with_their_reason() -> None:
+    one = story()
+    lines = told(one, events.PhaseStarted("search", None), events.TrialFailed(0, "the loss is nan"))
+    assert lines == ["trial 0 failed: the loss is nan"]
+    assert one.end_of_phase() == ["global search: 1 trial (1 failed), no network yet"]
+
+
+def test_the_baseline_and_the_last_training_are_not_the_best_so_far() -> None:
+    one = story()
+    told(one, events.PhaseStarted("baseline", None), trained(0.01))
+    assert one.best is None
+    told(one, events.PhaseStarted("local", None), trained(0.02, name="local"))
+    told(one, events.PhaseStarted("absorption", None), trained(0.0, name="absorbed"))
+    assert one.best == 0.02
+
+
+def test_regression_is_told_as_r2() -> None:
+    one = story()
+    one.regression = True
+    told(one, events.PhaseStarted("search", None), finished(0, 0.25))
+    assert one.best_so_far() == "best validation R² 0.7500 (trial 0)"
+
+
+def test_a_resumed_run_knows_what_an_earlier_process_logged() -> None:
+    one = story()
+    heard = (events.PhaseStarted("search", None), finished(0, 0.3), finished(1, 0.2))
+    one.recall([{"event": type(event).__name__, "at": 1.0, **asdict(event)} for event in heard])
+    one.recall([{"event": "Unknown"}, {"event": "TrialFailed", "strange": 1}])
+    assert (one.trials, one.best, one.phase) == (2, 0.2, None)
+    assert told(one, events.PhaseStarted("search", None)) == []
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (754, "12:34"), (3_723, "1:02:03")])
+def test_durations_are_clock_like(seconds: float, text: str) -> None:
+    assert minutes(seconds) == text
+
+
+def rendered(one: Story, width: int) -> list[str]:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(view(one))
+    return console.export_text().splitlines()
+
+
+def test_the_live_view_fits_80_columns() -> None:
+    one = story()
+    one.title = "a very long name of a data set " * 5
+    told(one, events.PhaseStarted("search", None), finished(3, 0.25), events.RoundFinished(0, 4, 0.5, 0.5, 0.5, 0.2))
+    told(one, events.Training("trial 4 " * 20, 0.5, 0.123456))
+    lines = rendered(one, 80)
+    assert len(lines) == 6
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    for part in ("1:12 left of 2:00", "2 of 5: global search", "4 done; predictor τ 0.50", "validation error 25.00 %"):
+        assert part in text
+
+
+def test_the_live_view_of_a_refinement_has_no_trials() -> None:
+    assert not any(line.startswith("trials") for line in rendered(story("refine", seconds=None), 80))
+
+
+def test_plain_lines_go_to_stderr_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown(story(), quiet=False) as say:
+        say("plain baseline: done")
+    assert capsys.readouterr() == ("", "[0:48] plain baseline: done\n")
+
+
+def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
+    with shown(story(), quiet=True) as say:
+        say("plain baseline: done")
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steerage import events
+from steerage.bundle import load_network
+from steerage.cost import Budget
+from steerage.synthesis import Result, candidate, main, phases, synthesize
+from steerage.synthesis.main import Interrupted, refine
+from steerage.synthesis.own_network import OwnNetwork
+from steerage.training import fit
+from tasks import clouds, perceptron, table
+
+DATA, BUDGET = table(), Budget(max_params=120)
+TRIALS, EPOCHS = 4, 6
+
+Moment = Callable[[Any], bool]
+
+
+def run(out: Path, listener: Callable[[object], None] | None = None) -> Result:
+    return synthesize(DATA, budget=BUDGET, trials=TRIALS, epochs=EPOCHS, out=out, listener=listener)
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "network" / "weights.safetensors").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    return run(tmp_path_factory.mktemp("straight") / "run")
+
+
+def save_at_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings save themselves every ten seconds, which are not to be waited for here."""
+    monkeypatch.setattr(candidate, "SAVE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(fit, "TICK_SECONDS", -1.0)
+
+
+def stopping_at(moment: Moment) -> Callable[[object], None]:
+    def listener(event: object) -> None:
+        if moment(event):
+            raise KeyboardInterrupt
+
+    return listener
+
+
+def training(name: str) -> Moment:
+    return lambda event: isinstance(event, events.Training) and event.name == name and event.progress > 0.6
+
+
+def trial(kind: type[Any], number: int) -> Moment:
+    return lambda event: isinstance(event, kind) and event.number == number
+
+
+def phase(name: str) -> Moment:
+    return lambda event: isinstance(event, events.PhaseStarted) and event.phase == name
+
+
+MOMENTS = [
+    pytest.param(phase("baseline"), False, id="before anything"),
+    pytest.param(training("baseline"), True, id="in the baseline"),
+    pytest.param(trial(events.TrialStarted, 0), False, id="at the first trial"),
+    pytest.param(training("trial 2"), False, id="in a trial"),
+    pytest.param(trial(events.TrialFinished, 1), False, id="after a trial"),
+    pytest.param(training("promoted-1"), True, id="in the promotion"),
+    pytest.param(training("local"), True, id="in the local search"),
+    pytest.param(phase("absorption"), False, id="after the local search"),
+    pytest.param(training("absorbed"), True, id="at the end"),
+]
+
+
+@pytest.mark.parametrize(("moment", "saved"), MOMENTS)
+def test_a_run_that_was_stopped_goes_on_to_the_same_network(
+    moment: Moment, saved: bool, straight: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if saved:
+        save_at_every_step(monkeypatch)
+    with pytest.raises(Interrupted, match="give the same command again") as stop:
+        run(tmp_path / "run", stopping_at(moment))
+    assert stop.value.folder == tmp_path / "run"
+    assert not (tmp_path / "run" / "summary.json").exists()
+    trials = (tmp_path / "run" / "events.jsonl").read_text().count("TrialFinished")
+    if trials == 0:
+        assert "no candidate is trained yet" in stop.value.best
+        assert not (tmp_path / "run" / "network").exists()
+    else:
+        assert "the best so far" in stop.value.best
+        network = load_network(tmp_path / "run" / "network")
+        assert BUDGET.violation(network.cost) == 0
+        assert network.predict(clouds()[0]).shape == (150,)
+    resumed = run(tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert {**resumed.summary, "seconds": None} == {**straight.summary, "seconds": None}
+
+
+def test_stops_at_every_turn_change_nothing(straight: Result, tmp_path: Path) -> None:
+    moments = [training("baseline"), trial(events.TrialFinished, 0), training("trial 1"), training("promoted-0")]
+    for moment in [*moments, training("local"), training("absorbed")]:
+        with pytest.raises(Interrupted):
+            run(tmp_path / "run", stopping_at(moment))
+    resumed = run(tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert resumed.summary["trials"] == TRIALS
+
+
+def test_a_checkpoint_saves_the_work_that_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_at_every_step(monkeypatch)
+    own = OwnNetwork("mine", perceptron)
+    options: dict[str, Any] = {"budget": Budget(max_params=300), "epochs": 4, "out": tmp_path / "run"}
+    with pytest.raises(Interrupted):
+        refine(own, DATA, **options, listener=stopping_at(training("local")))
+    seen: list[float] = []
+
+    def listener(event: object) -> None:
+        if isinstance(event, events.Training) and event.name == "local":
+            seen.append(event.progress)
+
+    refine(own, DATA, **options, listener=listener)
+    assert 0.6 < min(seen) < 1.0
+
+
+def test_a_trial_whose_end_was_not_logged_is_not_lost(straight: Result, tmp_path: Path) -> None:
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", stopping_at(trial(events.TrialFinished, 1)))
+    log = tmp_path / "run" / "events.jsonl"
+    lines = log.read_text().splitlines()
+    assert '"TrialFinished"' in lines[-1]
+    log.write_text("\n".join(lines[:-1]) + "\n")
+    assert run(tmp_path / "run").summary["trials"] == TRIALS
+    assert sorted(finished(log)) == list(range(TRIALS))
+
+
+def finished(log: Path) -> list[int]:
+    logged = [json.loads(line) for line in log.read_text().splitlines()]
+    return [event["number"] for event in logged if event["event"] == "TrialFinished"]
+
+
+def test_what_the_search_has_seen_early_in_trials_survives_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else hopeless trials would be given up, or not, depending on when a run was stopped."""
+    known: list[list[float]] = []
+    original = phases._Hopeless.__init__
+
+    def noted(self: phases._Hopeless, seen: Any = ()) -> None:
+        known.append(list(seen))
+        original(self, seen)
+
+    monkeypatch.setattr(phases._Hopeless, "__init__", noted)
+    options: dict[str, Any] = {"budget": BUDGET, "trials": 3, "epochs": 20}
+    with pytest.raises(Interrupted):
+        synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(trial(events.TrialStarted, 2)))
+    with pytest.raises(Interrupted):
+        synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(phase("promotion")))
+    assert known[0] == []
+    assert len(known[1]) == 2
+
+
+def test_a_stop_while_the_report_is_written_leaves_the_finished_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    own, budget = OwnNetwork("mine", perceptron), Budget(max_params=300)
+    with monkeypatch.context() as patch:
+        patch.setattr(main, "write_report", stopped)
+        with pytest.raises(Interrupted, match="finished network"):
+            refine(own, DATA, budget=budget, epochs=2, out=tmp_path / "run")
+    before = weights(tmp_path / "run")
+    refine(own, DATA, budget=budget, epochs=2, out=tmp_path / "run")
+    assert weights(tmp_path / "run") == before
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_refining_ones_own_network_goes_on_after_a_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_at_every_step(monkeypatch)
+    own = OwnNetwork("mine", perceptron)
+    options: dict[str, Any] = {"budget": Budget(max_params=300), "epochs": 4}
+    refine(own, DATA, **options, out=tmp_path / "straight")
+    for name in ("local", "absorbed"):
+        with pytest.raises(Interrupted):
+            refine(own, DATA, **options, out=tmp_path / "run", listener=stopping_at(training(name)))
+    refine(own, DATA, **options, out=tmp_path / "run")
+    assert weights(tmp_path / "run") == weights(tmp_path / "straight")

@@ -1,0 +1,118 @@
+"""Power cuts: the process is killed, twenty times, and the same command is given again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from steerage.bundle import load_network
+from steerage.search.run import open_study, ranking
+
+KILLS, TRIALS, MAX_PARAMS = 20, 4, 400
+COMMAND = ["synth", "digits", "--max-params", MAX_PARAMS, "--trials", TRIALS, "--epochs", 3, "--quiet", "--out"]
+
+# Imports take longer than the run, so they are done once and every attempt is a fork: a process of its own, that knows
+# nothing of the ones before but their files. A run that ends before it was killed often enough is followed by another.
+DRIVER = """
+import json, os, random, signal, sys, time
+from pathlib import Path
+import lightgbm, optuna, sklearn.model_selection, torch
+import steerage.cli.runs, steerage.search.run, steerage.synthesis.main
+from steerage.cli import signals
+from steerage.cli.guard import run
+torch.set_num_threads(1)
+root, kills, command = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
+rng = random.Random(0)
+
+def attempt(folder, delay):
+    log = folder / "events.jsonl"
+    before = log.stat().st_size if log.exists() else 0
+    child = os.fork()
+    if child == 0:
+        signals.install()
+        os._exit(run([*command, str(folder)], started=time.monotonic()))
+    began = None
+    while True:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if began is None and log.exists() and log.stat().st_size > before:
+            began = time.monotonic()
+        if delay is not None and began is not None and time.monotonic() >= began + delay:
+            os.kill(child, signal.SIGKILL)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        time.sleep(0.001)
+
+codes, runs = [], 0
+while codes.count(-signal.SIGKILL) < kills:
+    codes.append(attempt(root / str(runs), rng.choice([0.02, 0.2, 1.0]) * rng.random()))
+    runs += codes[-1] == 0
+    if codes[-1] not in (0, -signal.SIGKILL):
+        break
+codes.append(attempt(root / str(runs), None))
+codes.append(attempt(root / "straight", None))
+json.dump({"codes": codes, "runs": runs + 1}, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the runs that were killed, ``0`` and on, and of the one that was not, ``straight``."""
+    if sys.platform == "win32":
+        pytest.skip("there is no SIGKILL and no fork on Windows")
+    root = tmp_path_factory.mktemp("killed")
+    source = Path(__file__).resolve().parents[2] / "src"
+    command = json.dumps([str(word) for word in COMMAND])
+    driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{DRIVER}"
+    done = subprocess.run(
+        [sys.executable, "-c", driver, str(root), str(KILLS), command], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["codes"].count(-9) == KILLS, done.stderr
+    assert set(outcome["codes"]) <= {0, -9}, done.stderr
+    assert len([path for path in root.iterdir() if path.name != "straight"]) == outcome["runs"]
+    return root
+
+
+def folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.name != "straight")
+
+
+def events(folder: Path, kind: str) -> list[dict[str, Any]]:
+    logged = []
+    for line in (folder / "events.jsonl").read_text().splitlines():
+        try:
+            logged.append(json.loads(line))
+        except ValueError:  # cut off by a kill
+            continue
+    return [event for event in logged if event["event"] == kind]
+
+
+def test_the_network_of_a_run_that_was_killed_loads_and_is_inside_the_budget(killed: Path) -> None:
+    for folder in folders(killed):
+        network = load_network(folder / "network")
+        summary = json.loads((folder / "summary.json").read_text())
+        assert network.cost.params == summary["params"] <= MAX_PARAMS
+        assert (folder / "report.html").is_file()
+
+
+def test_no_trial_is_lost_and_none_that_was_finished_is_run_again(killed: Path) -> None:
+    for folder in folders(killed):
+        finished = [event["number"] for event in events(folder, "TrialFinished")]
+        assert sorted(finished) == list(range(TRIALS))
+        assert {event["number"] for event in events(folder, "TrialStarted")} == set(range(TRIALS))
+        trials = ranking(open_study(f"sqlite:///{folder / 'study.db'}"))
+        assert sorted(trial.number for trial in trials) == list(range(TRIALS))
+        assert json.loads((folder / "summary.json").read_text())["trials"] == TRIALS
+
+
+def test_kills_do_not_change_the_network(killed: Path) -> None:
+    weights = Path("network") / "weights.safetensors"
+    for folder in folders(killed):
+        assert (folder / weights).read_bytes() == (killed / "straight" / weights).read_bytes()

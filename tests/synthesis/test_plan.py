@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from steerage.errors import BadArgument
+from steerage.synthesis.plan import Effort, Plan, effort_from
+
+PHASES = ["baseline", "search", "promotion", "local", "absorption"]
+TIMED = Effort(minutes=10.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "effort"),
+    [
+        ((None, None, None), Effort(minutes=10.0)),
+        ((2.0, None, None), Effort(minutes=2.0)),
+        ((2.0, 7, None), Effort(minutes=2.0, trials=7)),
+        ((None, 7, None), Effort(trials=7, epochs=60)),
+        ((None, None, 9), Effort(trials=20, epochs=9)),
+        ((None, 7, 9), Effort(trials=7, epochs=9)),
+    ],
+)
+def test_what_is_not_given_is_filled_in(given: tuple[Any, Any, Any], effort: Effort) -> None:
+    assert effort_from(*given) == effort
+    assert effort.timed is (effort.minutes is not None)
+
+
+@pytest.mark.parametrize(
+    "given", [(0.0, None, None), (-1.0, None, None), (float("inf"), None, None), (None, 0, None), (None, None, 0)]
+)
+def test_efforts_that_are_not_positive_are_refused(given: tuple[Any, Any, Any]) -> None:
+    with pytest.raises(BadArgument, match="must be positive"):
+        effort_from(*given)
+
+
+def test_minutes_and_epochs_exclude_each_other() -> None:
+    with pytest.raises(BadArgument, match="exclude each other"):
+        effort_from(1.0, None, 10)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        Plan(TIMED),
+        Plan(TIMED, scarce=True),
+        Plan(TIMED, search_only=True),
+        Plan(TIMED, local_only=True),
+    ],
+)
+def test_phases_end_one_after_the_other_and_leave_time_to_save(plan: Plan) -> None:
+    ends = [plan.ends(phase) for phase in PHASES]
+    if plan.search_only:
+        ends = ends[:3]
+    assert ends == sorted(ends)
+    assert ends[-1] < plan.total == 600.0
+
+
+def test_counted_efforts_have_no_end() -> None:
+    assert Plan(Effort(trials=3, epochs=4)).ends("search") == float("inf")
+
+
+def test_trials_share_what_the_search_has_left() -> None:
+    plan = Plan(TIMED)
+    assert plan.trial_seconds(0.0) > plan.trial_seconds(100.0) > 0
+    assert plan.trial_seconds(plan.ends("search") + 50) > 0
+
+
+def test_the_local_search_gets_all_epochs_and_every_phase_one_at_least() -> None:
+    plan = Plan(Effort(trials=3, epochs=40))
+    assert plan.epochs("local") == 40
+    assert all(1 <= plan.epochs(phase) < 40 for phase in PHASES if phase != "local")
+    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in PHASES] == [1] * 5
+
+
+def test_few_epochs_make_minutes_scarce() -> None:
+    plan = Plan(TIMED)
+    assert plan.measured(epochs=0.5, relative_cost=1.0).scarce
+    assert not plan.measured(epochs=100.0, relative_cost=1.0).scarce
+    assert plan.measured(epochs=100.0, relative_cost=0.01).scarce
+    assert not Plan(Effort(trials=3, epochs=4)).measured(epochs=0.1, relative_cost=1.0).scarce
+
+
+def test_scarce_minutes_go_to_the_network_that_is_delivered() -> None:
+    plan, scarce = Plan(TIMED), Plan(TIMED, scarce=True)
+    assert scarce.ends("search") < plan.ends("search")
+    assert scarce.promoted < plan.promoted
