@@ -20,6 +20,7 @@ COSTS = {
     "macs": "MACs",
     "flash_bytes": "flash bytes",
     "ram_bytes": "RAM bytes",
+    "epochs": "epochs of training",
 }
 BOUNDS = {"max_params": ("params", "parameter"), "max_macs": ("macs", "MAC")}
 BEST_TRIALS = 10

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -94,18 +93,12 @@ class _Shapes(fx.Interpreter):
 
 
 def _shapes(root: nn.Module, graph: fx.Graph, shape: tuple[int, ...]) -> dict[fx.Node, torch.Size]:
-    """Shape of every tensor; found without computing anything where the model allows it."""
+    """Shape of every tensor, found by running the model.
+
+    Really running it on one or two rows is quicker than without storage, which brings in PyTorch's compiler.
+    """
     tensors = [*root.parameters(), *root.buffers()]
     first = next((tensor for tensor in tensors if tensor.is_floating_point()), torch.empty(0))
-    stand_ins: dict[int, Any] = {id(tensor): tensor.detach().to("meta") for tensor in root.buffers()}
-    stand_ins |= {id(tensor): nn.Parameter(tensor.detach().to("meta"), False) for tensor in root.parameters()}
-    try:
-        hollow = _Shapes(copy.deepcopy(root, stand_ins), graph)
-        with torch.no_grad():
-            hollow.run(torch.empty(shape, dtype=first.dtype, device="meta"))
-        return hollow.shapes
-    except Exception:  # constants of the model's own, say, that are no buffers
-        pass
     try:
         real = _Shapes(root, graph)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):

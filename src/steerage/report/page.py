@@ -26,6 +26,7 @@ COSTS = (
     ("macs", "MACs"),
     ("flash_bytes", "flash, bytes"),
     ("ram_bytes", "RAM, bytes"),
+    ("epochs", "epochs of training"),
 )
 METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
 

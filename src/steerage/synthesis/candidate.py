@@ -62,7 +62,10 @@ class Bench:
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that has been trained: ``masks`` hold what is active, ``edits`` how it came to that."""
+    """A network that has been trained: ``masks`` hold what is active, ``edits`` how it came to that.
+
+    ``epochs``: of all the training that its weights have seen.
+    """
 
     model: nn.Module
     masks: Masks
@@ -167,7 +170,8 @@ def synthesize_candidate(
     cost = count(model, input_shape, masks=kept)
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     edits = tuple(editor.edits) if editor is not None else ()
-    trained = Trained(model, kept, bench.scores(model), cost, edits, training.step / batches)
+    epochs_done = training.step / batches + (start.epochs if start is not None else 0.0)
+    trained = Trained(model, kept, bench.scores(model), cost, edits, epochs_done)
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,7 @@ from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
-from steerage.errors import BadArgument, SteerageError
+from steerage.errors import BadArgument, SteerageError, TrainingFailed
 from steerage.report.page import write_report
 from steerage.synthesis import phases, summary
 from steerage.synthesis.candidate import Bench, Trained, compacted
@@ -180,15 +181,20 @@ def _phases(run: Run, request: _Request) -> Result:
         values = template.baseline(bench.dataset.spec)
         best = phases.refine_locally(run, values, start=template.start(bench, run.seed))
     else:
-        baseline = phases.train_baseline(run)
-        run = phases.planned(run, baseline)
+        with suppress(TrainingFailed):  # a plain network is for comparison only
+            baseline = phases.train_baseline(run)
+            run = phases.planned(run, baseline)
         candidates = phases.search_globally(run)
         best = after_search = phases.promote(run, candidates)
         if not run.plan.search_only:
-            refined = phases.refine_locally(run, after_search.values)
-            if refined.trained.scores.objective <= after_search.trained.scores.objective:
-                best = refined
-    final = best.trained if run.plan.search_only else phases.absorb(run, best)
+            with suppress(TrainingFailed):  # the network after the search is there already
+                refined = phases.refine_locally(run, after_search.values)
+                if refined.trained.scores.objective <= after_search.trained.scores.objective:
+                    best = refined
+    final = best.trained
+    if not run.plan.search_only:
+        with suppress(TrainingFailed):
+            final = phases.absorb(run, best)
     final = compacted(final, bench)
     return _delivered(run, baseline, after_search, best, final)
 
@@ -202,7 +208,8 @@ def _delivered(
 
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
-        return summary.entry(dataset, trained.cost, validation=(validation or trained).scores, test=test)
+        scores = (validation or trained).scores
+        return summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=scores, test=test)
 
     delivered = described(final, best.trained)
     network = _network(run, best, final, delivered)
@@ -269,7 +276,8 @@ def _kept_best(run: Run) -> str:
     if best is None:
         return f"no candidate is trained yet, what was begun is in {run.directory.path}"
     final = compacted(best.trained, run.bench)
-    entry = summary.entry(run.bench.dataset, final.cost, validation=best.trained.scores, test=None)
+    scores = best.trained.scores
+    entry = summary.entry(run.bench.dataset, final.cost, epochs=final.epochs, validation=scores, test=None)
     _save(run, _network(run, best, final, entry))
     where = run.directory.network
     return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"

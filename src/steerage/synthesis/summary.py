@@ -25,11 +25,13 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
     }
 
 
-def entry(dataset: Dataset, cost: Cost, *, validation: Scores | None, test: Scores | None) -> dict[str, Any]:
-    """Errors and costs of one network; flash and RAM are null until the C generator can tell them."""
-    return {
-        **errors(dataset, validation=validation, test=test),
-        **cost.to_json(),
-        "flash_bytes": None,
-        "ram_bytes": None,
-    }
+def entry(
+    dataset: Dataset, cost: Cost, *, epochs: float, validation: Scores | None, test: Scores | None
+) -> dict[str, Any]:
+    """Errors and costs of one network; flash and RAM are null until the C generator can tell them.
+
+    ``epochs``: of its last training, so that a network that had little time is not taken for the best of its kind.
+    """
+    memory = {"flash_bytes": None, "ram_bytes": None}
+    measured = errors(dataset, validation=validation, test=test)
+    return {**measured, **cost.to_json(), **memory, "epochs": round(epochs, 2)}
