@@ -167,7 +167,7 @@ def augment_for(x: Tensor) -> Augment:
         return Augment(shift=0.125, flip=channels == 3, fill="reflect")
     fill: Fill = "zeros" if background == 0 else "border"
     if min(height, width) < 16:
-        return Augment(shift=0.05, rotate=8, scale=0.08, shear=5, fill=fill)
+        return Augment(shift=0.07, rotate=12, scale=0.12, shear=8, fill=fill)
     return Augment(shift=0.07, rotate=10, scale=0.1, shear=8, fill=fill)
 
 

@@ -86,14 +86,18 @@ class Cnn(Template):
         return self.space(spec).normalize(values | plain_recipe(spec))
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
-        """3 x 3 kernels with a flattening head; twice as deep with a global average; 5 x 5 kernels."""
+        """3 x 3 kernels, two blocks a stage and a global average; half as deep with a flattening head; 5 x 5 kernels."""
         low, high = stage_range(spec)
         stages = 3 if min(spec.input_shape[1:]) >= 28 else 2
-        first: dict[str, Value] = {"stages": min(high, max(low, stages)), "channels": 16, "growth": 2.0, "blocks": 1}
+        first: dict[str, Value] = {"stages": min(high, max(low, stages)), "channels": 16, "growth": 2.0, "blocks": 2}
         first |= {"kernel": 3, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
-        first |= {"head": "flatten", "hidden": MIN_HIDDEN, "dropout": 0.1}
+        first |= {"head": "gap", "hidden": MIN_HIDDEN, "dropout": 0.1}
         first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
-        changes: tuple[dict[str, Value], ...] = ({}, {"blocks": 2, "head": "gap"}, {"kernel": 5})
+        changes: tuple[dict[str, Value], ...] = (
+            {},
+            {"blocks": 1, "head": "flatten"},
+            {"blocks": 1, "head": "flatten", "kernel": 5},
+        )
         space = self.space(spec)
         return tuple(space.normalize(first | change) for change in changes)
 

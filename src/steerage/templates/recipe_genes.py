@@ -9,7 +9,7 @@ from steerage.space import Value
 
 
 def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
-    """Learning rate, decoupled weight decay; label smoothing for classification, noise on the inputs for tables."""
+    """Learning rate, decoupled weight decay; label smoothing for classification, noise on tables, changes to images."""
     genes: dict[str, BaseDistribution] = {
         "lr": FloatDistribution(1e-3, 3e-2, log=True),
         "weight_decay": FloatDistribution(1e-4, 0.5, log=True),
@@ -18,6 +18,8 @@ def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
         genes["label_smoothing"] = FloatDistribution(0.0, 0.1, step=0.05)
     if spec.kind == "table":
         genes["input_noise"] = FloatDistribution(0.0, 0.2, step=0.05)
+    if spec.kind == "image":
+        genes["augment"] = FloatDistribution(0.0, 1.5, step=0.5)
     return genes
 
 
@@ -28,4 +30,6 @@ def plain_recipe(spec: TaskSpec) -> dict[str, Value]:
         values["label_smoothing"] = 0.0
     if spec.kind == "table":
         values["input_noise"] = 0.0
+    if spec.kind == "image":
+        values["augment"] = 1.0
     return values

@@ -13,7 +13,9 @@ from steerage.data.dataset import TaskSpec
 from steerage.space import Space, Value, Values
 from steerage.templates.recipe_genes import plain_recipe
 
-RECIPE_GENES = frozenset({"optimizer", "lr", "weight_decay", "batch_size", "label_smoothing", "input_noise", "ema"})
+RECIPE_GENES = frozenset(
+    {"optimizer", "lr", "weight_decay", "batch_size", "label_smoothing", "input_noise", "augment", "ema"}
+)
 
 
 class LayerShape(NamedTuple):
