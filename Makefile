@@ -1,5 +1,5 @@
 # make demo   a network for 1,500 parameters in two minutes, and its report
-# make test   what CI runs
+# make test   what CI runs (two test processes of one thread each)
 # Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
 PYTHON ?= python3
 VENV := .venv
@@ -18,7 +18,7 @@ test: $(READY)
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict src
-	$(PY) -m pytest -q
+	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
 
 # torch goes first and alone: the largest download is then not repeated when a later package fails to install.
 $(VENV)/.ready: pyproject.toml constraints.txt

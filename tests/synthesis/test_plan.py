@@ -76,10 +76,9 @@ def test_the_local_search_gets_all_epochs_and_every_phase_one_at_least() -> None
 
 def test_few_epochs_make_minutes_scarce() -> None:
     plan = Plan(TIMED)
-    assert plan.measured(epochs=0.5, relative_cost=1.0).scarce
-    assert not plan.measured(epochs=100.0, relative_cost=1.0).scarce
-    assert plan.measured(epochs=100.0, relative_cost=0.01).scarce
-    assert not Plan(Effort(trials=3, epochs=4)).measured(epochs=0.1, relative_cost=1.0).scarce
+    assert plan.measured(199.0 / plan.total).scarce
+    assert not plan.measured(201.0 / plan.total).scarce
+    assert not Plan(Effort(trials=3, epochs=4)).measured(1e-6).scarce
 
 
 def test_scarce_minutes_go_to_the_network_that_is_delivered() -> None:

@@ -64,7 +64,7 @@ class Bench:
 class Trained:
     """A network that has been trained: ``masks`` hold what is active, ``edits`` how it came to that.
 
-    ``epochs``: of all the training that its weights have seen.
+    ``epochs``: of all the training that its weights have seen; ``seconds``: of the last one, on the run's clock.
     """
 
     model: nn.Module
@@ -73,6 +73,7 @@ class Trained:
     cost: Cost
     edits: tuple[Edit, ...]
     epochs: float
+    seconds: float
 
 
 def build(bench: Bench, values: Values, seed: int) -> nn.Module:
@@ -171,7 +172,7 @@ def synthesize_candidate(
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     edits = tuple(editor.edits) if editor is not None else ()
     epochs_done = training.step / batches + (start.epochs if start is not None else 0.0)
-    trained = Trained(model, kept, bench.scores(model), cost, edits, epochs_done)
+    trained = Trained(model, kept, bench.scores(model), cost, edits, epochs_done, bench.clock() - began)
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained

@@ -48,4 +48,4 @@ class OwnNetwork(Template):
         model = build(bench, self.baseline(bench.dataset.spec), seed)
         masks = masking.initial(model)
         cost = count(model, bench.dataset.spec.input_shape, masks=masks)
-        return Trained(model, masks, bench.scores(model), cost, (), 0.0)
+        return Trained(model, masks, bench.scores(model), cost, (), 0.0, 0.0)

@@ -117,7 +117,9 @@ def planned(run: Run, baseline: Finalist) -> Run:
     """``run`` with its plan fitted to the speed at which the baseline was trained."""
     bench = run.bench
     typical = dense_cost(bench.template, bench.template.starts(bench.dataset.spec)[0], bench.dataset.spec)
-    plan = run.plan.measured(baseline.trained.epochs, baseline.trained.cost.macs / max(1, typical.macs))
+    trained = baseline.trained
+    rate = trained.epochs / max(trained.seconds, 1e-3) * trained.cost.macs / max(1, typical.macs)
+    plan = run.plan.measured(rate)
     return replace(run, plan=plan)
 
 
@@ -296,6 +298,7 @@ def remember(path: Path, values: Values, trained: Trained) -> None:
         "cost": trained.cost.to_json(),
         "edits": [list(astuple(edit)) for edit in trained.edits],
         "epochs": trained.epochs,
+        "seconds": trained.seconds,
     }
     store.save_tree(path, tree)
 
@@ -312,6 +315,7 @@ def recall(bench: Bench, path: Path, name: str) -> Finalist:
         cost=Cost(**tree["cost"]),
         edits=tuple(Edit(*edit) for edit in tree["edits"]),
         epochs=float(tree["epochs"]),
+        seconds=float(tree["seconds"]),
     )
     return Finalist(name, tree["values"], trained)
 

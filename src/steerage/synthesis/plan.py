@@ -90,10 +90,9 @@ class Plan:
         wanted = TRIALS_WHEN_SCARCE if self.scarce else TRIALS_WANTED
         return max(0.2, (self.ends("search") - now) / wanted)
 
-    def measured(self, epochs: float, relative_cost: float) -> Plan:
-        """The plan for what was measured: the baseline made ``epochs``, at ``relative_cost`` of a typical candidate."""
-        possible = epochs / ENDS["baseline"] * relative_cost
-        return replace(self, scarce=self.effort.timed and possible < SCARCE_EPOCHS)
+    def measured(self, epochs_per_second: float) -> Plan:
+        """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
+        return replace(self, scarce=self.effort.timed and epochs_per_second * self.total < SCARCE_EPOCHS)
 
     def epochs(self, phase: str) -> int:
         """Epochs per training when effort is counted in epochs."""
