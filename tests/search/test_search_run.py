@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 
 from steerage.errors import BadArgument, BadSpace, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
-from steerage.search.run import TrialOutcome, open_study, ranking, search
+from steerage.search.run import TrialOutcome, open_study, promising, ranking, search
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -149,3 +149,19 @@ def test_a_search_without_a_limit_or_a_minimum_is_refused() -> None:
         list(search(SPACE, train, study=open_study()))
     with pytest.raises(BadArgument, match="MAXIMIZE"):
         list(search(SPACE, train, study=optuna.create_study(direction="maximize"), n_trials=1))
+
+
+def test_the_trials_alone_decide_while_they_are_few() -> None:
+    study = open_study()
+    list(search(SPACE, train, study=study, n_trials=6, seed=0))
+    assert promising(study, SPACE, n=3, seed=0) == [one.values for one in ranking(study)[:3]]
+
+
+def test_the_most_promising_are_good_trials_each_named_once() -> None:
+    study = open_study()
+    list(search(SPACE, train, study=study, n_trials=24, seed=0))
+    ranked = [SPACE.key(one.values) for one in ranking(study)]
+    best = [SPACE.key(values) for values in promising(study, SPACE, n=3, seed=0)]
+    assert len(set(best)) == 3
+    assert set(best) <= set(ranked[:8])
+    assert best == [SPACE.key(values) for values in promising(study, SPACE, n=3, seed=0)]

@@ -76,8 +76,8 @@ def test_the_local_search_gets_all_epochs_and_every_phase_one_at_least() -> None
 
 def test_few_epochs_make_minutes_scarce() -> None:
     plan = Plan(TIMED)
-    assert plan.measured(199.0 / plan.total).scarce
-    assert not plan.measured(201.0 / plan.total).scarce
+    assert plan.measured(1499.0 / plan.total).scarce
+    assert not plan.measured(1501.0 / plan.total).scarce
     assert not Plan(Effort(trials=3, epochs=4)).measured(1e-6).scarce
 
 

@@ -19,7 +19,7 @@ from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
-from steerage.search.run import REASON, TrialOutcome, open_study, ranking, search
+from steerage.search.run import REASON, TrialOutcome, open_study, promising, ranking, search
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
@@ -180,13 +180,14 @@ def search_globally(run: Run) -> list[Values]:
         seed=run.seed,
         violation=violation,
         cost_features=cost_features,
+        start=plan.first_trials,
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
-    return [dict(trial.values) for trial in ranking(study)[: plan.promoted]]
+    return [*promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)]
 
 
 def _log_again(run: Run, study: Study) -> None:

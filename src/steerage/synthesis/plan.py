@@ -14,8 +14,8 @@ ENDS = {"baseline": 0.05, "search": 0.38, "promotion": 0.56, "local": 0.82, "abs
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34, "local": 0.80}
 SEARCH_ONLY_ENDS = {**ENDS, "search": 0.65, "promotion": 0.95}
 LOCAL_ONLY_ENDS = {**ENDS, "baseline": 0.0, "search": 0.0, "promotion": 0.0, "local": 0.75}
-SCARCE_EPOCHS = 200  # in the whole run
-TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6  # a search in fewer trials is little more than its start
+SCARCE_EPOCHS = 1500  # in the whole run; below, the local search would have fewer than 400, and more of them still help
+TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 
 
@@ -85,10 +85,21 @@ class Plan:
         """How many candidates are trained again, longer."""
         return PROMOTED_WHEN_SCARCE if self.scarce else PROMOTED
 
+    @property
+    def trials(self) -> int:
+        """How many trials the search is to have."""
+        if self.effort.trials is not None:
+            return self.effort.trials
+        return TRIALS_WHEN_SCARCE if self.scarce else TRIALS_WANTED
+
+    @property
+    def first_trials(self) -> int:
+        """How many of them are spread evenly before the predictor has its say: half, but 4 at least and 10 at most."""
+        return min(10, max(4, self.trials // 2))
+
     def trial_seconds(self, now: float) -> float:
         """Training seconds per trial, from what the search has left at its start."""
-        wanted = TRIALS_WHEN_SCARCE if self.scarce else TRIALS_WANTED
-        return max(0.2, (self.ends("search") - now) / wanted)
+        return max(0.2, (self.ends("search") - now) / self.trials)
 
     def measured(self, epochs_per_second: float) -> Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
