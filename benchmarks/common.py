@@ -44,18 +44,22 @@ class Measured:
 
     def __init__(self, name: str) -> None:
         self._path = RESULTS / f"{name}.rows.json"
-        self._rows: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
+
+    def _kept(self) -> dict[str, Any]:
+        # Read anew each time: another process may be at work on other rows.
+        rows: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
+        return rows
 
     def get(self, key: str) -> dict[str, Any] | None:
         """What was measured under ``key`` with this very source, if anything."""
-        row = self._rows.get(key)
+        row = self._kept().get(key)
         return row if row is not None and same_source(row["commit"]) else None
 
     def put(self, key: str, row: Mapping[str, Any]) -> None:
-        self._rows[key] = {**row, "commit": commit()}
+        rows = {**self._kept(), key: {**row, "commit": commit()}}
         RESULTS.mkdir(exist_ok=True)
         temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._rows, indent=1) + "\n")
+        temporary.write_text(json.dumps(rows, indent=1) + "\n")
         temporary.replace(self._path)
 
 

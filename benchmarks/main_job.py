@@ -2,13 +2,16 @@
 
     python benchmarks/main_job.py [ROW ...] [--half]
 
-Each run is kept in ``results/main_job.rows.json`` and not made again while the package's source is the same. ``--half``
-runs every row's first seed on one core, to see that the promised minutes hold on a machine half as fast.
+Each run is kept in ``results/main_job.rows.json`` and not made again while the package's source is the same. Two
+processes may share the work, each with rows of its own and a core of its own (``taskset -c 0``): the figures tell how many
+cores a row had. ``--half`` runs every row's first seed on one core, to see that the promised minutes hold on a machine
+half as fast.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -57,7 +60,7 @@ def run(case: Case, seed: int, *, cores: int | None) -> dict[str, Any]:
         raise SystemExit(f"{case.name}, seed {seed}: exit code {done.returncode}\n{done.stderr}")
     summary = json.loads(done.stdout)
     shutil.rmtree(folder)
-    return {"seconds": seconds, "summary": summary}
+    return {"seconds": seconds, "summary": summary, "cores": cores or len(os.sched_getaffinity(0))}
 
 
 def figures(case: Case, runs: list[dict[str, Any]], *, suffix: str = "") -> list[dict[str, Any]]:
@@ -74,6 +77,7 @@ def figures(case: Case, runs: list[dict[str, Any]], *, suffix: str = "") -> list
             at_least=case.regression,
         ),
         row(f"{name}: parameters", [one["params"] for one in summaries], unit="parameters", bar=case.max_params),
+        row(f"{name}: cores", [one["cores"] for one in runs], unit="cores", bar=None),
         row(
             f"{name}: seconds, longest run",
             [max(one["seconds"] for one in runs)],

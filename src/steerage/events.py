@@ -60,7 +60,10 @@ class RoundFinished:
 @final
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase of the synthesis begins: baseline, search, promotion, local or absorption; ``ends`` in run seconds."""
+    """A phase begins: baseline, search, promotion, refit; for one's own network local, absorption.
+
+    ``ends``: in seconds of the run.
+    """
 
     phase: str
     ends: float | None

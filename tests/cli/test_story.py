@@ -58,8 +58,8 @@ def test_the_baseline_and_the_last_training_are_not_the_best_so_far() -> None:
     one = story()
     told(one, events.PhaseStarted("baseline", None), trained(0.01))
     assert one.best is None
-    told(one, events.PhaseStarted("local", None), trained(0.02, name="local"))
-    told(one, events.PhaseStarted("absorption", None), trained(0.0, name="absorbed"))
+    told(one, events.PhaseStarted("promotion", None), trained(0.02, name="promoted-0"))
+    told(one, events.PhaseStarted("refit", None), trained(0.0, name="refit"))
     assert one.best == 0.02
 
 
@@ -99,7 +99,7 @@ def test_the_live_view_fits_80_columns() -> None:
     assert len(lines) == 6
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for part in ("1:12 left of 2:00", "2 of 5: global search", "4 done; predictor τ 0.50", "validation error 25.00 %"):
+    for part in ("1:12 left of 2:00", "2 of 4: global search", "4 done; predictor τ 0.50", "validation error 25.00 %"):
         assert part in text
 
 

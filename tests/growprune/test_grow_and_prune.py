@@ -17,7 +17,7 @@ from steerage.growprune import connections
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import GrowPrune, trajectory, within
+from steerage.growprune.run import GrowPrune, within
 from steerage.growprune.schemes import Scheme, Step, gradual, rounds
 from steerage.templates import TEMPLATES
 from steerage.training import fit
@@ -135,7 +135,7 @@ def test_active_connections_go_down_to_the_target_and_stay_there() -> None:
     assert counts[0] == 144 + 528 + 66
     assert counts[: len(counts) - 12] == sorted(counts[: len(counts) - 12], reverse=True)
     assert len(set(counts[-8:])) == 1
-    assert [edit["after"] for edit in trajectory(editor.edits)][-1] == counts[-1]
+    assert editor.edits[-1].after == counts[-1]
     assert [edit.before for edit in editor.edits][1:] == [edit.after for edit in editor.edits][:-1]
 
 

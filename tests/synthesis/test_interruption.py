@@ -68,9 +68,8 @@ MOMENTS = [
     pytest.param(training("trial 2"), False, id="in a trial"),
     pytest.param(trial(events.TrialFinished, 1), False, id="after a trial"),
     pytest.param(training("promoted-1"), True, id="in the promotion"),
-    pytest.param(training("local"), True, id="in the local search"),
-    pytest.param(phase("absorption"), False, id="after the local search"),
-    pytest.param(training("absorbed"), True, id="at the end"),
+    pytest.param(phase("refit"), False, id="after the promotion"),
+    pytest.param(training("refit"), True, id="in the last training"),
 ]
 
 
@@ -100,7 +99,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_network(
 
 def test_stops_at_every_turn_change_nothing(straight: Result, tmp_path: Path) -> None:
     moments = [training("baseline"), trial(events.TrialFinished, 0), training("trial 1"), training("promoted-0")]
-    for moment in [*moments, training("local"), training("absorbed")]:
+    for moment in [*moments, training("promoted-1"), training("refit")]:
         with pytest.raises(Interrupted):
             run(tmp_path / "run", stopping_at(moment))
     resumed = run(tmp_path / "run")

@@ -7,7 +7,8 @@ import pytest
 from steerage.errors import BadArgument
 from steerage.synthesis.plan import Effort, Plan, effort_from
 
-PHASES = ["baseline", "search", "promotion", "local", "absorption"]
+PHASES = ["baseline", "search", "promotion", "refit"]
+OWN_PHASES = ["local", "absorption"]
 TIMED = Effort(minutes=10.0)
 
 
@@ -41,18 +42,16 @@ def test_minutes_and_epochs_exclude_each_other() -> None:
 
 
 @pytest.mark.parametrize(
-    "plan",
+    ("plan", "phases"),
     [
-        Plan(TIMED),
-        Plan(TIMED, scarce=True),
-        Plan(TIMED, search_only=True),
-        Plan(TIMED, local_only=True),
+        (Plan(TIMED), PHASES),
+        (Plan(TIMED, scarce=True), PHASES),
+        (Plan(TIMED, search_only=True), PHASES[:3]),
+        (Plan(TIMED, local_only=True), OWN_PHASES),
     ],
 )
-def test_phases_end_one_after_the_other_and_leave_time_to_save(plan: Plan) -> None:
-    ends = [plan.ends(phase) for phase in PHASES]
-    if plan.search_only:
-        ends = ends[:3]
+def test_phases_end_one_after_the_other_and_leave_time_to_save(plan: Plan, phases: list[str]) -> None:
+    ends = [plan.ends(phase) for phase in phases]
     assert ends == sorted(ends)
     assert ends[-1] < plan.total == 600.0
 
@@ -67,11 +66,11 @@ def test_trials_share_what_the_search_has_left() -> None:
     assert plan.trial_seconds(plan.ends("search") + 50) > 0
 
 
-def test_the_local_search_gets_all_epochs_and_every_phase_one_at_least() -> None:
+def test_the_longest_trainings_get_all_epochs_and_every_phase_one_at_least() -> None:
     plan = Plan(Effort(trials=3, epochs=40))
-    assert plan.epochs("local") == 40
-    assert all(1 <= plan.epochs(phase) < 40 for phase in PHASES if phase != "local")
-    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in PHASES] == [1] * 5
+    assert plan.epochs("longer") == plan.epochs("local") == 40
+    assert all(1 <= plan.epochs(phase) < 40 for phase in [*PHASES[:3], "absorption"])
+    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES[:3], "longer", *OWN_PHASES]] == [1] * 6
 
 
 def test_few_epochs_make_minutes_scarce() -> None:

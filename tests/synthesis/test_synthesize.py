@@ -26,7 +26,7 @@ from tasks import Branched, clouds, numbers, perceptron, pictures, table, waves
 
 DATA, BUDGET = table(), Budget(max_params=120)
 NETWORK_KEYS = {"params", "dense_params", "macs", "dense_macs", "flash_bytes", "ram_bytes"}
-PHASES = ["baseline", "search", "promotion", "local", "absorption"]
+PHASES = ["baseline", "search", "promotion", "refit"]
 
 
 def small(out: Path, **options: Any) -> Result:
@@ -87,7 +87,7 @@ def test_events_tell_what_happened_in_order(finished: Result) -> None:
     assert [event["number"] for event in logged if event["event"] == "TrialFinished"] == [0, 1, 2]
     trained = [event for event in logged if event["event"] == "NetworkTrained"]
     assert [event["name"] for event in trained if event["name"].startswith("promoted")]
-    assert all(event["params"] <= 120 for event in trained if event["name"] not in ("baseline", "absorbed"))
+    assert all(event["params"] <= 120 for event in trained if event["name"] != "baseline")
     assert any(event["event"] == "ConnectionsEdited" for event in logged)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from steerage import events
 
 PHASES: Mapping[str, Sequence[str]] = {
-    "synth": ("baseline", "search", "promotion", "local", "absorption"),
+    "synth": ("baseline", "search", "promotion", "refit"),
     "search": ("baseline", "search", "promotion"),
     "refine": ("local", "absorption"),
 }
@@ -16,6 +16,7 @@ TITLES = {
     "baseline": "plain baseline",
     "search": "global search",
     "promotion": "longer training of the best",
+    "refit": "grow and prune, validation rows included",
     "local": "grow and prune",
     "absorption": "final training, validation rows included",
 }
@@ -87,7 +88,7 @@ class Story:
             return [
                 f"{TITLES[phase]}: {self.trials} trial{'' if self.trials == 1 else 's'}{failed}, {self.best_so_far()}"
             ]
-        if phase == "absorption" or trained is None:
+        if phase in ("refit", "absorption") or trained is None:
             return [f"{TITLES[phase]}: done"]
         return [f"{TITLES[phase]}: {self.quality(trained.error)}, {trained.params:,} parameters"]
 

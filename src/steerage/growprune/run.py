@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -263,9 +263,3 @@ def _clear_moments(
     for name, weight in weights.items():
         for value in state.get(weight, {}).values():
             value.mul_(old[name] == new[name])
-
-
-def trajectory(edits: list[Edit]) -> Iterator[dict[str, float | int]]:
-    """``edits`` as plain values, for events and reports."""
-    for edit in edits:
-        yield {"at": edit.at, "before": edit.before, "after": edit.after, "grown": edit.grown}

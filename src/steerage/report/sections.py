@@ -13,6 +13,7 @@ from steerage.report.text import STAGES, count, decimal, measure, section, setti
 BEST_TRIALS = 10
 FAILURES = 5
 SHOWN_STEPS = 12
+SEEN = ("refit", "absorbed")  # networks that learnt from the validation rows
 COSTS = ("params", "dense_params", "macs")
 X_LABEL, Y_LABEL = "parameters", "validation error"
 
@@ -100,11 +101,14 @@ def rounds(run: Run) -> str:
 
 
 def networks(run: Run) -> str:
-    """Networks other than candidates, in the order in which they were trained."""
+    """Networks other than candidates, in the order in which they were trained.
+
+    The last training learns from the validation rows too: a figure on them would say nothing.
+    """
     rows = [
         [
             shown(event.get("name")),
-            measure(run.metric, error_of(event)),
+            "learnt" if event.get("name") in SEEN else measure(run.metric, error_of(event)),
             *(count(number(event.get(name))) for name in COSTS),
         ]
         for event in run.named("NetworkTrained")
@@ -115,7 +119,7 @@ def networks(run: Run) -> str:
 
 
 def local(run: Run) -> str:
-    """Grow-and-prune: active connections over the training, and its steps."""
+    """Grow-and-prune of the last network that was edited: active connections over the training, and its steps."""
     steps = [
         (progress, after, event)
         for event in run.named("ConnectionsEdited")
@@ -123,6 +127,7 @@ def local(run: Run) -> str:
     ]
     if not steps:
         return ""
+    steps = [step for step in steps if step[2].get("name") == steps[-1][2].get("name")]
     points = [
         Point(100 * progress, after, f"at {progress:.0%} of the training: {count(after)} active connections")
         for progress, after, _ in steps

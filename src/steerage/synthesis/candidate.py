@@ -135,6 +135,7 @@ def synthesize_candidate(
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise BadBundle(f"{checkpoint} does not fit this run; remove it to begin its training again") from error
         began = float(saved["began"])
+        seconds = saved["seconds"]  # what it was given at its start; what is left by now is less
     effort = _effort(bench, rows, recipe, began, seconds, epochs)
 
     def hold(training: Training) -> None:
@@ -145,8 +146,8 @@ def synthesize_candidate(
 
     def save() -> None:
         if checkpoint is not None:
-            tree = {"training": training.state(), "editor": editor.state() if editor else {}, "began": began}
-            store.save_tree(checkpoint, tree, keep_previous=True)
+            tree = {"training": training.state(), "editor": editor.state() if editor else {}}
+            store.save_tree(checkpoint, {**tree, "began": began, "seconds": seconds}, keep_previous=True)
 
     saving, asking = Stopwatch(SAVE_EVERY_SECONDS), 0.0
     ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)

@@ -179,22 +179,21 @@ def _phases(run: Run, request: _Request) -> Result:
         template = bench.template
         assert isinstance(template, OwnNetwork)
         values = template.baseline(bench.dataset.spec)
-        best = phases.refine_locally(run, values, start=template.start(bench, run.seed))
+        best = phases.refine_locally(run, values, template.start(bench, run.seed))
     else:
         with suppress(TrainingFailed):  # a plain network is for comparison only
             baseline = phases.train_baseline(run)
             run = phases.planned(run, baseline)
         candidates = phases.search_globally(run)
         best = after_search = phases.promote(run, candidates)
-        if not run.plan.search_only:
-            with suppress(TrainingFailed):  # the network after the search is there already
-                refined = phases.refine_locally(run, after_search.values)
-                if refined.trained.scores.objective <= after_search.trained.scores.objective:
-                    best = refined
     final = best.trained
     if not run.plan.search_only:
-        with suppress(TrainingFailed):
-            final = phases.absorb(run, best)
+        finish = phases.absorb if run.plan.local_only else phases.refit
+        with suppress(TrainingFailed):  # there is a network already
+            finished = finish(run, best)
+            # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
+            if finished.scores.objective <= best.trained.scores.objective:
+                final = finished
     final = compacted(final, bench)
     return _delivered(run, baseline, after_search, best, final)
 
@@ -285,7 +284,8 @@ def _kept_best(run: Run) -> str:
 
 def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
     """Active seconds by kind of work, from the moments at which phases began."""
-    kinds = {"baseline": "train", "search": "search", "promotion": "train", "local": "local", "absorption": "local"}
+    kinds = {"baseline": "train", "search": "search", "promotion": "train", "refit": "local"}
+    kinds |= {"local": "local", "absorption": "local"}
     began = [
         (float(event["at"]), str(event["phase"])) for event in directory.logged() if event["event"] == "PhaseStarted"
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -34,9 +35,8 @@ MAX_EXPANSION = 25.0
 EARLY = "early_error"  # metric of a trial
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
-FULL_SCHEME = schemes.gradual()
+FULL_SCHEME = schemes.gradual(exchange=0.2)
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
-LOCAL_SCHEME = schemes.gradual(exchange=0.2)
 
 
 @dataclass(frozen=True)
@@ -201,14 +201,16 @@ def _log_again(run: Run, study: Study) -> None:
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
-    """Train the best few candidates longer, with new seeds; the best of them on validation data.
+    """Train the best few candidates longer, with new seeds, and the best of them several times as long.
 
-    Raises: TrainingFailed if it fails for each of them.
+    How long is a choice as well: a network for few rows that learns for too long learns them by heart. The best on
+    validation data comes back. Raises: TrainingFailed if it fails for each candidate.
     """
     run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
     finalists: list[Finalist] = []
     for index, values in enumerate(candidates):
-        name, seconds = f"promoted-{index}", _left(run, run.plan.ends("promotion"), len(candidates) - index)
+        shares = len(candidates) - index + run.plan.longer
+        name, seconds = f"promoted-{index}", _left(run, run.plan.ends("promotion"), shares)
         try:
             finalists.append(
                 _trained(run, name, values, phase="promotion", seconds=seconds, scheme=FULL_SCHEME, announce=False)
@@ -216,19 +218,55 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
         except TrainingFailed:  # what went well in the search need not go well with another seed
             if index + 1 == len(candidates) and not finalists:
                 raise
-    return min(finalists, key=lambda finalist: finalist.trained.scores.objective)
+    best = min(finalists, key=lambda finalist: finalist.trained.scores.objective)
+    if run.plan.longer:
+        with suppress(TrainingFailed):
+            longer = _trained(
+                run,
+                "promoted-longer",
+                best.values,
+                phase="longer",
+                seconds=_left(run, run.plan.ends("promotion"), 1),
+                scheme=FULL_SCHEME,
+                announce=False,
+            )
+            best = min(best, longer, key=lambda finalist: finalist.trained.scores.objective)
+    return best
 
 
-def refine_locally(run: Run, values: Values, *, start: Trained | None = None) -> Finalist:
-    """Grow-and-prune of ``values``, longer and with growth; from fresh weights, or those of ``start``."""
+def refit(run: Run, chosen: Finalist) -> Trained:
+    """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
+
+    From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice. For as
+    many epochs as were found best; for as long as there is time where time is scarce. The scores that come back are
+    not validation scores any more: the network has seen those rows.
+    """
+    bench, rows = run.bench, torch.arange(len(run.bench.dataset.y))
+    seconds = _left(run, run.plan.ends("refit"), 1)
+    if seconds is not None and run.plan.longer:
+        seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
+    return _trained(
+        run,
+        "refit",
+        chosen.values,
+        phase="refit",
+        seconds=seconds,
+        epochs=max(1, round(chosen.trained.epochs)),
+        scheme=FULL_SCHEME,
+        rows=rows,
+    ).trained
+
+
+def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
+    """Grow-and-prune of the user's own network, from the weights that it has."""
     seconds = _left(run, run.plan.ends("local"), 1)
-    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=LOCAL_SCHEME, start=start)
+    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=FULL_SCHEME, start=start)
 
 
 def absorb(run: Run, chosen: Finalist) -> Trained:
-    """All choices are made: train the chosen network on, with the validation rows as well, its masks held.
+    """The masks are final: train the user's own network on, with the validation rows as well.
 
-    The scores that come back are not validation scores any more: the network has seen those rows.
+    As with ``refit``, the scores that come back are not validation scores.
     """
     bench = run.bench
     rows = torch.arange(len(bench.dataset.y))
@@ -255,13 +293,14 @@ def _trained(
     *,
     phase: str,
     seconds: float | None,
+    epochs: int | None = None,
     scheme: schemes.Scheme | None,
     announce: bool = True,
     **options: Any,
 ) -> Finalist:
     """A training outside the search: found finished in the run directory, gone on with, or begun."""
     directory = run.directory
-    folder = directory.local if phase in ("local", "absorption") else directory.candidates
+    folder = directory.local if phase in ("refit", "local", "absorption") else directory.candidates
     done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
     if done.is_file():
         return recall(run.bench, done, name)
@@ -273,7 +312,7 @@ def _trained(
         name=name,
         seed=child_seed(run.seed, name),
         seconds=seconds,
-        epochs=None if run.plan.effort.timed else run.plan.epochs(phase),
+        epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
         scheme=scheme,
         checkpoint=checkpoint,
         **options,

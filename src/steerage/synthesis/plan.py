@@ -10,11 +10,12 @@ from steerage.errors import BadArgument
 # Shares of the minutes at which each phase must have ended; what is left after the last one is for evaluation, saving
 # and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
 # training the one that is delivered.
-ENDS = {"baseline": 0.05, "search": 0.38, "promotion": 0.56, "local": 0.82, "absorption": 0.95}
-SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34, "local": 0.80}
-SEARCH_ONLY_ENDS = {**ENDS, "search": 0.65, "promotion": 0.95}
-LOCAL_ONLY_ENDS = {**ENDS, "baseline": 0.0, "search": 0.0, "promotion": 0.0, "local": 0.75}
-SCARCE_EPOCHS = 1500  # in the whole run; below, the local search would have fewer than 400, and more of them still help
+ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.69, "refit": 0.95}
+SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
+LONGER = 4  # times as long as the others the winner of the promotion is trained once more, to see whether that helps
+SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
+LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
+SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 600, and more of them still help
 TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 
@@ -86,6 +87,11 @@ class Plan:
         return PROMOTED_WHEN_SCARCE if self.scarce else PROMOTED
 
     @property
+    def longer(self) -> int:
+        """How many times as long the winner of the promotion is trained once more; 0 for not at all."""
+        return 0 if self.scarce or self.search_only else LONGER
+
+    @property
     def trials(self) -> int:
         """How many trials the search is to have."""
         if self.effort.trials is not None:
@@ -106,7 +112,7 @@ class Plan:
         return replace(self, scarce=self.effort.timed and epochs_per_second * self.total < SCARCE_EPOCHS)
 
     def epochs(self, phase: str) -> int:
-        """Epochs per training when effort is counted in epochs."""
+        """Epochs per training when effort is counted in epochs; the refit takes as many as its candidate took."""
         full = self.effort.epochs or 1
-        shares = {"baseline": 0.5, "search": 0.25, "promotion": 0.5, "local": 1.0, "absorption": 0.35}
+        shares = {"baseline": 0.5, "search": 0.25, "promotion": 0.5, "longer": 1.0, "local": 1.0, "absorption": 0.35}
         return max(1, round(full * shares[phase]))

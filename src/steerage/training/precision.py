@@ -14,7 +14,8 @@ def uses_bfloat16(model: nn.Module, precision: Precision) -> bool:
     """Whether ``model`` trains under bfloat16 autocast.
 
     ``"auto"`` is a rule and not a measurement, so that a seed gives the same network every time: convolutional
-    networks, on CPUs with bfloat16 instructions. Small linear layers lose more to the casts than they gain.
+    networks, on CPUs with matrix units for bfloat16 (AMX). Vector instructions alone lose more to the casts than they
+    gain (``benchmarks/precision.py``), and so do small linear layers.
     """
     if precision != "auto":
         return precision == "bfloat16"
@@ -23,13 +24,8 @@ def uses_bfloat16(model: nn.Module, precision: Precision) -> bool:
 
 @lru_cache(maxsize=1)
 def native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware, not by emulation."""
+    """Whether this CPU multiplies bfloat16 matrices in hardware."""
     try:
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and _has_instructions()
+        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()) and bool(torch.cpu._is_amx_tile_supported())
     except (AttributeError, RuntimeError):
         return False
-
-
-def _has_instructions() -> bool:
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, name, lambda: False)()) for name in checks)

@@ -1,0 +1,60 @@
+"""Does bfloat16 autocast pay on this CPU? Steps of the template's first networks in both precisions, turn by turn.
+
+    python benchmarks/precision.py
+
+The rule that ``precision="auto"`` follows is in ``steerage.training.precision``; this says whether it is right here.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from common import row, write
+
+from steerage.cost.budget import Budget
+from steerage.data.build import dataset_from_arrays
+from steerage.synthesis.candidate import Bench, build
+from steerage.synthesis.clock import RunClock
+from steerage.templates import Cnn
+from steerage.training.fit import Steps, Training, train
+from steerage.training.precision import native_bfloat16
+
+TURNS, STEPS = 5, 12
+
+
+def milliseconds(bench: Bench, index: int, precision: str) -> float:
+    """Time of one step of a network in training, after a few steps to warm up."""
+    values = bench.template.starts(bench.dataset.spec)[index]
+    recipe = replace(bench.recipe(values), precision=precision)  # type: ignore[arg-type]
+    for steps in (3, STEPS):
+        training = Training(build(bench, values, 0), recipe, seed=0)
+        began = time.monotonic()
+        for _ in train(training, bench.dataset, bench.train_rows, effort=Steps(steps)):
+            pass
+    return 1000.0 * (time.monotonic() - began) / STEPS
+
+
+def main() -> None:
+    began = time.monotonic()
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    images, labels = rng.integers(0, 256, (20_000, 28, 28), dtype=np.uint8), rng.integers(0, 10, 20_000)
+    dataset = dataset_from_arrays(images, labels, name="noise")
+    bench = Bench(dataset, Cnn(), Budget(), torch.arange(len(dataset.y)), torch.arange(100), RunClock())
+    rows = []
+    for index, values in enumerate(Cnn().starts(dataset.spec)):
+        pairs = [[milliseconds(bench, index, one) for one in ("bfloat16", "float32")] for _ in range(TURNS)]
+        about = f"{values['channels']} channels, {values['blocks']} blocks, kernel {values['kernel']}"
+        ratios = [bfloat16 / float32 for bfloat16, float32 in pairs]
+        rows.append(row(f"{about}: bfloat16 time over float32", ratios, unit="ratio", bar=None))
+        rows.append(row(f"{about}: float32 step", [one[1] for one in pairs], unit="ms", bar=None))
+    chosen = float(native_bfloat16())
+    rows.append(row("bfloat16 is chosen here (1) or not (0)", [chosen], unit="choice", bar=None))
+    print(write("precision", rows, command="python benchmarks/precision.py", seconds=time.monotonic() - began))
+
+
+if __name__ == "__main__":
+    main()
