@@ -3,9 +3,9 @@
     python benchmarks/main_job.py [ROW ...] [--half]
 
 Each run is kept in ``results/main_job.rows.json`` and not made again while the package's source is the same. Two
-processes may share the work, each with rows of its own and a core of its own (``taskset -c 0``): the figures tell how many
-cores a row had. ``--half`` runs every row's first seed on one core, to see that the promised minutes hold on a machine
-half as fast.
+processes may share the work, each with rows of its own and a core of its own (``taskset -c 0``): the figures tell how
+many cores a row had. ``--half`` runs every row's first seed on one core, to see that the promised minutes hold on a
+machine half as fast.
 """
 
 from __future__ import annotations
