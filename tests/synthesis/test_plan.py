@@ -84,3 +84,10 @@ def test_scarce_minutes_go_to_the_network_that_is_delivered() -> None:
     plan, scarce = Plan(TIMED), Plan(TIMED, scarce=True)
     assert scarce.ends("search") < plan.ends("search")
     assert scarce.promoted < plan.promoted
+
+
+def test_few_minutes_mean_fewer_trials_and_not_shorter_ones() -> None:
+    wanted = {minutes: Plan(Effort(minutes=minutes)).trials for minutes in (0.1, 2.0, 10.0, 60.0)}
+    assert wanted[0.1] < wanted[2.0] < wanted[10.0] == wanted[60.0]
+    assert Plan(Effort(minutes=2.0)).trial_seconds(6.0) >= 3.0
+    assert Plan(Effort(minutes=2.0, trials=40)).trials == 40

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
@@ -39,6 +40,15 @@ def test_losses_part_what_errors_cannot() -> None:
     assert sure.objective < unsure.objective
     assert sure.objective < wrong.objective
     assert math.isnan(Scores(0.1, math.nan, 50).objective)
+
+
+def test_the_standard_error_is_that_of_repeated_samples() -> None:
+    rng = np.random.default_rng(0)
+    shares = rng.binomial(400, 0.1, size=20_000) / 400
+    assert Scores(0.1, 0.3, 400).standard_error(regression=False) == pytest.approx(shares.std(), rel=0.03)
+    squares = (0.3 * rng.standard_normal((5_000, 400)) ** 2).mean(axis=1)
+    assert Scores(0.3, 0.3, 400).standard_error(regression=True) == pytest.approx(squares.std(), rel=0.05)
+    assert Scores(0.1, 0.3, 0).standard_error(regression=False) == 0.0
 
 
 def test_long_data_are_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def checked(scheme: Scheme) -> Scheme:
     return scheme
 
 
-def gradual(*, start: float = 0.2, end: float = 0.75, steps: int = 64, exchange: float = 0.0) -> Scheme:
+def gradual(*, start: float = 0.2, end: float = 0.75, steps: int = 32, exchange: float = 0.0) -> Scheme:
     """Cubic pruning (Zhu & Gupta, arXiv 1710.01878, eq. 1) in small steps, fine-tuning after ``end``.
 
     ``exchange`` fades to zero with the schedule, so that the last connections have time to be trained.

@@ -17,6 +17,7 @@ SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 600, and more of them still help
 TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6
+MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 
 
@@ -96,7 +97,8 @@ class Plan:
         """How many trials the search is to have."""
         if self.effort.trials is not None:
             return self.effort.trials
-        return TRIALS_WHEN_SCARCE if self.scarce else TRIALS_WANTED
+        affordable = (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
+        return TRIALS_WHEN_SCARCE if self.scarce else int(min(TRIALS_WANTED, max(TRIALS_WHEN_SCARCE, affordable)))
 
     @property
     def first_trials(self) -> int:

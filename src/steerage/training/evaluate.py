@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,13 @@ class Scores:
         On few rows many candidates share one error; their losses still tell them apart.
         """
         return self.error + 0.02 * min(self.loss, 5.0)
+
+    def standard_error(self, *, regression: bool) -> float:
+        """Of ``error``: by the binomial distribution, or for Gaussian residuals. 0 without rows."""
+        if self.rows == 0:
+            return 0.0
+        variance = 2.0 * self.error**2 if regression else self.error * (1.0 - self.error)
+        return math.sqrt(variance / self.rows)
 
 
 @contextmanager

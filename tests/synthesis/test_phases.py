@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from steerage.cost.budget import Budget
+from steerage.cost.count import Cost
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, Trained
+from steerage.synthesis.clock import RunClock
+from steerage.synthesis.phases import Finalist, Run, preferred
+from steerage.synthesis.plan import Effort, Plan
+from steerage.synthesis.run_directory import RunDirectory
+from steerage.templates import Mlp
+from steerage.training.evaluate import Scores
+from tasks import numbers, perceptron, table
+
+ROWS = 400
+
+
+def a_run(tmp_path: Path, *, regression: bool = False) -> Run:
+    dataset = numbers() if regression else table()
+    bench = Bench(dataset, Mlp(), Budget(), torch.arange(90), torch.arange(90, 120), RunClock())
+    return Run(bench, Plan(Effort(trials=3, epochs=4)), RunDirectory(tmp_path), 0, lambda event: None)
+
+
+def finalist(name: str, values: Values, error: float) -> Finalist:
+    scores = Scores(error, 0.5, ROWS)
+    return Finalist(name, values, Trained(perceptron(), {}, scores, Cost(1, 1, 1, 1), (), 1.0, 1.0))
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_a_candidate_has_to_beat_the_starting_points_by_more_than_noise(tmp_path: Path, regression: bool) -> None:
+    run = a_run(tmp_path, regression=regression)
+    spec = run.bench.dataset.spec
+    start = run.bench.template.starts(spec)[0]
+    other = run.bench.template.space(spec).normalize({**start, "depth": 3, "width": 40})
+    noise = Scores(0.1, 0.5, ROWS).standard_error(regression=regression)
+    expected = finalist("start", start, 0.1)
+    little, much = finalist("little", other, 0.1 - 0.9 * noise), finalist("much", other, 0.1 - 1.1 * noise)
+    assert preferred(run, [expected, little]) is expected
+    assert preferred(run, [expected, much]) is much
+    assert preferred(run, [finalist("worse", other, 0.2), expected]) is expected
+
+
+def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    start = run.bench.template.starts(run.bench.dataset.spec)[0]
+    space = run.bench.template.space(run.bench.dataset.spec)
+    others = [space.normalize({**start, "depth": 3, "width": width}) for width in (40, 80)]
+    first, second = finalist("first", others[0], 0.1), finalist("second", others[1], 0.099)
+    assert preferred(run, [first, second]) is second
