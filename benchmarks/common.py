@@ -50,10 +50,10 @@ class Measured:
         rows: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
         return rows
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        """What was measured under ``key`` with this very source, if anything."""
+    def get(self, key: str, *, any_source: bool = False) -> dict[str, Any] | None:
+        """What was measured under ``key`` with this very source, or with ``any_source``, if anything."""
         row = self._kept().get(key)
-        return row if row is not None and same_source(row["commit"]) else None
+        return row if row is not None and (any_source or same_source(row["commit"])) else None
 
     def put(self, key: str, row: Mapping[str, Any]) -> None:
         rows = {**self._kept(), key: {**row, "commit": commit()}}

@@ -1,11 +1,12 @@
 """The main job through the command line, on real data: test error, budget, and the time it takes.
 
-    python benchmarks/main_job.py [ROW ...] [--half]
+    python benchmarks/main_job.py [ROW ...] [--half] [--kept]
 
 Each run is kept in ``results/main_job.rows.json`` and not made again while the package's source is the same. Two
 processes may share the work, each with rows of its own and a core of its own (``taskset -c 0``): the figures tell how
 many cores a row had. ``--half`` runs every row's first seed on one core, to see that the promised minutes hold on a
-machine half as fast.
+machine half as fast. ``--kept`` measures nothing: it writes the result from the rows that are there, whatever source
+they were measured with, each with its commit.
 """
 
 from __future__ import annotations
@@ -96,11 +97,12 @@ def figures(case: Case, runs: list[dict[str, Any]], *, suffix: str = "") -> list
         rows.append(row(f"{name}: {stage} test {metric}", values, unit=unit, bar=None))
         costs = [one[stage]["params"] for one in summaries if one.get(stage)]
         rows.append(row(f"{name}: {stage} parameters", costs, unit="parameters", bar=None))
-    return rows
+    commits = ", ".join(sorted({one["commit"] for one in runs}))
+    return [one | {"commit": commits} for one in rows]
 
 
 def main(words: list[str]) -> None:
-    half = "--half" in words
+    half, kept = "--half" in words, "--kept" in words
     wanted = [word for word in words if not word.startswith("--")]
     name = "main_job_half" if half else "main_job"
     measured, rows, total = Measured(name), [], 0.0
@@ -108,8 +110,8 @@ def main(words: list[str]) -> None:
         runs = []
         for seed in case.seeds[:1] if half else case.seeds:
             key = f"{case.name}-{seed}"
-            if (found := measured.get(key)) is None:
-                if wanted and case.name not in wanted:
+            if (found := measured.get(key, any_source=kept)) is None:
+                if kept or (wanted and case.name not in wanted):
                     continue
                 measured.put(key, run(case, seed, cores=1 if half else None))
                 found = measured.get(key)

@@ -22,10 +22,11 @@ def shown(row: dict[str, Any], key: str) -> str:
 
 def table(document: dict[str, Any]) -> str:
     """All rows of one result file as a Markdown table."""
-    lines = ["| figure | value | spread | n | bar | holds |", "|---|---|---|---|---|---|"]
+    lines = ["| figure | value | spread | n | bar | holds | commit |", "|---|---|---|---|---|---|---|"]
     for row in document["rows"]:
         holds = {True: "yes", False: "**no**", None: "-"}[row["holds"]]
         cells = [row["name"], shown(row, "value"), shown(row, "std"), str(row["n"]), shown(row, "bar"), holds]
+        cells.append(row.get("commit", document["commit"]))
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
