@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ import torch
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost
 from steerage.space import Values
+from steerage.synthesis import phases
 from steerage.synthesis.candidate import Bench, Trained
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import Finalist, Run, preferred
+from steerage.synthesis.phases import Finalist, Run, preferred, promote
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.templates import Mlp
@@ -52,3 +54,27 @@ def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
     others = [space.normalize({**start, "depth": 3, "width": width}) for width in (40, 80)]
     first, second = finalist("first", others[0], 0.1), finalist("second", others[1], 0.099)
     assert preferred(run, [first, second]) is second
+
+
+@pytest.mark.parametrize(
+    ("losses", "chosen"),
+    [
+        ([0.5, 0.6], "promoted-0"),
+        ([0.5, 0.4, 0.45], "promoted-longer-0"),
+        ([0.5, 0.4, 0.3], "promoted-longer-1"),
+    ],
+)
+def test_the_winner_is_trained_for_longer_while_that_helps(
+    losses: list[float], chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lengths = a_run(tmp_path), []
+
+    def trained(run: Run, name: str, values: Values, *, epochs: int, **options: object) -> Finalist:
+        lengths.append(epochs)
+        found = finalist(name, values, 0.1)
+        return replace(found, trained=replace(found.trained, scores=Scores(0.1, losses[len(lengths) - 1], ROWS)))
+
+    monkeypatch.setattr(phases, "_trained", trained)
+    run = replace(run, plan=Plan(Effort(trials=3, epochs=60)))
+    assert promote(run, [run.bench.template.starts(run.bench.dataset.spec)[0]]).name == chosen
+    assert lengths == [10, 25, 60][: len(losses)]

@@ -68,9 +68,10 @@ def test_trials_share_what_the_search_has_left() -> None:
 
 def test_the_longest_trainings_get_all_epochs_and_every_phase_one_at_least() -> None:
     plan = Plan(Effort(trials=3, epochs=40))
-    assert plan.epochs("longer") == plan.epochs("local") == 40
+    assert plan.epochs("promotion") * max(plan.longer) == pytest.approx(plan.epochs("local"), abs=4)
+    assert plan.epochs("local") == 40
     assert all(1 <= plan.epochs(phase) < 40 for phase in [*PHASES[:3], "absorption"])
-    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES[:3], "longer", *OWN_PHASES]] == [1] * 6
+    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES[:3], *OWN_PHASES]] == [1] * 5
 
 
 def test_few_epochs_make_minutes_scarce() -> None:

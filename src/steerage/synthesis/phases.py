@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -201,37 +200,51 @@ def _log_again(run: Run, study: Study) -> None:
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
-    """Train the best few candidates longer, with new seeds, and the best of them several times as long.
+    """Train the best few candidates longer, with new seeds, and the best of them longer still for as long as it helps.
 
-    How long is a choice as well: a network for few rows that learns for too long learns them by heart. The best on
-    validation data comes back. Raises: TrainingFailed if it fails for each candidate.
+    How long is a choice as well: a network for few rows that learns for too long learns them by heart. Raises:
+    TrainingFailed if it fails for each candidate.
     """
     run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
     finalists: list[Finalist] = []
     for index, values in enumerate(candidates):
-        shares = len(candidates) - index + run.plan.longer
-        name, seconds = f"promoted-{index}", _left(run, run.plan.ends("promotion"), shares)
+        shares = len(candidates) - index + sum(run.plan.longer)
         try:
-            finalists.append(
-                _trained(run, name, values, phase="promotion", seconds=seconds, scheme=FULL_SCHEME, announce=False)
-            )
+            finalists.append(_promoted(run, f"promoted-{index}", values, shares=shares))
         except TrainingFailed:  # what went well in the search need not go well with another seed
             if index + 1 == len(candidates) and not finalists:
                 raise
     best = preferred(run, finalists)
-    if run.plan.longer:
-        with suppress(TrainingFailed):
-            longer = _trained(
-                run,
-                "promoted-longer",
-                best.values,
-                phase="longer",
-                seconds=_left(run, run.plan.ends("promotion"), 1),
-                scheme=FULL_SCHEME,
-                announce=False,
-            )
-            best = min(best, longer, key=lambda finalist: finalist.trained.scores.objective)
+    for index, multiple in enumerate(run.plan.longer):
+        shares = sum(run.plan.longer[index:]) / multiple
+        try:
+            longer = _promoted(run, f"promoted-longer-{index}", best.values, shares=shares, multiple=multiple)
+        except TrainingFailed:
+            break
+        if not _helped(run, best.trained.scores, longer.trained.scores):
+            break
+        best = longer
     return best
+
+
+def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: float = 1.0) -> Finalist:
+    """One training of the promotion, in one of the ``shares`` of the time that it has left."""
+    return _trained(
+        run,
+        name,
+        values,
+        phase="promotion",
+        seconds=_left(run, run.plan.ends("promotion"), shares),
+        epochs=round(multiple * run.plan.epochs("promotion")),
+        scheme=FULL_SCHEME,
+        announce=False,
+    )
+
+
+def _helped(run: Run, shorter: Scores, longer: Scores) -> bool:
+    """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
+    noise = shorter.standard_error(regression=run.bench.dataset.spec.task == "regression")
+    return longer.loss < shorter.loss or longer.error < shorter.error - noise
 
 
 def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
@@ -397,7 +410,7 @@ def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -
         remember(path, values, trained)
 
 
-def _left(run: Run, ends: float, shares: int) -> float | None:
+def _left(run: Run, ends: float, shares: float) -> float | None:
     """Seconds for the next of ``shares`` trainings that must be over at ``ends``; None when epochs are counted."""
     if not run.plan.effort.timed:
         return None

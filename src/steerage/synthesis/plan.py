@@ -10,9 +10,10 @@ from steerage.errors import BadArgument
 # Shares of the minutes at which each phase must have ended; what is left after the last one is for evaluation, saving
 # and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
 # training the one that is delivered.
-ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.69, "refit": 0.95}
+ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.95}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
-LONGER = 4  # times as long as the others the winner of the promotion is trained once more, to see whether that helps
+# Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
+LONGER = (2.5, 6.0)
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 600, and more of them still help
@@ -88,9 +89,9 @@ class Plan:
         return PROMOTED_WHEN_SCARCE if self.scarce else PROMOTED
 
     @property
-    def longer(self) -> int:
-        """How many times as long the winner of the promotion is trained once more; 0 for not at all."""
-        return 0 if self.scarce or self.search_only else LONGER
+    def longer(self) -> tuple[float, ...]:
+        """How many times as long the winner of the promotion is trained again, each if the one before helped."""
+        return () if self.scarce or self.search_only else LONGER
 
     @property
     def trials(self) -> int:
@@ -116,5 +117,5 @@ class Plan:
     def epochs(self, phase: str) -> int:
         """Epochs per training when effort is counted in epochs; the refit takes as many as its candidate took."""
         full = self.effort.epochs or 1
-        shares = {"baseline": 0.5, "search": 0.25, "promotion": 0.5, "longer": 1.0, "local": 1.0, "absorption": 0.35}
+        shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "local": 1.0, "absorption": 0.35}
         return max(1, round(full * shares[phase]))
