@@ -12,7 +12,7 @@ from steerage.space import Values
 from steerage.synthesis import phases
 from steerage.synthesis.candidate import Bench, Trained
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import Finalist, Run, preferred, promote
+from steerage.synthesis.phases import Finalist, Run, preferred, promote, with_experience
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.templates import Mlp
@@ -78,3 +78,14 @@ def test_the_winner_is_trained_for_longer_while_that_helps(
     run = replace(run, plan=Plan(Effort(trials=3, epochs=60)))
     assert promote(run, [run.bench.template.starts(run.bench.dataset.spec)[0]]).name == chosen
     assert lengths == [10, 25, 60][: len(losses)]
+
+
+def test_a_starting_point_is_always_among_the_promoted(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    space, starts = run.bench.template.space(run.bench.dataset.spec), run.bench.template.starts(run.bench.dataset.spec)
+    others = [space.normalize({**starts[0], "depth": 3, "width": width}) for width in (40, 80, 160)]
+    ranked = [*others, starts[1], starts[0]]
+    assert with_experience(run, others, ranked) == [*others[:2], starts[1]]
+    assert with_experience(run, [others[0], starts[0]], ranked) == [others[0], starts[0]]
+    assert with_experience(run, others[:1], ranked) == others[:1]
+    assert with_experience(run, others, others) == others

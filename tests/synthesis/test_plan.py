@@ -46,6 +46,7 @@ def test_minutes_and_epochs_exclude_each_other() -> None:
     [
         (Plan(TIMED), PHASES),
         (Plan(TIMED, scarce=True), PHASES),
+        (Plan(TIMED, augmented=True), PHASES),
         (Plan(TIMED, search_only=True), PHASES[:3]),
         (Plan(TIMED, local_only=True), OWN_PHASES),
     ],
@@ -69,9 +70,9 @@ def test_trials_share_what_the_search_has_left() -> None:
 def test_the_longest_trainings_get_all_epochs_and_every_phase_one_at_least() -> None:
     plan = Plan(Effort(trials=3, epochs=40))
     assert plan.epochs("promotion") * max(plan.longer) == pytest.approx(plan.epochs("local"), abs=4)
-    assert plan.epochs("local") == 40
+    assert plan.epochs("refit") == plan.epochs("local") == 40
     assert all(1 <= plan.epochs(phase) < 40 for phase in [*PHASES[:3], "absorption"])
-    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES[:3], *OWN_PHASES]] == [1] * 5
+    assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES, *OWN_PHASES]] == [1] * 6
 
 
 def test_few_epochs_make_minutes_scarce() -> None:
@@ -92,3 +93,9 @@ def test_few_minutes_mean_fewer_trials_and_not_shorter_ones() -> None:
     assert wanted[0.1] < wanted[2.0] < wanted[10.0] == wanted[60.0]
     assert Plan(Effort(minutes=2.0)).trial_seconds(6.0) >= 3.0
     assert Plan(Effort(minutes=2.0, trials=40)).trials == 40
+
+
+def test_augmented_rows_leave_the_rest_of_the_time_to_the_last_training() -> None:
+    plan, augmented = Plan(TIMED), Plan(TIMED, augmented=True)
+    assert augmented.ends("promotion") < plan.ends("promotion")
+    assert plan.longer and not augmented.longer

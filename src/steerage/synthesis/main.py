@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +150,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     }
     clock = directory.clock(request.started)
     bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, _on_tick(request.listener))
-    run_wide = Run(bench, request.plan, directory, request.seed, _emitter(directory, clock, request.listener))
+    plan = replace(request.plan, augmented=dataset.augment.active)
+    run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener))
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
         phases.check_feasible(bench, request.seed)
     with directory.opened(asked, command=request.command), threads_for(dataset):

@@ -186,7 +186,21 @@ def search_globally(run: Run) -> list[Values]:
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
-    return [*promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)]
+    best = promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)
+    return with_experience(run, best, [trial.values for trial in ranking(study)])
+
+
+def with_experience(run: Run, best: Sequence[Values], ranked: Sequence[Values]) -> list[Values]:
+    """``best``, of which the last gives way to the best starting point of the template if there is none among them.
+
+    Short trials favour small networks, which come to their end sooner.
+    """
+    space, spec = run.bench.template.space(run.bench.dataset.spec), run.bench.dataset.spec
+    starts = {space.key(values) for values in run.bench.template.starts(spec)}
+    if len(best) < 2 or any(space.key(values) in starts for values in best):
+        return [*best]
+    known = [values for values in ranked if space.key(values) in starts]
+    return [*best[:-1], known[0]] if known else [*best]
 
 
 def _log_again(run: Run, study: Study) -> None:
@@ -269,20 +283,22 @@ def refit(run: Run, chosen: Finalist) -> Trained:
     """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
 
     From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice. For as
-    many epochs as were found best; for as long as there is time where time is scarce. The scores that come back are
-    not validation scores any more: the network has seen those rows.
+    many epochs as were found best where that was asked, or else for as long as there is time. The scores that come
+    back are not validation scores any more: the network has seen those rows.
     """
     bench, rows = run.bench, torch.arange(len(run.bench.dataset.y))
-    seconds = _left(run, run.plan.ends("refit"), 1)
-    if seconds is not None and run.plan.longer:
-        seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
+    seconds, epochs = _left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
+    if run.plan.longer:
+        epochs = max(1, round(chosen.trained.epochs))
+        if seconds is not None:
+            seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
     return _trained(
         run,
         "refit",
         chosen.values,
         phase="refit",
         seconds=seconds,
-        epochs=max(1, round(chosen.trained.epochs)),
+        epochs=epochs,
         scheme=FULL_SCHEME,
         rows=rows,
     ).trained

@@ -11,6 +11,7 @@ from steerage.errors import BadArgument
 # and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
 # training the one that is delivered.
 ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.95}
+AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
 LONGER = (2.5, 6.0)
@@ -63,13 +64,15 @@ class Plan:
     """Effort per training of each phase, in seconds on the run's clock or in epochs.
 
     ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``scarce``: the minutes allow
-    less than ``SCARCE_EPOCHS`` epochs.
+    less than ``SCARCE_EPOCHS`` epochs. ``augmented``: the rows are changed each time that they are seen, so no training
+    is too long, and the last one takes what time there is.
     """
 
     effort: Effort
     local_only: bool = False
     search_only: bool = False
     scarce: bool = False
+    augmented: bool = False
 
     @property
     def total(self) -> float:
@@ -81,7 +84,8 @@ class Plan:
             return LOCAL_ONLY_ENDS[phase] * self.total
         if self.search_only:
             return SEARCH_ONLY_ENDS[phase] * self.total
-        return (SCARCE_ENDS if self.scarce else ENDS)[phase] * self.total
+        ends = SCARCE_ENDS if self.scarce else AUGMENTED_ENDS if self.augmented else ENDS
+        return ends[phase] * self.total
 
     @property
     def promoted(self) -> int:
@@ -91,7 +95,7 @@ class Plan:
     @property
     def longer(self) -> tuple[float, ...]:
         """How many times as long the winner of the promotion is trained again, each if the one before helped."""
-        return () if self.scarce or self.search_only else LONGER
+        return () if self.scarce or self.augmented or self.search_only else LONGER
 
     @property
     def trials(self) -> int:
@@ -115,7 +119,8 @@ class Plan:
         return replace(self, scarce=self.effort.timed and epochs_per_second * self.total < SCARCE_EPOCHS)
 
     def epochs(self, phase: str) -> int:
-        """Epochs per training when effort is counted in epochs; the refit takes as many as its candidate took."""
+        """Epochs per training when effort is counted in epochs."""
         full = self.effort.epochs or 1
-        shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "local": 1.0, "absorption": 0.35}
+        shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
+        shares |= {"local": 1.0, "absorption": 0.35}
         return max(1, round(full * shares[phase]))
