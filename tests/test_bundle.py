@@ -213,6 +213,16 @@ def test_masks_that_were_not_applied_or_fit_nothing_are_refused(tmp_path: Path) 
     assert not (tmp_path / "network").exists()
 
 
+def test_memory_formats_do_not_matter(tmp_path: Path) -> None:
+    net = network("cnn", channels=8)
+    model = net.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    masks = {name: weight != 0 for name, weight in model.named_parameters() if weight.ndim == 4}
+    assert not all(mask.is_contiguous() for mask in masks.values())
+    save_network(tmp_path / "net", replace(net, model=model, masks=masks))
+    loaded = load_network(tmp_path / "net")
+    assert all(torch.equal(loaded.masks[name], mask) for name, mask in masks.items())
+
+
 def test_a_network_that_its_template_cannot_rebuild_is_not_saved(tmp_path: Path) -> None:
     net = network()
     other = replace(net, model=nn.Sequential(nn.Linear(net.spec.input_shape[0], 3)))

@@ -48,7 +48,7 @@ def save_network(path: str | Path, network: Network, *, template: Template | Non
         mask = mask.detach().to("cpu", torch.bool)
         if state[name][~mask].any():
             raise BadBundle(f"{name} has dormant weights that are not zero; apply the masks before saving")
-        state[f"{MASK}{name}"] = mask.to(torch.uint8)
+        state[f"{MASK}{name}"] = mask.to(torch.uint8).contiguous()
     weights = safetensors.torch.save(state)
     description = _described(network, hashlib.sha256(weights).hexdigest())
     if isinstance(network.architecture, FromTemplate):
