@@ -89,3 +89,6 @@ def test_a_starting_point_is_always_among_the_promoted(tmp_path: Path) -> None:
     assert with_experience(run, [others[0], starts[0]], ranked) == [others[0], starts[0]]
     assert with_experience(run, others[:1], ranked) == others[:1]
     assert with_experience(run, others, others) == others
+    hurried = replace(run, plan=replace(run.plan, hurried=True))
+    assert with_experience(hurried, others, ranked) == [starts[0]]
+    assert with_experience(hurried, others, others) == others

@@ -79,6 +79,8 @@ def test_few_epochs_make_minutes_scarce() -> None:
     plan = Plan(TIMED)
     assert plan.measured(1499.0 / plan.total).scarce
     assert not plan.measured(1501.0 / plan.total).scarce
+    assert plan.measured(149.0 / plan.total).hurried
+    assert not plan.measured(151.0 / plan.total).hurried
     assert not Plan(Effort(trials=3, epochs=4)).measured(1e-6).scarce
 
 

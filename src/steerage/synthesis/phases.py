@@ -193,10 +193,14 @@ def search_globally(run: Run) -> list[Values]:
 def with_experience(run: Run, best: Sequence[Values], ranked: Sequence[Values]) -> list[Values]:
     """``best``, of which the last gives way to the best starting point of the template if there is none among them.
 
-    Short trials favour small networks, which come to their end sooner.
+    Short trials favour small networks, which come to their end sooner. In a hurry they say nothing else, and the
+    template's best bet is all that is promoted, if it is among the trials at all.
     """
     space, spec = run.bench.template.space(run.bench.dataset.spec), run.bench.dataset.spec
-    starts = {space.key(values) for values in run.bench.template.starts(spec)}
+    first, *others = [space.key(values) for values in run.bench.template.starts(spec)]
+    if run.plan.hurried and (bets := [values for values in ranked if space.key(values) == first]):
+        return bets[:1]
+    starts = {first, *others}
     if len(best) < 2 or any(space.key(values) in starts for values in best):
         return [*best]
     known = [values for values in ranked if space.key(values) in starts]

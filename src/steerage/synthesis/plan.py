@@ -18,6 +18,7 @@ LONGER = (2.5, 6.0)
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 600, and more of them still help
+HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
 TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6
 MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
@@ -64,8 +65,8 @@ class Plan:
     """Effort per training of each phase, in seconds on the run's clock or in epochs.
 
     ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``scarce``: the minutes allow
-    less than ``SCARCE_EPOCHS`` epochs. ``augmented``: the rows are changed each time that they are seen, so no training
-    is too long, and the last one takes what time there is.
+    less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``. ``augmented``: the rows are changed
+    each time that they are seen, so no training is too long, and the last one takes what time there is.
     """
 
     effort: Effort
@@ -73,6 +74,7 @@ class Plan:
     search_only: bool = False
     scarce: bool = False
     augmented: bool = False
+    hurried: bool = False
 
     @property
     def total(self) -> float:
@@ -116,7 +118,10 @@ class Plan:
 
     def measured(self, epochs_per_second: float) -> Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
-        return replace(self, scarce=self.effort.timed and epochs_per_second * self.total < SCARCE_EPOCHS)
+        if not self.effort.timed:
+            return self
+        epochs = epochs_per_second * self.total
+        return replace(self, scarce=epochs < SCARCE_EPOCHS, hurried=epochs < HURRIED_EPOCHS)
 
     def epochs(self, phase: str) -> int:
         """Epochs per training when effort is counted in epochs."""
