@@ -58,7 +58,8 @@ def test_the_summary_has_what_is_documented(finished: Result) -> None:
         assert entry.keys() >= NETWORK_KEYS
         assert all(0 <= entry["error"][part] <= 1 for part in ("validation", "test"))
     assert summary["seconds"].keys() >= {"search", "train", "local", "own"}
-    assert all(seconds >= 0 for seconds in summary["seconds"].values())
+    assert all(seconds > 0 for seconds in summary["seconds"].values())
+    assert sum(summary["seconds"][part] for part in ("search", "train", "local")) <= summary["seconds"]["total"]
     assert (summary["task"], summary["trials"], summary["seed"]) == ("classification", 3, 0)
     assert summary["budget"] == {"max_params": 120, "max_macs": None}
 

@@ -160,9 +160,9 @@ def synthesize_candidate(
         if saving.due():
             save()
     if editor is not None:
+        bench.clock.training -= editor.seconds  # edits in the loop are the program's own work
         editor.finish(training)
         kept = editor.masks
-        bench.clock.training -= editor.seconds  # edits are the program's own work
     training.use_average()
     masking.apply_(model, kept)
     if editor is not None:

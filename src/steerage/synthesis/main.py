@@ -212,16 +212,19 @@ def _delivered(
         return summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=scores, test=test)
 
     delivered = described(final, best.trained)
+    others = {
+        "baseline": described(baseline.trained) if baseline else None,
+        "after_search": described(after_search.trained) if after_search else None,
+    }
     network = _network(run, best, final, delivered)
     _save(run, network)
-    active = bench.clock()
+    active = bench.clock()  # after the last evaluation, whose time counts as training
     phase_seconds = _phase_seconds(directory, active)
     document = {
         "version": summary.VERSION,
         "task": dataset.spec.task,
         **delivered,
-        "baseline": described(baseline.trained) if baseline else None,
-        "after_search": described(after_search.trained) if after_search else None,
+        **others,
         "budget": bench.budget.to_json(),
         "values": dict(best.values),
         "trials": sum(1 for event in directory.logged() if event.get("event") == "TrialFinished"),
