@@ -288,14 +288,13 @@ def _kept_best(run: Run) -> str:
 
 def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
     """Active seconds by kind of work, from the moments at which phases began."""
-    kinds = {"baseline": "train", "search": "search", "promotion": "train", "refit": "local"}
-    kinds |= {"local": "local", "absorption": "local"}
+    kinds = {"baseline": "train", "search": "search", "promotion": "train"}  # all others are local search
     began = [
         (float(event["at"]), str(event["phase"])) for event in directory.logged() if event["event"] == "PhaseStarted"
     ]
     seconds = dict.fromkeys(("search", "train", "local"), 0.0)
     for (start, phase), (end, _) in zip(began, [*began[1:], (active, "")], strict=True):
-        seconds[kinds[phase]] += max(0.0, end - start)
+        seconds[kinds.get(phase, "local")] += max(0.0, end - start)
     return seconds
 
 

@@ -21,13 +21,12 @@ from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
 from steerage.search.run import REASON, TrialOutcome, open_study, promising, ranking, search
 from steerage.seeds import child_seed
-from steerage.space import Values
+from steerage.space import Key, Space, Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.training.evaluate import Scores
-from steerage.training.fit import Tick
 
 # How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
 MAX_EXPANSION = 25.0
@@ -196,15 +195,20 @@ def with_experience(run: Run, best: Sequence[Values], ranked: Sequence[Values]) 
     Short trials favour small networks, which come to their end sooner. In a hurry they say nothing else, and the
     template's best bet is all that is promoted, if it is among the trials at all.
     """
-    space, spec = run.bench.template.space(run.bench.dataset.spec), run.bench.dataset.spec
-    first, *others = [space.key(values) for values in run.bench.template.starts(spec)]
-    if run.plan.hurried and (bets := [values for values in ranked if space.key(values) == first]):
+    space, starts = _starting_points(run)
+    if run.plan.hurried and (bets := [values for values in ranked if space.key(values) in starts[:1]]):
         return bets[:1]
-    starts = {first, *others}
     if len(best) < 2 or any(space.key(values) in starts for values in best):
         return [*best]
     known = [values for values in ranked if space.key(values) in starts]
     return [*best[:-1], known[0]] if known else [*best]
+
+
+def _starting_points(run: Run) -> tuple[Space, list[Key]]:
+    """The space of the run, and the keys of the points that its template would try first, best bet first."""
+    template, spec = run.bench.template, run.bench.dataset.spec
+    space = template.space(spec)
+    return space, [space.key(values) for values in template.starts(spec)]
 
 
 def _log_again(run: Run, study: Study) -> None:
@@ -261,8 +265,12 @@ def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: f
 
 def _helped(run: Run, shorter: Scores, longer: Scores) -> bool:
     """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
-    noise = shorter.standard_error(regression=run.bench.dataset.spec.task == "regression")
-    return longer.loss < shorter.loss or longer.error < shorter.error - noise
+    return longer.loss < shorter.loss or longer.error < shorter.error - _noise(run, shorter)
+
+
+def _noise(run: Run, scores: Scores) -> float:
+    """Standard error of the validation figure in ``scores``."""
+    return scores.standard_error(regression=run.bench.dataset.spec.task == "regression")
 
 
 def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
@@ -271,16 +279,14 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     On a few hundred validation rows candidates differ by three or four of them, which is luck. What experience says
     then decides, and the search has to beat it by more than a standard error.
     """
-    space = run.bench.template.space(run.bench.dataset.spec)
-    starts = {space.key(values) for values in run.bench.template.starts(run.bench.dataset.spec)}
+    space, starts = _starting_points(run)
     best = min(finalists, key=lambda finalist: finalist.trained.scores.objective)
     known = [finalist for finalist in finalists if space.key(finalist.values) in starts]
     if not known:
         return best
     expected = min(known, key=lambda finalist: finalist.trained.scores.objective)
     gain = expected.trained.scores.objective - best.trained.scores.objective
-    noise = expected.trained.scores.standard_error(regression=run.bench.dataset.spec.task == "regression")
-    return expected if gain < noise else best
+    return expected if gain < _noise(run, expected.trained.scores) else best
 
 
 def refit(run: Run, chosen: Finalist) -> Trained:
@@ -463,12 +469,3 @@ class _Hopeless:
             return {}
         self._seen.append(self._first)
         return {EARLY: self._first}
-
-
-def ticks_to_events(emit: Callable[[object], None]) -> Callable[[str, Tick], None]:
-    """Listener for ``Bench.on_tick`` that turns ticks into events."""
-
-    def on_tick(name: str, tick: Tick) -> None:
-        emit(events.Training(name, min(1.0, tick.progress), tick.loss))
-
-    return on_tick
