@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-import numpy as np
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -16,8 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from steerage.errors import BadArgument, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search.evolution import Violation
-from steerage.search.predictor import Predictor, normal_scores
-from steerage.search.propose import START, CostFeatures, anywhere, assess, costless, table
+from steerage.search.propose import START, CostFeatures, anywhere, assess, best_known, costless
 from steerage.search.sampler import (
     BATCH,
     ORIGIN,
@@ -28,7 +26,6 @@ from steerage.search.sampler import (
     relevant_trials,
     values_of,
 )  # fmt: skip
-from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values
 
 MAX_FIRST_FAILURES = 5
@@ -162,18 +159,10 @@ def ranking(study: Study) -> list[RankedTrial]:
 def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first: by what a trial showed and what was predicted for it.
-
-    A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
-    With fewer than ten finished trials the predictor knows too little, and the trials alone decide.
-    """
+    """The ``n`` candidates to train longer, best first; see ``best_known``."""
     known = [observation(one, space) for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE]
-    if len(known) < START:
-        return [dict(one.values) for one in ranking(study)[:n]]
-    layout, x, y = table(space, known, cost_features)
-    predicted = Predictor(layout).fit(x, y, np.random.default_rng(child_seed(seed, "promising", len(known)))).predict(x)
-    merit = normal_scores(y) + predicted[0]
-    return [dict(known[index].values) for index in np.argsort(-merit, kind="stable")[:n]]
+    order = best_known(space, known, seed=seed, cost_features=cost_features)
+    return [dict(known[at].values) for at in order[:n]]
 
 
 def _requeue(study: Study, space: Space) -> None:
