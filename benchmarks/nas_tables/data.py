@@ -68,9 +68,10 @@ class Table:
         """Largest allowed value of each bounded cost."""
         flops, params = ("flops", FLOPS_SHARE), ("params", PARAMS_SHARE)
         asked = {UNBOUNDED: [], "flops": [flops], "params": [params], "both": [flops, params]}
-        shares = asked[budget] if budget != "tight" else [(cost, self._tight_share()) for cost in self.costs]
+        shares = asked[budget] if budget != "tight" else [(cost, self._tight_share) for cost in self.costs]
         return {cost: float(np.quantile(self.costs[cost], share, method="higher")) for cost, share in shares}
 
+    @functools.cached_property
     def _tight_share(self) -> float:
         """Smallest quantile at which both costs are bounded and enough rows are left, by bisection.
 

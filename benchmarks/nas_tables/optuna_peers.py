@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import optuna
-from nas_tables.trials import Trials
 from optuna.samplers import BaseSampler, GPSampler, QMCSampler, TPESampler
 from optuna.trial import FrozenTrial, Trial, TrialState
+
+from nas_tables.trials import Trials
 
 REFUSALS = 20  # infeasible or known asks in a row, after which a random row is trained instead
 EXCESS = "excess"  # user attribute of a trial

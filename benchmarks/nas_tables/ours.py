@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 
 from nas_tables.data import UNBOUNDED, Table
 from nas_tables.trials import Task, Trials
-
 from steerage.errors import BadSpace
 from steerage.search import propose as product
 from steerage.search.propose import START, Observation

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 import numpy as np
+
 from nas_tables.trials import Trials
 
 POPULATION, TOURNAMENT = 10, 5  # of the settings measured, the best at 30 and 60 trials

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import final
 
 import numpy as np
-from nas_tables.data import UNBOUNDED, Array, Table
 
+from nas_tables.data import UNBOUNDED, Array, Table
 from steerage.seeds import child_seed
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Task:
     """A table under a budget, and one draw of its noise: all methods see the same under the same seed.
 
@@ -25,6 +25,7 @@ class Task:
     seed: int
     recorded: bool = True
     budget: str = UNBOUNDED
+    _drawn: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def excess(self) -> Array:
@@ -38,10 +39,11 @@ class Task:
 
     def show(self, row: int, training: int = 0) -> float:
         """What the ``training``-th training of ``row`` shows, counted from 0."""
-        return float(self._draws(training)[row])
+        if training not in self._drawn:
+            self._drawn[training] = self._draw(training)
+        return float(self._drawn[training][row])
 
-    @functools.cache  # noqa: B019 - a task lives for one run
-    def _draws(self, training: int) -> Array:
+    def _draw(self, training: int) -> Array:
         """(n,) one training of every row."""
         table = self.table
         rng = np.random.default_rng(child_seed(self.seed, "trainings", training))
@@ -53,9 +55,6 @@ class Task:
         which = np.minimum((rng.random(len(table)) * there.sum(axis=1)).astype(int), there.sum(axis=1) - 1)
         place = np.argmax(np.cumsum(there, axis=1) == (which + 1)[:, None], axis=1)
         return np.asarray(table.shown[np.arange(len(table)), place])
-
-    def __hash__(self) -> int:
-        return id(self)
 
 
 @final
