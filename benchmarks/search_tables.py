@@ -69,7 +69,8 @@ def main(words: list[str]) -> None:
         rows += figures
         print("\n".join(lines), flush=True)
     command = " ".join(["python benchmarks/search_tables.py", *words])
-    print(write(name, rows, command=command, seconds=time.monotonic() - began))
+    if rows:
+        print(write(name, rows, command=command, seconds=time.monotonic() - began))
 
 
 if __name__ == "__main__":

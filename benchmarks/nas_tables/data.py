@@ -44,6 +44,11 @@ class Table:
     def __len__(self) -> int:
         return len(self.genes)
 
+    @functools.cached_property
+    def complete(self) -> bool:
+        """Whether every point of the space has a row."""
+        return len(self.index) == math.prod(gene.size for gene in self.space.genes)
+
     def row(self, values: Values) -> int | None:
         """Row of a point of the space; None if the table lacks it."""
         return self.index.get(tuple(int(values[name]) for name in self.space.names))
@@ -59,10 +64,9 @@ class Table:
             raise KeyError(f"{self.name} has no row {dict(values)}")
         return math.log(self.costs["params"][row]), math.log(max(1.0, self.costs["flops"][row]))
 
-    def excess(self, budget: str) -> Array:
-        """(n,) relative excess over the bounds of ``budget``, summed; 0 for the rows that meet it."""
-        terms = [np.maximum(self.costs[cost] / bound - 1.0, 0.0) for cost, bound in self.bounds(budget).items()]
-        return np.asarray(sum(terms, start=np.zeros(len(self))))
+    def overruns(self, budget: str) -> dict[str, Array]:
+        """For each bounded cost (n,) how far it is above the bound, as a share of it; negative below."""
+        return {cost: self.costs[cost] / bound - 1.0 for cost, bound in self.bounds(budget).items()}
 
     def bounds(self, budget: str) -> dict[str, float]:
         """Largest allowed value of each bounded cost."""

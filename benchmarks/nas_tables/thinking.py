@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import resource
+import signal
 import time
 from typing import Any
 
@@ -20,6 +21,7 @@ from steerage.space import Space, Values
 SIZES = (10, 30, 100, 300, 1000, 3000, 10000)
 REPEATS = 3
 SECONDS = {100: 0.3, 1000: 1.0}  # bars
+PATIENCE = 120.0  # seconds, after which a call is given up
 MEMORY_SHARE = 0.75  # of what the machine has free; a size that needs more is not measured
 
 SPACE = Space({
@@ -63,12 +65,19 @@ def measure(options: Options, run: Run) -> dict[str, Any]:
         history.append(Observation(values, float(effects.sum() + 0.05 * rng.standard_normal())))
     _limit_memory()
     propose(SPACE, history[: min(SIZES)], n=BATCH, seed=run.seed + 1, cost_features=costs)
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
     before, began = _peak(), time.monotonic()
     try:
         propose(SPACE, history, n=BATCH, seed=run.seed, cost_features=costs)
-    except MemoryError:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    except (MemoryError, TimeoutError):
         return {"seconds": None, "megabytes": None}
     return {"seconds": round(time.monotonic() - began, 4), "megabytes": round(_peak() - before, 1)}
+
+
+def _give_up(number: int, frame: object) -> None:
+    raise TimeoutError(f"no answer within {PATIENCE:g} s")
 
 
 def _peak() -> float:
@@ -97,7 +106,7 @@ def figures(options: Options, found: Found) -> Figures:
             rows.append(row(f"{name}, memory", [one["megabytes"] for one in done], unit="MB", bar=None))
             lines.append(f"{name}: {rows[-2]['value']:.3f} s, {rows[-1]['value']:.0f} MB, bar {SECONDS.get(size)}")
         elif measured:
-            lines.append(f"{name}: needs more memory than there is")
+            lines.append(f"{name}: takes more than {PATIENCE:g} s or more memory than there is")
     return rows, lines
 
 

@@ -28,9 +28,15 @@ class Task:
     _drawn: dict[int, Array] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
+    def overruns(self) -> dict[str, Array]:
+        """For each bounded cost (n,) how far it is above the bound, as a share of it; negative below."""
+        return self.table.overruns(self.budget)
+
+    @functools.cached_property
     def excess(self) -> Array:
-        """(n,) excess over the budget; 0 = feasible."""
-        return self.table.excess(self.budget)
+        """(n,) sum of what is above the bounds; 0 = feasible."""
+        zero = np.zeros(len(self.table))
+        return np.asarray(sum((np.maximum(one, 0.0) for one in self.overruns.values()), start=zero))
 
     @functools.cached_property
     def feasible(self) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
