@@ -130,7 +130,7 @@ def _pick(
         return []
     x, groups = features(space, [one.values for one in candidates]), columns(space).groups
     shortlist = x[:SHORTLIST]
-    near = np.min([_difference(shortlist, row, groups) for row in features(space, known)], axis=0)
+    near = _differences(shortlist, features(space, known), groups).min(axis=1)
     worth = np.array([one.score for one in candidates[:SHORTLIST]]) * (1.0 - np.exp(-CROWDING_KNOWN * near))
     picked: list[int] = []
     while len(picked) < min(n, len(candidates)):
@@ -139,14 +139,16 @@ def _pick(
         else:
             at = int(np.argmax([-np.inf if i in picked else value for i, value in enumerate(worth)]))
         picked.append(at)
-        worth *= 1.0 - np.exp(-CROWDING * _difference(shortlist, x[at], groups))
+        worth *= 1.0 - np.exp(-CROWDING * _differences(shortlist, x[[at]], groups)[:, 0])
     return [candidates[i].values for i in picked]
 
 
-def _difference(x: Matrix, row: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
-    """Number of genes, in fractions too, in which each row of ``x`` differs from ``row``: (len(x),)."""
-    squares = [np.sum((x[:, list(group)] - row[list(group)]) ** 2, axis=1) for group in groups]
-    return np.asarray(np.sum(np.sqrt(squares), axis=0))
+def _differences(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+    """Number of genes, in fractions too, in which each row of ``x`` differs from each of ``y``: (len(x), len(y))."""
+    total = np.zeros((len(x), len(y)))
+    for group in groups:
+        total += np.sqrt(((x[:, None, list(group)] - y[None, :, list(group)]) ** 2).sum(axis=2))
+    return total
 
 
 def table(space: Space, history: Sequence[Observation], cost_features: CostFeatures) -> tuple[Columns, Matrix, Matrix]:
