@@ -110,8 +110,9 @@ class Mlp(Template):
         shrink = 1 if spec.rows >= FEW_ROWS else 2 if spec.rows >= VERY_FEW_ROWS else 4
         plain: dict[str, Value] = {"depth": 2, "taper": 0.5, "activation": "relu", "dropout": 0.1, "skips": True}
         if spec.task == "classification":
-            plain |= {"lr": 4e-3, "weight_decay": 1e-2}
-            changes: tuple[dict[str, Value], ...] = ({"width": 256}, {"width": 128, "input_noise": 0.05})
+            plain |= {"lr": 4e-3, "weight_decay": 0.1}
+            regularized: dict[str, Value] = {"width": 128, "input_noise": 0.1, "weight_decay": 0.3}
+            changes: tuple[dict[str, Value], ...] = ({"width": 256}, regularized)
         else:
             plain |= {"lr": 6e-3, "weight_decay": 0.1, "bins": 16}
             changes = ({"width": 128}, {"width": 256})
