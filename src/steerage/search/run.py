@@ -111,7 +111,7 @@ def search(
     replaced.
 
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
-    first five trials all fail; BadSpace if no feasible candidate is found.
+    first five trials all fail; InfeasibleBudget if no feasible candidate is found.
     """
     if len(study.directions) != 1 or study.direction != StudyDirection.MINIMIZE:
         raise BadArgument(f"the study must minimize one objective, got {[one.name for one in study.directions]}")
