@@ -12,9 +12,7 @@ from steerage.search.sampler import SteerageSampler
 suite = pytest.importorskip("optuna.testing.pytest_samplers", reason="Optuna publishes its suite since version 5")
 
 
-class TestSteerageSampler(
-    suite.BasicSamplerTestCase, suite.RelativeSamplerTestCase, suite.SingleOnlySamplerTestCase
-):
+class TestSteerageSampler(suite.BasicSamplerTestCase, suite.RelativeSamplerTestCase, suite.SingleOnlySamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return SteerageSampler

@@ -98,7 +98,7 @@ def _judge(points: list[Values], score: Score, violation: Violation) -> list[Ind
 
 
 def excess(violation: Violation, values: Values) -> float:
-    """The violation of ``values`` in [0, inf]: nothing is better than feasible, and one that is not a number is worst."""
+    """The violation of ``values`` in [0, inf]: none is better than feasible, and what is no number is worst."""
     above = float(violation(values))
     return math.inf if math.isnan(above) else max(above, 0.0)
 

@@ -13,21 +13,13 @@ import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from steerage.errors import BadArgument, TrainingFailed
+from steerage.errors import BadArgument, BadSpace, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search.evolution import Violation
 from steerage.search.predictor import Predictor, normal_scores
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless, table
-from steerage.search.sampler import (
-    BATCH,
-    ORIGIN,
-    RESUMES,
-    SteerageSampler,
-    observation,
-    origin,
-    relevant_trials,
-    values_of,
-)  # fmt: skip
+from steerage.search.sampler import BATCH, SteerageSampler
+from steerage.search.trials import ORIGIN, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values
 
@@ -131,12 +123,12 @@ def search(
             return
         trial = study.ask(fixed_distributions=dict(space.distributions))
         number = [one.number for one in relevant_trials(study, space)].index(trial.number)
-        values = space.validate(trial.params)
+        values = values_of(trial, space)
         yield TrialStarted(number, values)
-        yield _run(trial, number, values, evaluate, study, done)
+        yield _run(trial, number, space, values, evaluate, study, done)
         done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
         if len(done) >= start and (len(done) - start) % batch == 0:
-            known = [observation(one, space) for one in done]
+            known = observed(done, space)
             quality = assess(space, known, seed=seed, cost_features=cost_features)
             best = min((one.error for one in known if one.state == "ok"), default=math.inf)
             index = (len(done) - start) // batch
@@ -167,7 +159,7 @@ def promising(
     A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
     With fewer than ten finished trials the predictor knows too little, and the trials alone decide.
     """
-    known = [observation(one, space) for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE]
+    known = observed([one for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE], space)
     if len(known) < START:
         return [dict(one.values) for one in ranking(study)[:n]]
     layout, x, y = table(space, known, cost_features)
@@ -191,13 +183,19 @@ def _queued(study: Study) -> list[FrozenTrial]:
 
 
 def _run(
-    trial: Trial, number: int, values: Values, evaluate: Evaluate, study: Study, done: Sequence[FrozenTrial]
+    trial: Trial,
+    number: int,
+    space: Space,
+    values: Values,
+    evaluate: Evaluate,
+    study: Study,
+    done: Sequence[FrozenTrial],
 ) -> TrialFinished | TrialFailed:
-    """Evaluate one candidate and tell the study what came of it."""
+    """Evaluate one candidate and tell the study what came of it; one that was queued need not be in the space."""
     trial.set_user_attr(NUMBER, number)
     began = time.monotonic()
     try:
-        outcome = evaluate(number, values)
+        outcome = evaluate(number, _checked(space, values))
         if not math.isfinite(outcome.error):
             raise TrainingFailed(
                 f"validation error must be finite, got {outcome.error}; see the recipe's learning rate"
@@ -212,6 +210,14 @@ def _run(
     study.tell(trial, outcome.error)
     best = min([outcome.error, *(one.value for one in done if one.value is not None)])
     return TrialFinished(number, values, outcome.error, best, seconds, dict(outcome.metrics))
+
+
+def _checked(space: Space, values: Values) -> dict[str, Value]:
+    """``values``, a point of ``space``. Raises: TrainingFailed if they are none."""
+    try:
+        return space.validate(values)
+    except BadSpace as refusal:
+        raise TrainingFailed(str(refusal)) from refusal
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:
