@@ -11,7 +11,7 @@ import numpy as np
 from steerage.errors import InfeasibleBudget
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
-from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate
+from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values, Vector
 
@@ -106,23 +106,50 @@ def _improvement(
 ) -> Score:
     """Expected improvement (Jones et al. 1998, eq. 15) on the scale of normal scores.
 
-    The incumbent is the best prediction at what was tried, since the best observation is partly luck; at what was
-    tried and kept to all bounds, if there is any.
+    The incumbent is the best prediction at what was tried, since the best observation is partly luck. Where some of
+    what was tried broke bounds and some kept to them, the incumbent is one that kept to them, errors are learnt from
+    both, and the improvement is multiplied by the chance of keeping to them (Gardner et al. 2014, eq. 6).
     """
     from scipy.special import ndtr
 
-    layout, x, y = table(space, history, cost_features)
-    predictor = Predictor(layout).fit(x, y, rng)
+    layout, x, quality = table(space, history, cost_features)
     kept = np.array([one.standing[0] == 0 for one in history])
+    broken = np.array([one.standing[0] == 1 for one in history])
+    chance: Callable[[Matrix], Matrix] | None = None
+    if kept.any() and broken.any():
+        quality = np.array([-one.error if one.state == "ok" else -np.inf for one in history])
+        told = kept | broken
+        chance = _chance(layout, x[told], np.array([one.violation for one in history])[told], rng)
+    predictor = Predictor(layout).fit(x, quality, rng)
     best = float(predictor.predict(x[kept] if kept.any() else x)[0].max())
 
     def score(points: list[Values]) -> Matrix:
-        mean, sd = predictor.predict(features(space, points, [tuple(cost_features(point)) for point in points]))
+        rows = features(space, points, [tuple(cost_features(point)) for point in points])
+        mean, sd = predictor.predict(rows)
         sd = BOLDNESS * sd
         z = (mean - best) / sd
-        return np.asarray(sd * (z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)))
+        improvement = np.asarray(sd * (z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)))
+        return improvement if chance is None else improvement * chance(rows)
 
     return score
+
+
+def _chance(layout: Columns, x: Matrix, violations: Matrix, rng: np.random.Generator) -> Callable[[Matrix], Matrix]:
+    """Probability (m,) in [0, 1] that a row keeps to all bounds, learnt from ``violations`` (n,) of ``x``, some of them 0.
+
+    On the scale of normal scores, where the border runs midway between the feasible and the nearest infeasible.
+    """
+    from scipy.special import ndtr
+
+    predictor = Predictor(layout).fit(x, -violations, rng)
+    scores = normal_scores(-violations)
+    border = 0.5 * (scores[violations == 0].max() + scores[violations > 0].max())
+
+    def chance(rows: Matrix) -> Matrix:
+        mean, sd = predictor.predict(rows)
+        return np.asarray(ndtr((mean - border) / sd))
+
+    return chance
 
 
 def _pick(

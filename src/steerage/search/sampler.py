@@ -173,7 +173,9 @@ class SteerageSampler(BaseSampler):
         begin = 0 if place < self._start else place - (place - self._start) % self._batch
         used = {words.space.key(seat.values) for seat in seats if seat.values is not None}
         fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
-        # Trials of other processes that have no values yet come before this one: theirs are the first proposals.
+        if not fresh and begin < len(seats):  # others, who were first, had the same ideas
+            return next(iter(self._round(study, words, seats)), None)
+        # Trials that were begun before this one and have no values yet: theirs are the first proposals.
         blind = sum(seat.blind for seat in before[begin:])
         return fresh[min(blind, len(fresh) - 1)] if fresh else None
 
@@ -188,10 +190,13 @@ class SteerageSampler(BaseSampler):
         """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
         name = (study.study_name, words, len(before))
         if self._latest is None or self._latest[0] != name:
+            # Trials under way elsewhere take what would be proposed first. Older ones without values are dead.
+            recent = before[-max(self._start, self._batch) :]
+            blind = sum(one.values is None and one.blind for one in recent)
             proposals = propose(
                 words.space,
                 self._history(study, before),
-                n=self._batch if before else self._start,
+                n=(self._batch if before else self._start) + blind,
                 seed=self._seed,
                 violation=self._known_violation(words),
                 cost_features=lambda values: self._cost_features(words.params(values)),
@@ -199,7 +204,7 @@ class SteerageSampler(BaseSampler):
                 start=self._start,
                 exploration=self._exploration,
             )
-            self._latest = (name, proposals)
+            self._latest = (name, proposals[blind:])
         return self._latest[1]
 
     def _history(self, study: Study, before: Sequence[_Seat]) -> list[Observation]:
