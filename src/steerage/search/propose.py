@@ -135,7 +135,7 @@ def _improvement(
 
 
 def _chance(layout: Columns, x: Matrix, violations: Matrix, rng: np.random.Generator) -> Callable[[Matrix], Matrix]:
-    """Probability (m,) in [0, 1] that a row keeps to all bounds, learnt from ``violations`` (n,) of ``x``, some of them 0.
+    """Probability (m,) in [0, 1] that a row keeps to all bounds; ``violations``: (n,) of ``x``, some of them 0.
 
     On the scale of normal scores, where the border runs midway between the feasible and the nearest infeasible.
     """

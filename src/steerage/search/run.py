@@ -123,7 +123,7 @@ def search(
             return
         trial = study.ask(fixed_distributions=dict(space.distributions))
         number = [one.number for one in relevant_trials(study, space)].index(trial.number)
-        values = values_of(trial, space)
+        values = {name: trial.params[name] for name in space.names}
         yield TrialStarted(number, values)
         yield _run(trial, number, space, values, evaluate, study, done)
         done = [one for one in relevant_trials(study, space) if one.state.is_finished()]

@@ -15,7 +15,7 @@ from optuna.study import Study
 from steerage import events, store
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost, least_cost
-from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
+from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
@@ -70,12 +70,12 @@ def check_feasible(bench: Bench, seed: int) -> None:
 
         def excess(values: Values, name: str = name, bound: float = bound) -> float:
             try:
-                return _needed(bench, values)[name] / bound
+                return _needed(bench, values)[name] / bound - 1.0
             except TrainingFailed:
                 return UNBUILDABLE
 
         smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
-        if smallest.violation > 1.0:
+        if smallest.violation > 0:
             raise InfeasibleBudget(name, bound, _needed(bench, smallest.values)[name], smallest.values)
     # Each bound can be met, but not all at once.
     needed = _needed(bench, best.values)
@@ -97,8 +97,7 @@ def _needed(bench: Bench, values: Values) -> dict[str, int]:
     least, dense = least_cost(bench.template, values, spec), dense_cost(bench.template, values, spec)
     pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
     return {
-        name: pruned if own else max(pruned, math.ceil((full - 0.5) / MAX_EXPANSION))  # the bound is rounded, see there
-        for name, (pruned, full) in pairs.items()
+        name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
     }
 
 
