@@ -50,12 +50,22 @@ class InfeasibleBudget(SteerageError):
     """No network of the search space fits the budget.
 
     ``constraint`` is the name of the bound (``"max_params"``), ``limit`` its value, ``smallest`` the smallest cost
-    found under it, and ``values`` the hyperparameters that reach ``smallest``.
+    found under it, and ``values`` the hyperparameters that reach ``smallest``. A search that knows no names says
+    ``"violation"``, 0, and the smallest violation. ``message`` replaces the one that is made of these.
     """
 
-    def __init__(self, constraint: str, limit: float, smallest: float, values: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        constraint: str,
+        limit: float,
+        smallest: float,
+        values: Mapping[str, Any],
+        *,
+        message: str | None = None,
+    ) -> None:
         super().__init__(
-            f"{constraint}={limit:g} cannot be met: the smallest network found needs {smallest:g}; "
+            message
+            or f"{constraint}={limit:g} cannot be met: the smallest network found needs {smallest:g}; "
             f"raise {constraint} to at least {smallest:g}"
         )
         self.constraint, self.limit, self.smallest, self.values = constraint, limit, smallest, dict(values)

@@ -74,6 +74,15 @@ class Space:
                 raise BadSpace(f"{gene.name} must be in {gene.distribution}, got {values[gene.name]!r}")
         return {gene.name: values[gene.name] for gene in self.genes}
 
+    def nearest(self, values: Mapping[str, object]) -> dict[str, Value] | None:
+        """The point at ``values``, each moved to the nearest step of its gene; other names are left out.
+
+        None if a value is missing, is of another type, or is out of range by more than half a step.
+        """
+        found = {gene.name: gene.nearest(values[gene.name]) for gene in self.genes if gene.name in values}
+        point = {name: value for name, value in found.items() if value is not None}
+        return point if len(point) == len(self.genes) else None
+
     def normalize(self, values: Values) -> dict[str, Value]:
         """The canonical point of ``values``, in the order of the genes."""
         canonical = self.canonical(values)
@@ -165,6 +174,16 @@ class Gene:
         steps = (value - self.low) / self.step if self.step else 0.0
         return abs(steps - round(steps)) < 1e-6
 
+    def nearest(self, value: object) -> Value | None:
+        """The gene's value that ``value`` is closest to; None for one of another type or farther out of range."""
+        if self.choices:
+            return next((one for one in self.choices if type(value) is type(one) and value == one), None)
+        if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+            return None
+        if not self.low - self.step / 2 <= value <= self.high + self.step / 2:
+            return None
+        return self._at(math.floor((float(value) - self.low) / self.step + 0.5)) if self.step else float(value)
+
     def number(self, value: Value) -> float:
         """``value`` of an ordinal, index of a choice."""
         if not self.choices:
@@ -199,13 +218,14 @@ class Gene:
             number = math.exp(number)
         if self.choices:
             return self.choices[min(math.floor(number + 0.5), self.size - 1)]
-        if self.integer:
-            index = min(math.floor((number - self.low) / self.step + 0.5), self.size - 1)
-            return int(self.low + max(index, 0) * self.step)
         if self.step:
-            index = min(math.floor((number - self.low) / self.step + 0.5), self.size - 1)
-            return round(self.low + max(index, 0) * self.step, 12)
+            return self._at(math.floor((number - self.low) / self.step + 0.5))
         return min(max(number, self.low), self.high)
+
+    def _at(self, index: int) -> Value:
+        """Value of step ``index``, which is clipped to those there are."""
+        value = self.low + min(max(index, 0), self.size - 1) * self.step
+        return int(value) if self.integer else round(value, 12)
 
     def _bounds(self) -> tuple[float, float]:
         """Ends of the interval that [0, 1] covers: half a step beyond the outermost values, so that bins are even."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from steerage.errors import BadSpace
+from steerage.errors import InfeasibleBudget
 from steerage.search.evolution import Individual
 from steerage.search.propose import Observation, _pick, assess, find_feasible, propose
 from steerage.space import Space, Values
@@ -131,7 +131,7 @@ def test_an_impossible_budget_is_told_after_a_bounded_number_of_looks() -> None:
     best = find_feasible(SPACE, violation=violation, seed=0, max_evaluations=500)
     assert best.values["width"] == 8 and best.violation == 1.0 and len(looks) <= 500
     looks.clear()
-    with pytest.raises(BadSpace, match="exceeds it by 100%"):
+    with pytest.raises(InfeasibleBudget, match="exceeds it by 100%"):
         propose(SPACE, [], n=1, seed=0, violation=violation, max_evaluations=300)
     assert len(looks) <= 600
 

@@ -12,7 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from steerage.errors import BadArgument, BadSpace, TrainingFailed
+from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search.run import TrialOutcome, open_study, promising, ranking, search
 from steerage.space import Space, Values
@@ -131,7 +131,7 @@ def test_no_trial_is_outside_the_budget() -> None:
 
 def test_an_impossible_budget_ends_before_any_trial() -> None:
     study = open_study()
-    with pytest.raises(BadSpace, match="no point inside the budget"):
+    with pytest.raises(InfeasibleBudget, match="no point inside the budget"):
         list(search(SPACE, train, study=study, n_trials=10, violation=lambda values: 1.0))
     assert study.trials == []
 

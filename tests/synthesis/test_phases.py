@@ -8,6 +8,7 @@ import torch
 
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost
+from steerage.errors import InfeasibleBudget
 from steerage.space import Values
 from steerage.synthesis import phases
 from steerage.synthesis.candidate import Bench, Trained
@@ -46,6 +47,30 @@ def test_a_candidate_has_to_beat_the_starting_points_by_more_than_noise(tmp_path
     assert preferred(run, [expected, much]) is much
     assert preferred(run, [finalist("worse", other, 0.2), expected]) is expected
     assert preferred(run, [expected, finalist("lucky", other, 0.1 - 1.1 * noise, 0.6)]) is expected
+
+
+def test_bounds_that_fit_one_by_one_and_not_together_are_refused_with_the_closest_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few parameters cost many MACs here, and the other way round.
+    run = a_run(tmp_path)
+    spec, template = run.bench.dataset.spec, run.bench.template
+    space = template.space(spec)
+
+    def cost(_: object, values: Values, __: object) -> Cost:
+        share = float(space.encode(values)[space.names.index("width")])
+        params, macs = round(100 + 900 * share), round(1000 - 900 * share)
+        return Cost(params, params, macs, macs)
+
+    monkeypatch.setattr(phases, "least_cost", cost)
+    monkeypatch.setattr(phases, "dense_cost", cost)
+    phases.check_feasible(replace(run.bench, budget=Budget(max_params=200)), 0)
+    phases.check_feasible(replace(run.bench, budget=Budget(max_macs=200)), 0)
+    with pytest.raises(InfeasibleBudget, match="cannot be met at once") as refusal:
+        phases.check_feasible(replace(run.bench, budget=Budget(max_params=200, max_macs=200)), 0)
+    wanted = cost(template, refusal.value.values, spec)
+    assert refusal.value.smallest == max(wanted.params, wanted.macs) > refusal.value.limit == 200
+    phases.check_feasible(replace(run.bench, budget=Budget(max_params=wanted.params, max_macs=wanted.macs)), 0)
 
 
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:

@@ -88,13 +88,19 @@ def _new(space: Space, points: Iterable[Values], seen: set[Key], *, limit: int) 
 
 def _judge(points: list[Values], score: Score, violation: Violation) -> list[Individual]:
     """Individuals of ``points``, scored where they are feasible."""
-    violations = [violation(point) for point in points]
-    feasible = [point for point, excess in zip(points, violations, strict=True) if excess <= 0]
+    violations = [excess(violation, point) for point in points]
+    feasible = [point for point, above in zip(points, violations, strict=True) if above == 0]
     scores = iter(score(feasible).tolist() if feasible else [])
     return [
-        Individual(dict(point), next(scores) if excess <= 0 else -math.inf, max(excess, 0.0))
-        for point, excess in zip(points, violations, strict=True)
+        Individual(dict(point), next(scores) if above == 0 else -math.inf, above)
+        for point, above in zip(points, violations, strict=True)
     ]
+
+
+def excess(violation: Violation, values: Values) -> float:
+    """The violation of ``values`` in [0, inf]: none is better than feasible, and what is no number is worst."""
+    above = float(violation(values))
+    return math.inf if math.isnan(above) else max(above, 0.0)
 
 
 def _rank(one: Individual) -> tuple[float, float]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
 import numpy as np
 
-from steerage.errors import BadSpace
-from steerage.search.evolution import Individual, Score, Violation, evolve
+from steerage.errors import InfeasibleBudget
+from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
 from steerage.seeds import child_seed
-from steerage.space import Key, Space, Value, Values
+from steerage.space import Space, Value, Values, Vector
 
 START = 10
 EXPLORATION = 0.07  # share of picks that are random
@@ -26,6 +26,7 @@ SHORTLIST = 100  # candidates among which a batch is picked
 FIRST_LOOK = 256  # Sobol points from which a search for feasible ones starts
 
 CostFeatures = Callable[[Values], Sequence[float]]
+_Outside = tuple[float, dict[str, Value]]  # violation and values of an infeasible point
 
 
 @final
@@ -33,13 +34,22 @@ CostFeatures = Callable[[Values], Sequence[float]]
 class Observation:
     """A candidate that was tried: ``error`` (lower is better; ignored when it failed).
 
-    ``cost``: its cost features, to save computing them again; () if they are not at hand.
+    ``cost``: its cost features, to save computing them again; () if they are not at hand. ``violation``: of bounds on
+    what only a training shows (a latency, say), in [0, inf]; 0 if it keeps to them.
     """
 
     values: Values
     error: float
     cost: tuple[float, ...] = ()
     state: Literal["ok", "failed"] = "ok"
+    violation: float = 0.0
+
+    @property
+    def standing(self) -> tuple[int, float]:
+        """Sort key of constrained domination, smaller is better: by error, then by violation, failed ones last."""
+        if self.state == "failed":
+            return 2, 0.0
+        return (1, self.violation) if self.violation > 0 else (0, self.error)
 
 
 def anywhere(values: Values) -> float:
@@ -71,23 +81,23 @@ def propose(
     is fitted to ``history``, evolution maximizes expected improvement, and a share ``exploration`` of the picks is
     random. ``violation`` (0 = feasible) is called at most ``3 * max_evaluations`` times.
 
-    Raises: BadSpace if no feasible point is found at all.
+    Raises: InfeasibleBudget with the candidate of the smallest violation if no feasible point is found at all.
     """
-    taken = {space.key(one.values) for one in history} | {space.key(values) for values in pending}
+    known: list[Values] = [*(one.values for one in history), *pending]
+    taken = {space.key(values) for values in known}
     usable = sum(one.state == "ok" for one in history) >= MIN_OBSERVATIONS
     early = min(n, max(0, start - len(taken))) if usable else n
-    batch = _spread(space, early, taken, seed=seed, violation=violation, limit=max_evaluations)
+    batch = _spread(space, early, known, seed=seed, violation=violation, limit=max_evaluations)
     if len(batch) < n and usable:
         taken |= {space.key(values) for values in batch}
         rng = np.random.default_rng(child_seed(seed, "propose", len(taken)))
         score = _improvement(space, history, cost_features, rng)
-        good = sorted((one for one in history if one.state == "ok"), key=lambda one: one.error)[:NEIGHBOURS]
+        good = sorted((one for one in history if one.state == "ok"), key=lambda one: one.standing)[:NEIGHBOURS]
         parents: list[Values] = [one.values for one in good]
         parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
         found = evolve(space, score=score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations)
         fresh = [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
-        known = [*(one.values for one in history), *pending, *batch]
-        batch += _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration)
+        batch += _pick(space, fresh, n - len(batch), rng, known=[*known, *batch], exploration=exploration)
     return batch
 
 
@@ -96,21 +106,50 @@ def _improvement(
 ) -> Score:
     """Expected improvement (Jones et al. 1998, eq. 15) on the scale of normal scores.
 
-    The incumbent is the best prediction at what was tried, since the best observation is partly luck.
+    The incumbent is the best prediction at what was tried, since the best observation is partly luck. Where some of
+    what was tried broke bounds and some kept to them, the incumbent is one that kept to them, errors are learnt from
+    both, and the improvement is multiplied by the chance of keeping to them (Gardner et al. 2014, eq. 6).
     """
     from scipy.special import ndtr
 
-    layout, x, y = table(space, history, cost_features)
-    predictor = Predictor(layout).fit(x, y, rng)
-    best = float(predictor.predict(x)[0].max())
+    layout, x, quality = table(space, history, cost_features)
+    kept = np.array([one.standing[0] == 0 for one in history])
+    broken = np.array([one.standing[0] == 1 for one in history])
+    chance: Callable[[Matrix], Matrix] | None = None
+    if kept.any() and broken.any():
+        quality = np.array([-one.error if one.state == "ok" else -np.inf for one in history])
+        told = kept | broken
+        chance = _chance(layout, x[told], np.array([one.violation for one in history])[told], rng)
+    predictor = Predictor(layout).fit(x, quality, rng)
+    best = float(predictor.predict(x[kept] if kept.any() else x)[0].max())
 
     def score(points: list[Values]) -> Matrix:
-        mean, sd = predictor.predict(features(space, points, [tuple(cost_features(point)) for point in points]))
+        rows = features(space, points, [tuple(cost_features(point)) for point in points])
+        mean, sd = predictor.predict(rows)
         sd = BOLDNESS * sd
         z = (mean - best) / sd
-        return np.asarray(sd * (z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)))
+        improvement = np.asarray(sd * (z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)))
+        return improvement if chance is None else improvement * chance(rows)
 
     return score
+
+
+def _chance(layout: Columns, x: Matrix, violations: Matrix, rng: np.random.Generator) -> Callable[[Matrix], Matrix]:
+    """Probability (m,) in [0, 1] that a row keeps to all bounds; ``violations``: (n,) of ``x``, some of them 0.
+
+    On the scale of normal scores, where the border runs midway between the feasible and the nearest infeasible.
+    """
+    from scipy.special import ndtr
+
+    predictor = Predictor(layout).fit(x, -violations, rng)
+    scores = normal_scores(-violations)
+    border = 0.5 * (scores[violations == 0].max() + scores[violations > 0].max())
+
+    def chance(rows: Matrix) -> Matrix:
+        mean, sd = predictor.predict(rows)
+        return np.asarray(ndtr((mean - border) / sd))
+
+    return chance
 
 
 def _pick(
@@ -152,11 +191,16 @@ def _differences(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]]) -> Matri
 
 
 def table(space: Space, history: Sequence[Observation], cost_features: CostFeatures) -> tuple[Columns, Matrix, Matrix]:
-    """Columns, features (n, columns) and quality (n,), which is minus the error; failed ones are below all others."""
+    """Columns, features (n, columns) and quality (n,): ranks from the worst, 0, upwards; equals share one.
+
+    Ranks of constrained domination: those that kept to all bounds by their error, above those that did not by their
+    violation, above failed ones.
+    """
     width = len(cost_features(history[0].values))
     costs = [one.cost if len(one.cost) == width else tuple(cost_features(one.values)) for one in history]
-    errors = np.array([one.error if one.state == "ok" else np.inf for one in history])
-    return columns(space, costs=width), features(space, [one.values for one in history], costs), -errors
+    ranks = {standing: rank for rank, standing in enumerate(sorted({one.standing for one in history}, reverse=True))}
+    quality = np.array([float(ranks[one.standing]) for one in history])
+    return columns(space, costs=width), features(space, [one.values for one in history], costs), quality
 
 
 def assess(
@@ -179,7 +223,7 @@ def best_known(
     """
     places = [at for at, one in enumerate(history) if one.state == "ok"]
     if len(places) < START:
-        return sorted(places, key=lambda at: history[at].error)
+        return sorted(places, key=lambda at: history[at].standing)
     layout, x, y = table(space, [history[at] for at in places], cost_features)
     rng = np.random.default_rng(child_seed(seed, "promising", len(places)))
     merit = normal_scores(y) + Predictor(layout).fit(x, y, rng).predict(x)[0]
@@ -208,49 +252,76 @@ def find_feasible(
 
 
 def _spread(
-    space: Space, n: int, taken: Collection[Key], *, seed: int, violation: Violation, limit: int
+    space: Space, n: int, known: Sequence[Values], *, seed: int, violation: Violation, limit: int
 ) -> list[dict[str, Value]]:
     """``n`` feasible points evenly spread: the next of the Sobol sequence, or evolved ones where few are feasible.
 
-    Raises: BadSpace if ``2 * limit`` points have none that is feasible.
+    None is among ``known``. Fewer than ``n`` when no others are found. Raises: InfeasibleBudget if none of ``known`` is
+    feasible, and none of ``2 * limit`` other points.
     """
     if n <= 0:
         return []
-    seen, batch, outside = set(taken), list[dict[str, Value]](), list[tuple[float, dict[str, Value]]]()
+    seen, batch, outside = {space.key(values) for values in known}, list[dict[str, Value]](), list[_Outside]()
     for values in space.sample_sobol(limit, seed=seed):
         key = space.key(values)
         if key in seen:
             continue
         seen.add(key)
-        excess = violation(values)
-        if excess > 0:
-            outside.append((excess, values))
+        above = excess(violation, values)
+        if above > 0:
+            outside.append((above, values))
             continue
         batch.append(values)
         if len(batch) == n:
             return batch
     outside.sort(key=lambda pair: pair[0])
-    known = [space.encode(values) for values in batch]
+    archive = [space.encode(values) for values in batch]
 
-    def isolation(points: list[Values]) -> Matrix:
-        """Distance to the nearest point that the batch has: (len(points),)."""
-        if not known:
-            return np.zeros(len(points))
-        units = np.stack([space.encode(point) for point in points])
-        return np.asarray(np.min(np.linalg.norm(units[:, None] - np.stack(known)[None], axis=2), axis=1))
+    def novelty(points: list[Values]) -> Matrix:
+        """Distance to the nearest feasible point that was seen before: (len(points),). They join those seen."""
+        units = [space.encode(point) for point in points]
+        near = _nearest(units, archive)
+        archive.extend(units)
+        return near
 
     found = evolve(
         space,
-        score=isolation,
+        score=novelty,
         violation=violation,
-        rng=np.random.default_rng(child_seed(seed, "spread", len(taken))),
-        start=[*batch, *(values for _, values in outside[:FIRST_LOOK])],
+        rng=np.random.default_rng(child_seed(seed, "spread", len(known))),
+        start=[*batch, *known, *(values for _, values in outside[:FIRST_LOOK])],
         max_evaluations=limit,
     )
-    if not taken and found[0].violation > 0:
-        raise BadSpace(
-            f"no point inside the budget among {len(outside) + len(found)}: the best exceeds it by "
-            f"{found[0].violation:.0%}; allow a larger budget or a space with smaller networks"
-        )
-    fresh = [one.values for one in found if one.violation <= 0 and space.key(one.values) not in seen]
-    return batch + fresh[: n - len(batch)]
+    feasible = [one.values for one in found if one.violation <= 0]
+    if not feasible:
+        looks, best = len(outside) + len(found), found[0]
+        raise InfeasibleBudget(
+            "violation", 0.0, best.violation, best.values,
+            message=f"no point inside the budget among {looks}: the best exceeds it by {best.violation:.0%} with "
+            f"{best.values}; allow a larger budget or a space with smaller networks",
+        )  # fmt: skip
+    fresh = [values for values in feasible if space.key(values) not in seen]
+    return batch + _farthest(space, fresh, n - len(batch), known=[*known, *batch])
+
+
+def _farthest(
+    space: Space, points: Sequence[dict[str, Value]], n: int, *, known: Sequence[Values]
+) -> list[dict[str, Value]]:
+    """``n`` of ``points``, each the farthest from the ``known`` ones and from those before it (Gonzalez 1985)."""
+    units = [space.encode(values) for values in points]
+    near = _nearest(units, [space.encode(values) for values in known])
+    picked: list[int] = []
+    while len(picked) < min(n, len(points)):
+        at = int(np.argmax(near))
+        picked.append(at)
+        near = np.minimum(near, _nearest(units, [units[at]]))
+        near[picked] = -1.0
+    return [points[at] for at in picked]
+
+
+def _nearest(units: Sequence[Vector], others: Sequence[Vector]) -> Matrix:
+    """Distance of each of ``units`` to the nearest of ``others``: (len(units),); 0 if there are none."""
+    if not units or not others:
+        return np.zeros(len(units))
+    gaps = np.stack(units)[:, None] - np.stack(others)[None]
+    return np.asarray(np.sqrt(np.min(np.sum(gaps**2, axis=2), axis=1)))

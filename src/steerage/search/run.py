@@ -12,20 +12,12 @@ import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from steerage.errors import BadArgument, TrainingFailed
+from steerage.errors import BadArgument, BadSpace, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search.evolution import Violation
 from steerage.search.propose import START, CostFeatures, anywhere, assess, best_known, costless
-from steerage.search.sampler import (
-    BATCH,
-    ORIGIN,
-    RESUMES,
-    SteerageSampler,
-    observation,
-    origin,
-    relevant_trials,
-    values_of,
-)  # fmt: skip
+from steerage.search.sampler import BATCH, SteerageSampler
+from steerage.search.trials import ORIGIN, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.space import Space, Value, Values
 
 MAX_FIRST_FAILURES = 5
@@ -108,7 +100,7 @@ def search(
     replaced.
 
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
-    first five trials all fail; BadSpace if no feasible candidate is found.
+    first five trials all fail; InfeasibleBudget if no feasible candidate is found.
     """
     if len(study.directions) != 1 or study.direction != StudyDirection.MINIMIZE:
         raise BadArgument(f"the study must minimize one objective, got {[one.name for one in study.directions]}")
@@ -128,12 +120,12 @@ def search(
             return
         trial = study.ask(fixed_distributions=dict(space.distributions))
         number = [one.number for one in relevant_trials(study, space)].index(trial.number)
-        values = space.validate(trial.params)
+        values = {name: trial.params[name] for name in space.names}
         yield TrialStarted(number, values)
-        yield _run(trial, number, values, evaluate, study, done)
+        yield _run(trial, number, space, values, evaluate, study, done)
         done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
         if len(done) >= start and (len(done) - start) % batch == 0:
-            known = [observation(one, space) for one in done]
+            known = observed(done, space)
             quality = assess(space, known, seed=seed, cost_features=cost_features)
             best = min((one.error for one in known if one.state == "ok"), default=math.inf)
             index = (len(done) - start) // batch
@@ -160,7 +152,7 @@ def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
     """The ``n`` candidates to train longer, best first; see ``best_known``."""
-    known = [observation(one, space) for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE]
+    known = observed([one for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE], space)
     order = best_known(space, known, seed=seed, cost_features=cost_features)
     return [dict(known[at].values) for at in order[:n]]
 
@@ -180,13 +172,19 @@ def _queued(study: Study) -> list[FrozenTrial]:
 
 
 def _run(
-    trial: Trial, number: int, values: Values, evaluate: Evaluate, study: Study, done: Sequence[FrozenTrial]
+    trial: Trial,
+    number: int,
+    space: Space,
+    values: Values,
+    evaluate: Evaluate,
+    study: Study,
+    done: Sequence[FrozenTrial],
 ) -> TrialFinished | TrialFailed:
-    """Evaluate one candidate and tell the study what came of it."""
+    """Evaluate one candidate and tell the study what came of it; one that was queued need not be in the space."""
     trial.set_user_attr(NUMBER, number)
     began = time.monotonic()
     try:
-        outcome = evaluate(number, values)
+        outcome = evaluate(number, _checked(space, values))
         if not math.isfinite(outcome.error):
             raise TrainingFailed(
                 f"validation error must be finite, got {outcome.error}; see the recipe's learning rate"
@@ -201,6 +199,14 @@ def _run(
     study.tell(trial, outcome.error)
     best = min([outcome.error, *(one.value for one in done if one.value is not None)])
     return TrialFinished(number, values, outcome.error, best, seconds, dict(outcome.metrics))
+
+
+def _checked(space: Space, values: Values) -> dict[str, Value]:
+    """``values``, a point of ``space``. Raises: TrainingFailed if they are none."""
+    try:
+        return space.validate(values)
+    except BadSpace as refusal:
+        raise TrainingFailed(str(refusal)) from refusal
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:

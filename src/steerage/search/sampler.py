@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, final
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution
+import numpy as np
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.search_space import intersection_search_space
 from optuna.study import Study, StudyDirection
@@ -15,12 +18,27 @@ from optuna.trial import FrozenTrial, TrialState
 from steerage.errors import BadArgument
 from steerage.search.evolution import Violation
 from steerage.search.propose import EXPLORATION, START, CostFeatures, Observation, anywhere, costless, propose
+from steerage.search.trials import Constraints, observation, origin, started_trials, total_violation
+from steerage.search.vocabulary import Vocabulary
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values
 
 BATCH = 4  # trials between two fits of the predictor
-RESUMES = "resumes"  # user attribute of a trial: number of the interrupted one that it runs again
-ORIGIN = "origin"  # user attribute of such a trial: number of the first of them
+KEPT = 100_000  # violations in memory
+
+
+@final
+@dataclass(frozen=True)
+class _Seat:
+    """A trial in the order of a search.
+
+    ``values``: its point, or None if it is unknown or outside of the space. ``blind``: it got a proposal, and there is
+    no telling which.
+    """
+
+    trial: FrozenTrial
+    values: dict[str, Value] | None
+    blind: bool
 
 
 @final
@@ -28,9 +46,15 @@ class SteerageSampler(BaseSampler):
     """Sobol start, then evolution on a predictor that is fitted anew after every ``batch`` trials.
 
     Without a ``space`` the search space is the intersection of those of the finished trials, as with Optuna's own
-    samplers; the first trial is then random. ``violation`` and ``cost_features`` receive the values of a candidate and
-    answer before it is trained. A single objective in either direction. The same seed and the same trials give the
-    same proposals, in any process.
+    samplers; the first trial is then random, and so is every parameter outside of the intersection. ``violation`` and
+    ``cost_features`` receive the values of a candidate and answer before it is trained: none that violates is proposed.
+    ``constraints_func`` and ``Trial.set_constraint`` tell what only the trial showed, at most 0 where a bound is kept;
+    a finished trial for which the function raises or returns nothing has violated. A single objective in either
+    direction. The same seed and the same trials give the same proposals, in any process; threads and processes that
+    share a study get different ones.
+
+    Raises: BadArgument for a ``start`` or ``batch`` below 1; when asked, BadArgument for several objectives and
+    InfeasibleBudget if no candidate without violation is found.
     """
 
     def __init__(
@@ -40,6 +64,7 @@ class SteerageSampler(BaseSampler):
         space: Space | None = None,
         violation: Violation = anywhere,
         cost_features: CostFeatures = costless,
+        constraints_func: Constraints | None = None,
         start: int = START,
         batch: int = BATCH,
         exploration: float = EXPLORATION,
@@ -48,110 +73,179 @@ class SteerageSampler(BaseSampler):
             raise BadArgument(f"start and batch must be positive, got {start} and {batch}")
         self._seed, self._space, self._start, self._batch = seed, space, start, batch
         self._exploration = exploration
-        self._violation, self._cost_features = violation, cost_features
-        self._violations: dict[tuple[tuple[str, ...], Key], float] = {}
-        self._latest: tuple[tuple[str, tuple[str, ...], int], list[dict[str, Value]]] | None = None
+        self._violation, self._cost_features, self._constraints_func = violation, cost_features, constraints_func
+        self._judged: tuple[Vocabulary | None, dict[Key, float]] = (None, {})  # violations of points, and of what space
+        self._constraints: dict[tuple[str, int], float] = {}  # total violation by study and trial number
+        self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
+        self._latest: tuple[tuple[str, Vocabulary, int], list[dict[str, Value]]] | None = None
+        self._lock = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the lock, which can neither be pickled nor copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.RLock()
+
+    def reseed_rng(self) -> None:
+        """Nothing to do: seeds belong to trials, by number, whichever worker runs them."""
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Distributions that ``sample_relative`` proposes values for."""
         if self._space is not None:
             return dict(self._space.distributions)
-        shared = intersection_search_space(study.get_trials(deepcopy=False))
-        return {name: one for name, one in shared.items() if not one.single() and _is_plain(one)}
+        shared = intersection_search_space(study.get_trials(deepcopy=False), include_pruned=True)
+        return {name: one for name, one in shared.items() if not one.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """Next candidate, as values of ``search_space``; {} if there is no other left to try."""
-        if len(study.directions) != 1:
-            raise BadArgument(f"SteerageSampler has one objective, the study has {len(study.directions)}")
+        """Next candidate, as values of ``search_space``; one that was tried before if there is no other left."""
+        _refuse_several_objectives(study)
         if not search_space:
             return {}
-        return self.upcoming(study, self._space or Space(search_space), until=trial.number) or {}
-
-    def upcoming(self, study: Study, space: Space, *, until: int | None = None) -> dict[str, Value] | None:
-        """What trial ``until`` (by default the next one) of ``study`` is to try; None if there is nothing left."""
-        before = relevant_trials(study, space, until=until)
-        place = len(before)
-        begin = 0 if place < self._start else place - (place - self._start) % self._batch
-        in_batch = {space.key(values_of(one, space)) for one in before[begin:]}
-        return next((one for one in self._round(study, space, before[:begin]) if space.key(one) not in in_batch), None)
-
-    def _round(self, study: Study, space: Space, before: Sequence[FrozenTrial]) -> list[dict[str, Value]]:
-        """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
-        name = (study.study_name, space.names, len(before))
-        if self._latest is None or self._latest[0] != name:
-            sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-            proposals = propose(
-                space,
-                [observation(one, space, sign=sign) for one in before if one.state.is_finished()],
-                n=self._batch if before else self._start,
-                seed=self._seed,
-                violation=self._known_violation(space),
-                cost_features=self._cost_features,
-                pending=[values_of(one, space) for one in before if not one.state.is_finished()],
-                start=self._start,
-                exploration=self._exploration,
-            )
-            self._latest = (name, proposals)
-        return self._latest[1]
-
-    def _known_violation(self, space: Space) -> Violation:
-        """The violation, computed once per point."""
-
-        def violation(values: Values) -> float:
-            key = (space.names, space.key(values))
-            if key not in self._violations:
-                self._violations[key] = self._violation(values)
-            return self._violations[key]
-
-        return violation
+        words = Vocabulary(self._space) if self._space is not None else Vocabulary.of(search_space)
+        with self._lock:
+            seats = self._seats(study, words, but=trial.number)
+            values = self._next(study, words, seats, until=origin(trial)) or self._again(words, seats, trial.number)
+            params = words.params(values or {})
+            self._given[study.study_name, trial.number] = params
+        return {name: value for name, value in params.items() if name in search_space}
 
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
         """Random value, the same for the same seed, trial number and name."""
+        _refuse_several_objectives(study)
         seed = child_seed(self._seed, "independent", trial.number, param_name)
         return RandomSampler(seed=seed).sample_independent(study, trial, param_name, param_distribution)
 
+    def after_trial(self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None) -> None:
+        """Ask ``constraints_func`` about a trial that is complete. Raises: what it raises; BadArgument for a nan."""
+        if self._constraints_func is None or state != TrialState.COMPLETE:
+            return
+        constraints = self._constraints_func(trial)
+        if constraints is None or any(math.isnan(one) for one in constraints):
+            raise BadArgument(f"constraints_func must return numbers, got {constraints!r} for trial {trial.number}")
+        self._constraints[study.study_name, trial.number] = total_violation(constraints)
 
-def relevant_trials(study: Study, space: Space, *, until: int | None = None) -> list[FrozenTrial]:
-    """Started trials of ``space`` numbered below ``until``, in order; one that was run again keeps its first place."""
-    trials = study.get_trials(deepcopy=False)
-    replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
-    kept = [
-        one
-        for one in trials
-        if one.state != TrialState.WAITING
-        and one.number not in replaced
-        and (until is None or one.number < until)
-        and all(name in one.params for name in space.names)
-    ]
-    return sorted(kept, key=origin)
+    def upcoming(self, study: Study, space: Space) -> dict[str, Value] | None:
+        """What the next trial of ``study`` is to try; None if there is nothing left."""
+        words = Vocabulary(space)
+        with self._lock:
+            return self._next(study, words, self._seats(study, words))
+
+    def _seats(self, study: Study, words: Vocabulary, *, but: int | None = None) -> list[_Seat]:
+        """Started trials that count in the search of ``words.space``, except number ``but``, in order."""
+        trials, study_name = started_trials(study), study.study_name
+        for one in trials:
+            if one.state.is_finished():
+                self._given.pop((study_name, one.number), None)
+        seats = (self._seat(one, words, self._given.get((study_name, one.number), {})) for one in trials)
+        return [seat for seat in seats if seat is not None and seat.trial.number != but]
+
+    def _seat(self, trial: FrozenTrial, words: Vocabulary, given: dict[str, Any]) -> _Seat | None:
+        """Seat of ``trial``, which was told ``given``; None if it has nothing to do with the search."""
+        names = words.space.names
+        if all(name in trial.params for name in names):
+            values = words.values(trial.params)
+            # A value from off the grid counts for its neighbour, but its failure need not be the neighbour's.
+            failed_beside = trial.state == TrialState.FAIL and values is not None and words.params(values) != {
+                name: trial.params[name] for name in names
+            }  # fmt: skip
+            return _Seat(trial, None if failed_beside else values, blind=False)
+        if not trial.state.is_finished():
+            values = words.values({**given, **trial.params})
+            return _Seat(trial, values, blind=values is None)
+        if self._space is None or trial.state == TrialState.FAIL or not any(name in trial.params for name in names):
+            return None
+        # A gene that the objective did not ask for did nothing: it counts as if it had been in the middle.
+        middle = words.params({gene.name: gene.from_unit(0.5) for gene in words.space.genes})
+        return _Seat(trial, words.values({**middle, **trial.params}), blind=True)
+
+    def _next(
+        self, study: Study, words: Vocabulary, seats: Sequence[_Seat], *, until: int | None = None
+    ) -> dict[str, Value] | None:
+        """What the trial that began as number ``until`` is to try; None if there is nothing left."""
+        before = [seat for seat in seats if until is None or origin(seat.trial) < until]
+        place = len(before)
+        begin = 0 if place < self._start else place - (place - self._start) % self._batch
+        used = {words.space.key(seat.values) for seat in seats if seat.values is not None}
+        fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
+        if not fresh and begin < len(seats):  # others, who were first, had the same ideas
+            return next(iter(self._round(study, words, seats)), None)
+        # Trials that were begun before this one and have no values yet: theirs are the first proposals.
+        blind = sum(seat.blind for seat in before[begin:])
+        return fresh[min(blind, len(fresh) - 1)] if fresh else None
+
+    def _again(self, words: Vocabulary, seats: Sequence[_Seat], number: int) -> dict[str, Value] | None:
+        """A point that was tried and violates nothing, for trial ``number``; None if there is none."""
+        violation = self._known_violation(words)
+        tried = [seat.values for seat in seats if seat.values is not None and violation(seat.values) <= 0]
+        rng = np.random.default_rng(child_seed(self._seed, "again", number))
+        return tried[rng.integers(len(tried))] if tried else None
+
+    def _round(self, study: Study, words: Vocabulary, before: Sequence[_Seat]) -> list[dict[str, Value]]:
+        """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
+        name = (study.study_name, words, len(before))
+        if self._latest is None or self._latest[0] != name:
+            # Trials under way elsewhere take what would be proposed first. Older ones without values are dead.
+            recent = before[-max(self._start, self._batch) :]
+            blind = sum(one.values is None and one.blind for one in recent)
+            proposals = propose(
+                words.space,
+                self._history(study, before),
+                n=(self._batch if before else self._start) + blind,
+                seed=self._seed,
+                violation=self._known_violation(words),
+                cost_features=lambda values: self._cost_features(words.params(values)),
+                pending=[one.values for one in before if one.values is not None and not one.trial.state.is_finished()],
+                start=self._start,
+                exploration=self._exploration,
+            )
+            self._latest = (name, proposals[blind:])
+        return self._latest[1]
+
+    def _history(self, study: Study, before: Sequence[_Seat]) -> list[Observation]:
+        """Observations of the finished trials ``before``."""
+        sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        return [
+            observation(one.trial, one.values, sign=sign, violation=self._shown_violation(study, one.trial))
+            for one in before
+            if one.values is not None and one.trial.state.is_finished()
+        ]
+
+    def _shown_violation(self, study: Study, trial: FrozenTrial) -> float:
+        """Total violation in [0, inf] of the constraints of a finished trial."""
+        name = (study.study_name, trial.number)
+        if name not in self._constraints:
+            total = 0.0
+            if self._constraints_func is not None and trial.state != TrialState.FAIL:
+                try:
+                    total = total_violation(self._constraints_func(trial))
+                except Exception:  # of a trial that was cut short, or that another study made: there is nothing to tell
+                    total = math.inf
+            self._constraints[name] = total
+        # Since Optuna 5 a trial also has constraints of its own.
+        return self._constraints[name] + total_violation([*getattr(trial, "constraints", {}).values()])
+
+    def _known_violation(self, words: Vocabulary) -> Violation:
+        """The violation, computed once per point."""
+        if self._judged[0] != words or len(self._judged[1]) > KEPT:
+            self._judged = (words, {})
+        judged = self._judged[1]
+
+        def violation(values: Values) -> float:
+            key = words.space.key(values)
+            if key not in judged:
+                judged[key] = self._violation(words.params(values))
+            return judged[key]
+
+        return violation
 
 
-def origin(trial: FrozenTrial) -> int:
-    """Number under which the trial was first started; its own unless it runs an interrupted one again."""
-    return int(trial.user_attrs.get(ORIGIN, trial.number))
-
-
-def values_of(trial: FrozenTrial, space: Space) -> dict[str, Value]:
-    """Values of the genes of ``space`` in ``trial``."""
-    return {name: trial.params[name] for name in space.names}
-
-
-def observation(trial: FrozenTrial, space: Space, *, sign: float = 1.0) -> Observation:
-    """What a finished trial tells: ``sign`` times its value, of a pruned one its last report; nothing means failed."""
-    error = math.nan
-    if trial.state == TrialState.COMPLETE and trial.value is not None:
-        error = sign * trial.value
-    elif trial.state == TrialState.PRUNED and trial.last_step is not None:
-        error = sign * trial.intermediate_values[trial.last_step]
-    return Observation(values_of(trial, space), error, state="ok" if math.isfinite(error) else "failed")
-
-
-def _is_plain(distribution: BaseDistribution) -> bool:
-    """Whether every value is one that a space can hold."""
-    if not isinstance(distribution, CategoricalDistribution):
-        return True
-    return all(isinstance(choice, bool | int | float | str) for choice in distribution.choices)
+def _refuse_several_objectives(study: Study) -> None:
+    """Raises: BadArgument, which is a ValueError as Optuna would have it."""
+    if len(study.directions) != 1:
+        raise BadArgument(f"SteerageSampler has one objective, the study has {len(study.directions)}")

@@ -15,7 +15,7 @@ from optuna.study import Study
 from steerage import events, store
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost, least_cost
-from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
+from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
@@ -65,24 +65,40 @@ def check_feasible(bench: Bench, seed: int) -> None:
     if best.violation <= 0:
         return
     least_cost(bench.template, best.values, spec)  # raises TrainingFailed if not one candidate can be built
-    for name, bound in bench.budget.to_json().items():
-        if bound is None:
-            continue
-        part = name.removeprefix("max_")
+    bounds = {name: bound for name, bound in bench.budget.to_json().items() if bound is not None}
+    for name, bound in bounds.items():
 
-        def excess(values: Values, part: str = part, bound: float = bound) -> float:
+        def excess(values: Values, name: str = name, bound: float = bound) -> float:
             try:
-                return float(getattr(least_cost(bench.template, values, spec), part)) / bound
+                return _needed(bench, values)[name] / bound - 1.0
             except TrainingFailed:
                 return UNBUILDABLE
 
         smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
-        if smallest.violation > 1.0:
-            raise InfeasibleBudget(name, bound, math.ceil(smallest.violation * bound), smallest.values)
-    raise SteerageError(
-        f"no candidate meets all bounds at once ({bench.budget.to_json()}); "
-        "raise the tightest of them or use another template"
+        if smallest.violation > 0:
+            raise InfeasibleBudget(name, bound, _needed(bench, smallest.values)[name], smallest.values)
+    # Each bound can be met, but not all at once.
+    needed = _needed(bench, best.values)
+    tightest = max(bounds, key=lambda name: needed[name] / bounds[name])
+    broken = ", ".join(f"{name} to {needed[name]}" for name in bounds if needed[name] > bounds[name])
+    raise InfeasibleBudget(
+        tightest,
+        bounds[tightest],
+        needed[tightest],
+        best.values,
+        message=f"{', '.join(f'{name}={bound}' for name, bound in bounds.items())} cannot be met at once: the network "
+        f"found that comes closest would need to raise {broken}",
     )
+
+
+def _needed(bench: Bench, values: Values) -> dict[str, int]:
+    """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
+    spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
+    least, dense = least_cost(bench.template, values, spec), dense_cost(bench.template, values, spec)
+    pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
+    return {
+        name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
+    }
 
 
 def violation_of(bench: Bench) -> Callable[[Values], float]:

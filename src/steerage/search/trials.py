@@ -1,0 +1,61 @@
+"""What the trials of an Optuna study tell: their order, their points and their outcomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from steerage.search.propose import Observation
+from steerage.space import Space, Value, Values
+
+RESUMES = "resumes"  # user attribute of a trial: number of the interrupted one that it runs again
+ORIGIN = "origin"  # user attribute of such a trial: number of the first of them
+
+Constraints = Callable[[FrozenTrial], Sequence[float]]
+
+
+def started_trials(study: Study) -> list[FrozenTrial]:
+    """Trials of ``study`` that have started, in order; one that was run again keeps its first place, once."""
+    trials = study.get_trials(deepcopy=False)
+    replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
+    kept = [one for one in trials if one.state != TrialState.WAITING and one.number not in replaced]
+    return sorted(kept, key=origin)
+
+
+def relevant_trials(study: Study, space: Space) -> list[FrozenTrial]:
+    """Started trials that have a value for every gene of ``space``, in order."""
+    return [one for one in started_trials(study) if all(name in one.params for name in space.names)]
+
+
+def origin(trial: FrozenTrial) -> int:
+    """Number under which the trial was first started; its own unless it runs an interrupted one again."""
+    return int(trial.user_attrs.get(ORIGIN, trial.number))
+
+
+def values_of(trial: FrozenTrial, space: Space) -> dict[str, Value]:
+    """Values of the genes of ``space`` in ``trial``."""
+    return {name: trial.params[name] for name in space.names}
+
+
+def observed(trials: Sequence[FrozenTrial], space: Space) -> list[Observation]:
+    """Observations of those finished ``trials`` that are at or next to a point of ``space``."""
+    points = [(one, space.nearest(one.params)) for one in trials if one.state.is_finished()]
+    return [observation(one, values) for one, values in points if values is not None]
+
+
+def observation(trial: FrozenTrial, values: Values, *, sign: float = 1.0, violation: float = 0.0) -> Observation:
+    """What a finished trial tells: ``sign`` times its value, of a pruned one its last report; nothing means failed."""
+    error = math.nan
+    if trial.state == TrialState.COMPLETE and trial.value is not None:
+        error = sign * trial.value
+    elif trial.state == TrialState.PRUNED and trial.last_step is not None:
+        error = sign * trial.intermediate_values[trial.last_step]
+    return Observation(values, error, state="ok" if math.isfinite(error) else "failed", violation=violation)
+
+
+def total_violation(constraints: Sequence[float]) -> float:
+    """Sum of the positive parts of ``constraints``, which are kept where they are at most 0; nan counts as infinity."""
+    return sum((math.inf if math.isnan(one) else max(0.0, float(one)) for one in constraints), start=0.0)
