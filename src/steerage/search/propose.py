@@ -9,6 +9,7 @@ from typing import Literal, final
 import numpy as np
 
 from steerage.errors import InfeasibleBudget
+from steerage.search.acquisition import expected_improvement
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
@@ -87,7 +88,7 @@ def propose(
     taken = {space.key(values) for values in known}
     usable = sum(one.state == "ok" for one in history) >= MIN_OBSERVATIONS
     early = min(n, max(0, start - len(taken))) if usable else n
-    batch = _spread(space, early, known, seed=seed, violation=violation, limit=max_evaluations)
+    batch = spread(space, early, known, seed=seed, violation=violation, limit=max_evaluations)
     if len(batch) < n and usable:
         taken |= {space.key(values) for values in batch}
         rng = np.random.default_rng(child_seed(seed, "propose", len(taken)))
@@ -110,8 +111,6 @@ def _improvement(
     what was tried broke bounds and some kept to them, the incumbent is one that kept to them, errors are learnt from
     both, and the improvement is multiplied by the chance of keeping to them (Gardner et al. 2014, eq. 6).
     """
-    from scipy.special import ndtr
-
     layout, x, quality = table(space, history, cost_features)
     kept = np.array([one.standing[0] == 0 for one in history])
     broken = np.array([one.standing[0] == 1 for one in history])
@@ -126,9 +125,7 @@ def _improvement(
     def score(points: list[Values]) -> Matrix:
         rows = features(space, points, [tuple(cost_features(point)) for point in points])
         mean, sd = predictor.predict(rows)
-        sd = BOLDNESS * sd
-        z = (mean - best) / sd
-        improvement = np.asarray(sd * (z * ndtr(z) + np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)))
+        improvement = expected_improvement(mean, BOLDNESS * sd, best)
         return improvement if chance is None else improvement * chance(rows)
 
     return score
@@ -169,7 +166,7 @@ def _pick(
         return []
     x, groups = features(space, [one.values for one in candidates]), columns(space).groups
     shortlist = x[:SHORTLIST]
-    near = _differences(shortlist, features(space, known), groups).min(axis=1)
+    near = differences(shortlist, features(space, known), groups).min(axis=1)
     worth = np.array([one.score for one in candidates[:SHORTLIST]]) * (1.0 - np.exp(-CROWDING_KNOWN * near))
     picked: list[int] = []
     while len(picked) < min(n, len(candidates)):
@@ -178,11 +175,11 @@ def _pick(
         else:
             at = int(np.argmax([-np.inf if i in picked else value for i, value in enumerate(worth)]))
         picked.append(at)
-        worth *= 1.0 - np.exp(-CROWDING * _differences(shortlist, x[[at]], groups)[:, 0])
+        worth *= 1.0 - np.exp(-CROWDING * differences(shortlist, x[[at]], groups)[:, 0])
     return [candidates[i].values for i in picked]
 
 
-def _differences(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+def differences(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
     """Number of genes, in fractions too, in which each row of ``x`` differs from each of ``y``: (len(x), len(y))."""
     total = np.zeros((len(x), len(y)))
     for group in groups:
@@ -251,7 +248,7 @@ def find_feasible(
     )[0]
 
 
-def _spread(
+def spread(
     space: Space, n: int, known: Sequence[Values], *, seed: int, violation: Violation, limit: int
 ) -> list[dict[str, Value]]:
     """``n`` feasible points evenly spread: the next of the Sobol sequence, or evolved ones where few are feasible.

@@ -1,0 +1,212 @@
+"""The next candidates to train where the whole front of error against a cost is wanted, not one network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+
+from steerage.search.acquisition import Staircase, Worth
+from steerage.search.evolution import Individual, Violation, evolve
+from steerage.search.features import Matrix, columns, features
+from steerage.search.front import front, layers
+from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, normal_scores
+from steerage.search.propose import (
+    BOLDNESS,
+    CROWDING_KNOWN,
+    EXPLORATION,
+    MAX_EVALUATIONS,
+    NEIGHBOURS,
+    START,
+    CostFeatures,
+    Observation,
+    anywhere,
+    costless,
+    differences,
+    spread,
+    table,
+)
+from steerage.seeds import child_seed
+from steerage.space import Space, Value, Values
+
+COST_LOOK = 128  # Sobol points among which the start of a front is spread over the costs
+REFERENCE = 0.9  # quantile, among the errors of the start, of the error that a front is measured from
+MARGIN = 0.05  # share of the range of costs by which its other end lies beyond the largest cost that was tried
+
+Cost = Callable[[Values], float]
+
+
+def propose_front(
+    space: Space,
+    history: Sequence[Observation],
+    *,
+    cost: Cost,
+    n: int,
+    seed: int,
+    violation: Violation = anywhere,
+    cost_features: CostFeatures = costless,
+    pending: Sequence[Values] = (),
+    start: int = START,
+    exploration: float = EXPLORATION,
+    max_evaluations: int = MAX_EVALUATIONS,
+) -> list[dict[str, Value]]:
+    """Up to ``n`` points as ``propose`` returns them, but for the front of error and log ``cost``.
+
+    ``cost`` is a positive figure known before training (parameters, operations). The start covers the range of costs;
+    after it evolution maximizes the expected growth of the hypervolume. ``violation`` is called up to ``COST_LOOK``
+    times more often than by ``propose``. Raises: InfeasibleBudget if no feasible point is found at all.
+    """
+    known: list[Values] = [*(one.values for one in history), *pending]
+    usable = sum(one.state == "ok" for one in history) >= MIN_OBSERVATIONS
+    early = min(n, max(0, start - len({space.key(values) for values in known}))) if usable else n
+    batch = _spread_costs(space, early, known, cost, seed=seed, violation=violation)
+    rest = early - len(batch)
+    batch += spread(space, rest, [*known, *batch], seed=seed, violation=violation, limit=max_evaluations)
+    if len(batch) == n or not usable:
+        return batch
+    known += batch
+    taken = {space.key(values) for values in known}
+    rng = np.random.default_rng(child_seed(seed, "propose front", len(taken)))
+    along = _along(space, history, cost, cost_features, rng, waiting=[*pending, *batch])
+    good = _best_layers(history, cost)
+    parents: list[Values] = [one.values for one in good]
+    parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
+    found = evolve(
+        space, score=along.score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations
+    )
+    fresh = [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
+    return batch + _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration, along=along)
+
+
+def known_front(
+    space: Space, history: Sequence[Observation], cost: Cost, *, seed: int, cost_features: CostFeatures = costless
+) -> list[int]:
+    """Positions in ``history`` of the candidates to name as the front of error and ``cost``, by rising cost.
+
+    A single short training is partly luck; the predictor has seen its neighbours too. Merit is the mean of what was
+    shown and what was predicted, both as normal scores. With fewer than ten that did not fail the predictor knows too
+    little, and what was shown alone decides. Those that broke a bound are left out.
+    """
+    places = [at for at, one in enumerate(history) if one.standing[0] == 0]
+    known = [history[at] for at in places]
+    costs = np.array([cost(one.values) for one in known])
+    if len(known) < START:
+        return [places[i] for i in front(np.array([one.error for one in known]), costs)]
+    layout, x, y = table(space, known, cost_features)
+    rng = np.random.default_rng(child_seed(seed, "front", len(known)))
+    merit = normal_scores(y) + Predictor(layout).fit(x, y, rng).predict(x)[0]
+    return [places[i] for i in front(-merit, costs)]
+
+
+@final
+@dataclass(frozen=True)
+class _Along:
+    """``look`` tells the predicted mean, hope and log cost of points, (len(points),) each; ``stairs`` what is known."""
+
+    look: Callable[[Sequence[Values]], tuple[Matrix, Matrix, Matrix]]
+    stairs: Staircase
+
+    def score(self, points: list[Values]) -> Matrix:
+        """Expected growth of the hypervolume: (len(points),)."""
+        return self.stairs.improvement(*self.look(points))
+
+
+def _along(
+    space: Space,
+    history: Sequence[Observation],
+    cost: Cost,
+    cost_features: CostFeatures,
+    rng: np.random.Generator,
+    *,
+    waiting: Sequence[Values],
+) -> _Along:
+    """What is known of the front, ``waiting`` points included: by predictions, for the best observations are part luck.
+
+    Its hypervolume begins at an error that few of the start exceeded. Later trials are better ones, and measured by
+    them a small network would be worth nothing.
+    """
+    layout, x, y = table(space, history, cost_features)
+    predictor = Predictor(layout).fit(x, y, rng)
+
+    def look(points: Sequence[Values]) -> tuple[Matrix, Matrix, Matrix]:
+        mean, sd = predictor.predict(features(space, points, [tuple(cost_features(point)) for point in points]))
+        return mean, BOLDNESS * sd, np.log([cost(point) for point in points])
+
+    costs = np.log([cost(one.values) for one in history])
+    limit = float(costs.max() + MARGIN * (np.ptp(costs) or 1.0))
+    kept = np.array([one.standing[0] == 0 for one in history])
+    if not kept.any():  # what broke bounds is all there is to go by
+        kept = np.array([one.state == "ok" for one in history])
+    errors = np.array([one.error for one in history])[kept]
+    worst = float(np.quantile(errors[:START], REFERENCE))
+    worth = Worth.of(normal_scores(y)[kept], errors, worst=worst)
+    stairs = Staircase.of(predictor.predict(x)[0][kept], costs[kept], limit=limit, worth=worth)
+    if waiting:
+        means, _, prices = look(waiting)
+        for quality, price in zip(means.tolist(), prices.tolist(), strict=True):
+            stairs = stairs.extended(quality, price)
+    return _Along(look, stairs)
+
+
+def _best_layers(history: Sequence[Observation], cost: Cost) -> list[Observation]:
+    """The first ``NEIGHBOURS`` observations, front after front."""
+    works = [one for one in history if one.state == "ok"]
+    errors, costs = np.array([one.error for one in works]), np.array([cost(one.values) for one in works])
+    return [works[i] for i in layers(errors, costs, n=NEIGHBOURS)]
+
+
+def _pick(
+    space: Space,
+    candidates: Sequence[Individual],
+    n: int,
+    rng: np.random.Generator,
+    *,
+    known: Sequence[Values],
+    exploration: float,
+    along: _Along,
+) -> list[dict[str, Value]]:
+    """``n`` of ``candidates``: random ones, or those that let the front grow most, the earlier picks being on it."""
+    if not candidates:
+        return []
+    points = [one.values for one in candidates]
+    mean, hope, costs = along.look(points)
+    x, groups, stairs = features(space, points), columns(space).groups, along.stairs
+    near = differences(x, features(space, known), groups).min(axis=1)
+    discount = 1.0 - np.exp(-CROWDING_KNOWN * near)
+    left = list(range(len(points)))
+    picked: list[int] = []
+    while left and len(picked) < n:
+        if rng.random() < exploration:
+            at = int(rng.choice(left))
+        else:
+            worth = discount * stairs.improvement(mean, hope, costs)
+            at = left[int(np.argmax(worth[left]))]
+        left.remove(at)
+        picked.append(at)
+        stairs = stairs.extended(float(mean[at]), float(costs[at]))
+    return [candidates[i].values for i in picked]
+
+
+def _spread_costs(
+    space: Space, n: int, known: Sequence[Values], cost: Cost, *, seed: int, violation: Violation
+) -> list[dict[str, Value]]:
+    """Up to ``n`` of the first feasible Sobol points, each where the log costs so far leave the widest gap."""
+    if n <= 0:
+        return []
+    taken = {space.key(values) for values in known}
+    sobol = {space.key(values): values for values in space.sample_sobol(COST_LOOK, seed=seed)}
+    pool = [values for key, values in sobol.items() if key not in taken and violation(values) <= 0]
+    costs = np.log([cost(values) for values in pool])
+    gap = np.full(len(pool), np.inf)
+    for values in known:
+        gap = np.minimum(gap, np.abs(costs - math.log(cost(values))))
+    batch: list[dict[str, Value]] = []
+    while len(batch) < min(n, len(pool)):
+        at = int(np.argmax(gap))  # the first of equals, so a start that knows nothing begins with the sequence
+        batch.append(pool[at])
+        gap = np.minimum(gap, np.abs(costs - costs[at]))
+        gap[at] = -1.0
+    return batch
