@@ -117,3 +117,17 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with shown(story(), quiet=True) as say:
         say("plain baseline: done")
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_best_of_a_search_that_trained_again_is_a_mean() -> None:
+    one = story()
+    again = events.TrialFinished(2, {}, 0.5, 0.5, 1.0, {"error": 0.4}, repeats=1, best_number=0)
+    told(one, events.PhaseStarted("search", None), finished(0, 0.25), finished(1, 0.2), again)
+    assert (one.trials, one.again) == (3, 1)
+    assert one.end_of_phase() == [
+        "global search: 3 trials (1 trained again), best validation error 25.00 % (trial 0)",
+    ]
+    other = events.TrialFinished(2, {}, 0.5, 0.5, 1.0, {"error": 0.24}, repeats=1, best_number=1)
+    one = story()
+    told(one, finished(0, 0.25), finished(1, 0.2), other)
+    assert one.best_so_far() == "best validation error 22.00 % (trial 1)"

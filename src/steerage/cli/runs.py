@@ -170,7 +170,8 @@ def _as_json(result: Result) -> str:
 def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -> str:
     from steerage.bundle import FromFactory
     from steerage.cli import table
-    from steerage.search.run import open_study, ranking
+    from steerage.search.ranking import ranking
+    from steerage.search.run import open_study
 
     lines = [title, *table.budget(result.summary), "", *table.networks(result.summary), ""]
     study = result.folder / "study.db"

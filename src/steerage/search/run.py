@@ -8,19 +8,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
-import numpy as np
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from steerage.errors import BadArgument, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
+from steerage.search import retrain
 from steerage.search.evolution import Violation
-from steerage.search.predictor import Predictor, normal_scores
-from steerage.search.propose import START, CostFeatures, anywhere, assess, costless, table
+from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
+from steerage.search.ranking import (
+    METRICS,
+    NUMBER,
+    REASON,
+    SECONDS,
+    candidates,
+    finished_event,
+    predictions,
+    ranking,
+)
 from steerage.search.sampler import (
     BATCH,
     ORIGIN,
+    REPEATS,
     RESUMES,
     SteerageSampler,
     observation,
@@ -28,11 +38,9 @@ from steerage.search.sampler import (
     relevant_trials,
     values_of,
 )  # fmt: skip
-from steerage.seeds import child_seed
-from steerage.space import Space, Value, Values
+from steerage.space import Space, Values
 
 MAX_FIRST_FAILURES = 5
-NUMBER, REASON, METRICS, SECONDS = "number", "reason", "metrics", "seconds"  # user attributes of a trial
 
 SearchEvent = TrialStarted | TrialFinished | TrialFailed | RoundFinished
 
@@ -44,18 +52,6 @@ class TrialOutcome:
 
     error: float
     metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@final
-@dataclass(frozen=True)
-class RankedTrial:
-    """A finished trial; ``number`` is the one that ``evaluate`` was called with."""
-
-    number: int
-    values: dict[str, Value]
-    error: float
-    metrics: dict[str, float]
-    seconds: float
 
 
 Evaluate = Callable[[int, Values], TrialOutcome]
@@ -96,11 +92,13 @@ def search(
     study: Study,
     n_trials: int | None = None,
     should_stop: Callable[[], bool] | None = None,
+    used: Callable[[], float] | None = None,
     seed: int = 0,
     violation: Violation = anywhere,
     cost_features: CostFeatures = costless,
     start: int = START,
     batch: int = BATCH,
+    again: float = retrain.SHARE,
 ) -> Iterator[SearchEvent]:
     """Evaluate candidates until the study has ``n_trials`` (failed ones count), ``should_stop()``, or none is left.
 
@@ -109,6 +107,10 @@ def search(
     number and values, so a study has one searching process at a time. Numbers count trials from 0 as if nothing had
     been interrupted; Optuna's own, which count interruptions too, may be larger. ``study`` minimizes; its sampler is
     replaced.
+
+    Where there are to be 60 trials or more, the share ``again`` of them, the last, trains the best few candidates again
+    (see ``retrain``): trials of their own, with numbers of their own. ``used`` answers which share, in [0, 1], of the
+    time for the search has passed, where ``should_stop`` limits it.
 
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; BadSpace if no feasible candidate is found.
@@ -123,57 +125,29 @@ def search(
     study.sampler = sampler
     _requeue(study, space)
     while True:
-        done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
+        done = _done(study, space)
         _refuse_hopeless(done)
         if (n_trials is not None and len(done) >= n_trials) or (should_stop is not None and should_stop()):
             return
+        if not _queued(study):
+            total = _expected(len(done), n_trials, used)
+            fresh = sum(REPEATS not in one.user_attrs for one in done)
+            if retrain.due(fresh, trials=total, used=used() if used is not None else 0.0, share=again):
+                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features)
         if not _queued(study) and sampler.upcoming(study, space) is None:
             return
         trial = study.ask(fixed_distributions=dict(space.distributions))
-        number = [one.number for one in relevant_trials(study, space)].index(trial.number)
-        values = space.validate(trial.params)
-        yield TrialStarted(number, values)
-        yield _run(trial, number, values, evaluate, study, done)
-        done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
-        if len(done) >= start and (len(done) - start) % batch == 0:
+        number = [one.number for one in relevant_trials(study, space, repeats=True)].index(trial.number)
+        values, repeats = space.validate(trial.params), trial.user_attrs.get(REPEATS)
+        yield TrialStarted(number, values, repeats)
+        yield _run(trial, number, values, evaluate, study)
+        done = [one for one in _done(study, space) if REPEATS not in one.user_attrs]
+        if repeats is None and len(done) >= start and (len(done) - start) % batch == 0:
             known = [observation(one, space) for one in done]
             quality = assess(space, known, seed=seed, cost_features=cost_features)
-            best = min((one.error for one in known if one.state == "ok"), default=math.inf)
+            best = next((one.error for one in ranking(study)), math.inf)
             index = (len(done) - start) // batch
             yield RoundFinished(index, len(done), quality.tau, quality.spearman, quality.rmse, best)
-
-
-def ranking(study: Study) -> list[RankedTrial]:
-    """Finished trials of ``study``, smallest error first; failed and interrupted ones are left out."""
-    ranked = [
-        RankedTrial(
-            int(one.user_attrs.get(NUMBER, one.number)),
-            dict(one.params),
-            float(one.value),
-            dict(one.user_attrs.get(METRICS, {})),
-            float(one.user_attrs.get(SECONDS, 0.0)),
-        )
-        for one in study.get_trials(deepcopy=False)
-        if one.state == TrialState.COMPLETE and one.value is not None
-    ]
-    return sorted(ranked, key=lambda one: (one.error, one.number))
-
-
-def promising(
-    study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
-) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first: by what a trial showed and what was predicted for it.
-
-    A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
-    With fewer than ten finished trials the predictor knows too little, and the trials alone decide.
-    """
-    known = [observation(one, space) for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE]
-    if len(known) < START:
-        return [dict(one.values) for one in ranking(study)[:n]]
-    layout, x, y = table(space, known, cost_features)
-    predicted = Predictor(layout).fit(x, y, np.random.default_rng(child_seed(seed, "promising", len(known)))).predict(x)
-    merit = normal_scores(y) + predicted[0]
-    return [dict(known[index].values) for index in np.argsort(-merit, kind="stable")[:n]]
 
 
 def _requeue(study: Study, space: Space) -> None:
@@ -182,17 +156,37 @@ def _requeue(study: Study, space: Space) -> None:
     for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         # One that was killed while it was being asked for has no values yet: a new one takes its place.
         if one.number not in queued and all(name in one.params for name in space.names):
-            study.enqueue_trial(values_of(one, space), user_attrs={RESUMES: one.number, ORIGIN: origin(one)})
+            kept = {name: value for name, value in one.user_attrs.items() if name == REPEATS}
+            study.enqueue_trial(values_of(one, space), user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
         study.tell(one.number, state=TrialState.FAIL)
+
+
+def _done(study: Study, space: Space) -> list[FrozenTrial]:
+    """Trials that have come to an end, new trainings of a candidate included."""
+    return [one for one in relevant_trials(study, space, repeats=True) if one.state.is_finished()]
+
+
+def _expected(done: int, n_trials: int | None, used: Callable[[], float] | None) -> int:
+    """How many trials the search will have had at its end: what was asked, or what the time is likely to allow."""
+    if n_trials is not None or used is None:
+        return n_trials or 0
+    return round(done / max(used(), 1e-6)) if done else 0
+
+
+def _queue_again(study: Study, space: Space, trainings: int, seed: int, cost_features: CostFeatures) -> None:
+    """Queue the next new training of a candidate that was tried, if the plan for ``trainings`` of them has one left."""
+    known = candidates(relevant_trials(study, space, repeats=True))
+    predicted = predictions(space, known, seed=seed, cost_features=cost_features)
+    index = retrain.next_to_retrain([one.errors for one in known], predicted, trainings=trainings)
+    if index is not None:
+        study.enqueue_trial(values_of(known[index].trials[0], space), user_attrs={REPEATS: known[index].number})
 
 
 def _queued(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
 
 
-def _run(
-    trial: Trial, number: int, values: Values, evaluate: Evaluate, study: Study, done: Sequence[FrozenTrial]
-) -> TrialFinished | TrialFailed:
+def _run(trial: Trial, number: int, values: Values, evaluate: Evaluate, study: Study) -> TrialFinished | TrialFailed:
     """Evaluate one candidate and tell the study what came of it."""
     trial.set_user_attr(NUMBER, number)
     began = time.monotonic()
@@ -209,9 +203,8 @@ def _run(
     seconds = time.monotonic() - began
     trial.set_user_attr(METRICS, dict(outcome.metrics))
     trial.set_user_attr(SECONDS, seconds)
-    study.tell(trial, outcome.error)
-    best = min([outcome.error, *(one.value for one in done if one.value is not None)])
-    return TrialFinished(number, values, outcome.error, best, seconds, dict(outcome.metrics))
+    told = study.tell(trial, outcome.error)
+    return finished_event(study.get_trials(deepcopy=False), told)
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:

@@ -21,6 +21,7 @@ from steerage.space import Key, Space, Value, Values
 BATCH = 4  # trials between two fits of the predictor
 RESUMES = "resumes"  # user attribute of a trial: number of the interrupted one that it runs again
 ORIGIN = "origin"  # user attribute of such a trial: number of the first of them
+REPEATS = "repeats"  # user attribute of a trial that trains a candidate again: what the search calls its first trial
 
 
 @final
@@ -115,8 +116,13 @@ class SteerageSampler(BaseSampler):
         return RandomSampler(seed=seed).sample_independent(study, trial, param_name, param_distribution)
 
 
-def relevant_trials(study: Study, space: Space, *, until: int | None = None) -> list[FrozenTrial]:
-    """Started trials of ``space`` numbered below ``until``, in order; one that was run again keeps its first place."""
+def relevant_trials(
+    study: Study, space: Space, *, until: int | None = None, repeats: bool = False
+) -> list[FrozenTrial]:
+    """Started trials of ``space`` numbered below ``until``, in order; one that was run again keeps its first place.
+
+    New trainings of a candidate that was tried already are left out unless ``repeats`` asks for them.
+    """
     trials = study.get_trials(deepcopy=False)
     replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
     kept = [
@@ -124,6 +130,7 @@ def relevant_trials(study: Study, space: Space, *, until: int | None = None) -> 
         for one in trials
         if one.state != TrialState.WAITING
         and one.number not in replaced
+        and (repeats or REPEATS not in one.user_attrs)
         and (until is None or one.number < until)
         and all(name in one.params for name in space.names)
     ]

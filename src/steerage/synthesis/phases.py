@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from optuna.study import Study
+from optuna.trial import TrialState
 
 from steerage import events, store
 from steerage.cost.budget import Budget
@@ -19,7 +20,8 @@ from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
-from steerage.search.run import REASON, TrialOutcome, open_study, promising, ranking, search
+from steerage.search.ranking import REASON, finished_event, number_of, promising, ranking
+from steerage.search.run import TrialOutcome, open_study, search
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
@@ -175,6 +177,7 @@ def search_globally(run: Run) -> list[Values]:
         study=study,
         n_trials=plan.effort.trials,
         should_stop=should_stop if plan.effort.timed else None,
+        used=(lambda: bench.clock() / ends) if plan.effort.timed else None,
         seed=run.seed,
         violation=violation,
         cost_features=cost_features,
@@ -214,11 +217,10 @@ def _starting_points(run: Run) -> tuple[Space, list[Key]]:
 def _log_again(run: Run, study: Study) -> None:
     """Emit what a stop between the study and the log has lost: trials that finished and were never said to."""
     logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
-    best = math.inf
-    for trial in sorted(ranking(study), key=lambda trial: trial.number):
-        best = min(best, trial.error)
-        if trial.number not in logged:
-            run.emit(events.TrialFinished(trial.number, trial.values, trial.error, best, trial.seconds, trial.metrics))
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    for trial in sorted(finished, key=number_of):
+        if number_of(trial) not in logged:
+            run.emit(finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial))
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
@@ -431,8 +433,9 @@ def best_so_far(run: Run) -> Finalist | None:
 
 def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -> None:
     """Keep the network of the best trial, so that a stop during the search leaves something to use."""
-    path, earlier = run.directory.candidates / "best-trial.done", ranking(study)
-    if not (path.is_file() and earlier and earlier[0].error <= trained.scores.objective):
+    path = run.directory.candidates / "best-trial.done"
+    earlier = [one.value for one in study.get_trials(deepcopy=False) if one.value is not None]
+    if not (path.is_file() and earlier and min(earlier) <= trained.scores.objective):
         remember(path, values, trained)
 
 
