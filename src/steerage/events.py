@@ -54,7 +54,9 @@ class TrialFailed:
 class RoundFinished:
     """A batch of trials is done; the cross-validated quality of the predictor after it, None where undefined.
 
-    ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank.
+    ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank. ``coverage``: share of the held-out
+    trials inside their predicted 80 % interval. ``gain``: by how much the best of the next batch is expected to lower
+    the error. ``best_number``, ``best_error``: trial and error of the best candidate so far.
     """
 
     round: int
@@ -63,6 +65,9 @@ class RoundFinished:
     spearman: float | None
     rmse: float | None
     best_error: float
+    coverage: float | None = None
+    gain: float | None = None
+    best_number: int | None = None
 
 
 @final

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -262,3 +263,41 @@ def test_a_search_by_time_trains_again_when_it_has_little_left(monkeypatch: pyte
     events = list(search(SPACE, noisy, study=study, should_stop=lambda: used() >= 1.0, used=used, start=24))
     repeats = [event.repeats is not None for event in events if isinstance(event, TrialStarted)]
     assert repeats == [False] * 21 + [True] * 4
+
+
+def test_a_round_names_the_incumbent_and_what_going_on_would_bring() -> None:
+    study = open_study()
+    events = list(search(SPACE, train, study=study, n_trials=14, start=6, batch=4))
+    rounds = [event for event in events if isinstance(event, RoundFinished)]
+    assert all(event.gain is not None and 0.0 <= event.gain <= event.best_error for event in rounds)
+    assert all(event.coverage is not None and 0.0 <= event.coverage <= 1.0 for event in rounds)
+    assert (rounds[-1].best_number, rounds[-1].best_error) == (ranking(study)[0].number, ranking(study)[0].error)
+
+
+def test_patience_ends_a_search_that_promises_next_to_nothing() -> None:
+    study = open_study()
+    options: dict[str, Any] = {"study": study, "n_trials": 40, "start": 6, "batch": 4, "patience": 2}
+    list(search(SPACE, train, negligible=lambda best: math.inf, **options))
+    assert len(ranking(study)) == 10
+    assert list(search(SPACE, killed_at(*range(40)), negligible=lambda best: math.inf, **options)) == []
+
+
+def test_patience_goes_on_while_there_is_something_to_gain() -> None:
+    study = open_study()
+    list(search(SPACE, train, study=study, n_trials=15, start=6, batch=4, patience=1, negligible=lambda best: 0.0))
+    assert len(ranking(study)) == 15
+    with pytest.raises(BadArgument, match="patience must be positive, got 0"):
+        list(search(SPACE, train, study=study, n_trials=15, patience=0))
+
+
+def test_rounds_that_promised_nothing_are_remembered_over_a_stop(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"n_trials": 40, "start": 6, "patience": 2, "negligible": lambda best: math.inf}
+    with contextlib.suppress(Killed):
+        list(search(SPACE, killed_at(7), study=study_in(tmp_path), **options))
+    rounds = [
+        event.round
+        for event in search(SPACE, train, study=study_in(tmp_path), **options)
+        if isinstance(event, RoundFinished)
+    ]
+    assert rounds == [1]
+    assert len(ranking(study_in(tmp_path))) == 10

@@ -44,7 +44,7 @@ class Wish:
     quiet: bool
 
 
-def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
+def synth(wish: Wish, *, trials: int | None, patience: int | None, template: str, local: bool) -> Job:
     """Synthesis of a network; without ``local`` its global search alone."""
 
     def job(session: Session) -> str:
@@ -56,6 +56,7 @@ def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
                 budget=budget,
                 minutes=wish.minutes,
                 trials=trials,
+                patience=patience,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,

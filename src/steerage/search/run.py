@@ -16,6 +16,7 @@ from steerage.errors import BadArgument, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search import retrain
 from steerage.search.evolution import Violation
+from steerage.search.gain import expected_gain
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
 from steerage.search.ranking import (
     METRICS,
@@ -41,6 +42,7 @@ from steerage.search.sampler import (
 from steerage.space import Space, Values
 
 MAX_FIRST_FAILURES = 5
+ROUNDS = "rounds"  # user attribute of a study
 
 SearchEvent = TrialStarted | TrialFinished | TrialFailed | RoundFinished
 
@@ -85,6 +87,11 @@ def _hasten(storage: optuna.storages.RDBStorage) -> None:
     storage.engine.dispose()  # connections made so far know nothing of it
 
 
+def small_gain(best: float) -> float:
+    """Below which expected decrease of the best error the search is not worth going on: 1 % of it."""
+    return 0.01 * abs(best)
+
+
 def search(
     space: Space,
     evaluate: Evaluate,
@@ -99,6 +106,8 @@ def search(
     start: int = START,
     batch: int = BATCH,
     again: float = retrain.SHARE,
+    patience: int | None = None,
+    negligible: Callable[[float], float] = small_gain,
 ) -> Iterator[SearchEvent]:
     """Evaluate candidates until the study has ``n_trials`` (failed ones count), ``should_stop()``, or none is left.
 
@@ -110,7 +119,8 @@ def search(
 
     Where there are to be 60 trials or more, the share ``again`` of them, the last, trains the best few candidates again
     (see ``retrain``): trials of their own, with numbers of their own. ``used`` answers which share, in [0, 1], of the
-    time for the search has passed, where ``should_stop`` limits it.
+    time for the search has passed, where ``should_stop`` limits it. With ``patience`` the search ends once that many
+    rounds in a row expected a gain below ``negligible(best error)``.
 
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; BadSpace if no feasible candidate is found.
@@ -119,6 +129,8 @@ def search(
         raise BadArgument(f"the study must minimize one objective, got {[one.name for one in study.directions]}")
     if n_trials is None and should_stop is None:
         raise BadArgument("a search needs n_trials or should_stop, got neither")
+    if patience is not None and patience < 1:
+        raise BadArgument(f"patience must be positive, got {patience}")
     sampler = SteerageSampler(
         seed=seed, space=space, violation=violation, cost_features=cost_features, start=start, batch=batch
     )
@@ -126,13 +138,20 @@ def search(
     _requeue(study, space)
     while True:
         done = _done(study, space)
+        fresh = [one for one in done if REPEATS not in one.user_attrs]
         _refuse_hopeless(done)
+        index, within = divmod(len(fresh) - start, batch)
+        if index >= 0 and within == 0 and str(len(fresh)) not in _rounds(study):
+            finished = _round(sampler, study, space, fresh, index, seed, cost_features)
+            _note(study, finished)
+            yield finished
+        if patience is not None and _stalled(study, patience, negligible):
+            return
         if (n_trials is not None and len(done) >= n_trials) or (should_stop is not None and should_stop()):
             return
         if not _queued(study):
             total = _expected(len(done), n_trials, used)
-            fresh = sum(REPEATS not in one.user_attrs for one in done)
-            if retrain.due(fresh, trials=total, used=used() if used is not None else 0.0, share=again):
+            if retrain.due(len(fresh), trials=total, used=used() if used is not None else 0.0, share=again):
                 _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features)
         if not _queued(study) and sampler.upcoming(study, space) is None:
             return
@@ -141,13 +160,52 @@ def search(
         values, repeats = space.validate(trial.params), trial.user_attrs.get(REPEATS)
         yield TrialStarted(number, values, repeats)
         yield _run(trial, number, values, evaluate, study)
-        done = [one for one in _done(study, space) if REPEATS not in one.user_attrs]
-        if repeats is None and len(done) >= start and (len(done) - start) % batch == 0:
-            known = [observation(one, space) for one in done]
-            quality = assess(space, known, seed=seed, cost_features=cost_features)
-            best = next((one.error for one in ranking(study)), math.inf)
-            index = (len(done) - start) // batch
-            yield RoundFinished(index, len(done), quality.tau, quality.spearman, quality.rmse, best)
+
+
+def _round(
+    sampler: SteerageSampler,
+    study: Study,
+    space: Space,
+    fresh: Sequence[FrozenTrial],
+    index: int,
+    seed: int,
+    cost_features: CostFeatures,
+) -> RoundFinished:
+    """How the search stands after a batch, ``fresh`` being all trials of new candidates."""
+    known = [observation(one, space) for one in fresh]
+    quality = assess(space, known, seed=seed, cost_features=cost_features)
+    following = sampler.proposals(study, space)
+    gain = expected_gain(space, known, following, seed=seed, cost_features=cost_features)
+    best = next(iter(ranking(study)), None)
+    return RoundFinished(
+        index,
+        len(fresh),
+        quality.tau,
+        quality.spearman,
+        quality.rmse,
+        math.inf if best is None else best.error,
+        quality.coverage,
+        gain,
+        None if best is None else best.number,
+    )
+
+
+def _rounds(study: Study) -> dict[str, tuple[float | None, float | None]]:
+    """By the number of candidates after each round: its expected gain, and the best error."""
+    return dict(study.user_attrs.get(ROUNDS, {}))
+
+
+def _note(study: Study, finished: RoundFinished) -> None:
+    """Keep a round with the study, so that a search that was stopped neither repeats nor forgets it."""
+    best = finished.best_error if math.isfinite(finished.best_error) else None
+    study.set_user_attr(ROUNDS, {**_rounds(study), str(finished.trials): (finished.gain, best)})
+
+
+def _stalled(study: Study, patience: int, negligible: Callable[[float], float]) -> bool:
+    """Whether the last ``patience`` rounds all promised next to nothing."""
+    last = [_rounds(study)[key] for key in sorted(_rounds(study), key=int)][-patience:]
+    small = [gain is not None and best is not None and gain < negligible(best) for gain, best in last]
+    return len(small) == patience and all(small)
 
 
 def _requeue(study: Study, space: Space) -> None:

@@ -78,6 +78,14 @@ class SteerageSampler(BaseSampler):
         in_batch = {space.key(values_of(one, space)) for one in before[begin:]}
         return next((one for one in self._round(study, space, before[:begin]) if space.key(one) not in in_batch), None)
 
+    def proposals(self, study: Study, space: Space) -> list[dict[str, Value]]:
+        """The whole batch that the next trial of ``study`` belongs to."""
+        before = relevant_trials(study, space)
+        place = len(before)
+        return self._round(
+            study, space, before[: 0 if place < self._start else place - (place - self._start) % self._batch]
+        )
+
     def _round(self, study: Study, space: Space, before: Sequence[FrozenTrial]) -> list[dict[str, Value]]:
         """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
         name = (study.study_name, space.names, len(before))

@@ -21,7 +21,7 @@ from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
 from steerage.search.ranking import REASON, finished_event, number_of, promising, ranking
-from steerage.search.run import TrialOutcome, open_study, search
+from steerage.search.run import TrialOutcome, open_study, search, small_gain
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
@@ -36,6 +36,7 @@ EARLY = "early_error"  # metric of a trial
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 FULL_SCHEME = schemes.gradual(exchange=0.2)
+SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
@@ -182,6 +183,8 @@ def search_globally(run: Run) -> list[Values]:
         violation=violation,
         cost_features=cost_features,
         start=plan.first_trials,
+        patience=plan.patience,
+        negligible=lambda best: max(small_gain(best), SHOWING * _error_noise(run, best)),
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
@@ -268,6 +271,11 @@ def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: f
 def _helped(run: Run, shorter: Scores, longer: Scores) -> bool:
     """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
     return longer.loss < shorter.loss or longer.error < shorter.error - _noise(run, shorter)
+
+
+def _error_noise(run: Run, error: float) -> float:
+    """Standard error of a validation figure of about ``error``."""
+    return _noise(run, Scores(min(1.0, max(0.0, error)), 0.0, len(run.bench.validation_rows)))
 
 
 def _noise(run: Run, scores: Scores) -> float:
