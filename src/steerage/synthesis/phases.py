@@ -27,6 +27,7 @@ from steerage.space import Key, Space, Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
+from steerage.synthesis.rankingfile import write_ranking
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.training.evaluate import Scores
 
@@ -132,7 +133,9 @@ def search_globally(run: Run) -> list[Values]:
     ends = plan.ends("search")
     run.emit(events.PhaseStarted("search", ends if plan.effort.timed else None))
     study = open_study(f"sqlite:///{directory.study.resolve()}")
-    seconds = plan.trial_seconds(bench.clock()) if plan.effort.timed else None
+    # Kept with the study: trials of other lengths could not be compared, when it goes on with less time or with more.
+    seconds = _kept(study, "trial_seconds", plan.trial_seconds(bench.clock())) if plan.effort.timed else None
+    start = int(_kept(study, "start", plan.first_trials))
     epochs = None if plan.effort.timed else plan.epochs("search")
     _log_again(run, study)
     # From the study, so that a run that was stopped goes on as it would have gone.
@@ -182,7 +185,7 @@ def search_globally(run: Run) -> list[Values]:
         seed=run.seed,
         violation=violation,
         cost_features=cost_features,
-        start=plan.first_trials,
+        start=start,
         patience=plan.patience,
         negligible=lambda best: max(small_gain(best), SHOWING * _error_noise(run, best)),
     ):
@@ -191,6 +194,7 @@ def search_globally(run: Run) -> list[Values]:
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
+    write_ranking(directory.ranking, ranking(study), space.names)
     best = promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)
     return with_experience(run, best, [trial.values for trial in ranking(study)])
 
@@ -215,6 +219,13 @@ def _starting_points(run: Run) -> tuple[Space, list[Key]]:
     template, spec = run.bench.template, run.bench.dataset.spec
     space = template.space(spec)
     return space, [space.key(values) for values in template.starts(spec)]
+
+
+def _kept(study: Study, name: str, value: float) -> float:
+    """``value`` when it is asked for first, later what it was then."""
+    if name not in study.user_attrs:
+        study.set_user_attr(name, value)
+    return float(study.user_attrs[name])
 
 
 def _log_again(run: Run, study: Study) -> None:
@@ -433,6 +444,7 @@ def best_so_far(run: Run) -> Finalist | None:
     places = [
         directory.local / "local.done",
         *sorted(directory.candidates.glob("promoted-*.done")),
+        *sorted(directory.candidates.glob("earlier-*.done")),
         directory.candidates / "best-trial.done",
     ]
     found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
