@@ -20,7 +20,7 @@ from steerage.errors import InfeasibleBudget, SteerageError, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
-from steerage.search.ranking import REASON, finished_event, number_of, promising, ranking
+from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking
 from steerage.search.run import TrialOutcome, open_study, search, small_gain
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
@@ -139,7 +139,8 @@ def search_globally(run: Run) -> list[Values]:
     epochs = None if plan.effort.timed else plan.epochs("search")
     _log_again(run, study)
     # From the study, so that a run that was stopped goes on as it would have gone.
-    hopeless = _Hopeless([trial.metrics[EARLY] for trial in ranking(study) if EARLY in trial.metrics])
+    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
+    hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
 
     def evaluate(number: int, values: Values) -> TrialOutcome:
         hopeless.begin()
