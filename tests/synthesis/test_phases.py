@@ -28,8 +28,8 @@ def a_run(tmp_path: Path, *, regression: bool = False) -> Run:
     return Run(bench, Plan(Effort(trials=3, epochs=4)), RunDirectory(tmp_path), 0, lambda event: None)
 
 
-def finalist(name: str, values: Values, error: float) -> Finalist:
-    scores = Scores(error, 0.5, ROWS)
+def finalist(name: str, values: Values, error: float, loss: float = 0.5) -> Finalist:
+    scores = Scores(error, loss, ROWS)
     return Finalist(name, values, Trained(perceptron(), {}, scores, Cost(1, 1, 1, 1), (), 1.0, 1.0))
 
 
@@ -41,10 +41,11 @@ def test_a_candidate_has_to_beat_the_starting_points_by_more_than_noise(tmp_path
     other = run.bench.template.space(spec).normalize({**start, "depth": 3, "width": 40})
     noise = Scores(0.1, 0.5, ROWS).standard_error(regression=regression)
     expected = finalist("start", start, 0.1)
-    little, much = finalist("little", other, 0.1 - 0.9 * noise), finalist("much", other, 0.1 - 1.1 * noise)
+    little, much = finalist("little", other, 0.1 - 0.9 * noise, 0.49), finalist("much", other, 0.1 - 1.1 * noise, 0.49)
     assert preferred(run, [expected, little]) is expected
     assert preferred(run, [expected, much]) is much
     assert preferred(run, [finalist("worse", other, 0.2), expected]) is expected
+    assert preferred(run, [expected, finalist("lucky", other, 0.1 - 1.1 * noise, 0.6)]) is expected
 
 
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:

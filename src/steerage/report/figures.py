@@ -82,7 +82,7 @@ def _dot(point: Point, x: float, y: float) -> str:
 def _labels(labels: Sequence[tuple[float, float, str]]) -> list[str]:
     """Labels beside their points, from the lowest up, each moved clear of the one below it."""
     parts: list[str] = []
-    free = float(HEIGHT - BOTTOM)
+    free = float(HEIGHT - BOTTOM - 5)  # clear of the axis
     for x, y, label in sorted(labels, key=lambda item: -item[1]):
         height = min(y + 4, free)
         free = height - LINE

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from steerage.search.features import Matrix
 
 FIT_ROWS = 200  # hyperparameters are found on at most so many rows, since one evaluation costs O(rows^3)
+KEPT_ROWS = 400  # and the posterior is of at most so many, which bounds time and memory whatever the history
 MAIN_DECAY = 2.0  # of the main-effects kernel along one gene
 PRIOR_SD = 1.0  # of every log hyperparameter
 JITTER = 1e-6
@@ -32,10 +34,17 @@ class GaussianProcess:
 
     @staticmethod
     def fit(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]], rng: np.random.Generator) -> GaussianProcess:
-        """Fit to ``x``: (n, columns), ``y``: (n,) of zero mean and unit scale; ``groups``: the columns of each gene."""
+        """Fit to ``x``: (n, columns), ``y``: (n,) of zero mean and unit scale; ``groups``: the columns of each gene.
+
+        Of more than ``KEPT_ROWS`` rows the best half of that number stays, since the search is about those, and as many
+        random ones of the others.
+        """
         from scipy.linalg import cho_factor, cho_solve
         from scipy.optimize import minimize
 
+        if len(x) > KEPT_ROWS:
+            kept = _kept(y, rng)
+            x, y = x[kept], y[kept]
         rows = np.sort(rng.permutation(len(x))[:FIT_ROWS])
         genes = tuple(x[:, list(group)] for group in groups)
         distances = _distances([gene[rows] for gene in genes], [gene[rows] for gene in genes])
@@ -58,6 +67,13 @@ class GaussianProcess:
         explained = np.sum(solve_triangular(self.factor, cross.T, lower=True) ** 2, axis=0)
         prior = float(np.exp(self.parameters[-3]) + np.exp(self.parameters[-2]))
         return cross @ self.weights, np.sqrt(np.maximum(prior - explained, 1e-12))
+
+
+def _kept(y: Matrix, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Row numbers of the best ``KEPT_ROWS // 2`` of ``y`` and of as many others, in order."""
+    order = np.argsort(-y, kind="stable")
+    best, others = order[: KEPT_ROWS // 2], order[KEPT_ROWS // 2 :]
+    return np.sort(np.concatenate([best, rng.permutation(others)[: KEPT_ROWS - len(best)]]))
 
 
 def _distances(a: Sequence[Matrix], b: Sequence[Matrix]) -> Matrix:

@@ -12,6 +12,7 @@ from steerage.errors import BadSpace
 from steerage.search.evolution import Individual, Score, Violation, evolve
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate
+from steerage.search.retrain import merit
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values
 
@@ -130,7 +131,7 @@ def _pick(
         return []
     x, groups = features(space, [one.values for one in candidates]), columns(space).groups
     shortlist = x[:SHORTLIST]
-    near = np.min([_difference(shortlist, row, groups) for row in features(space, known)], axis=0)
+    near = _differences(shortlist, features(space, known), groups).min(axis=1)
     worth = np.array([one.score for one in candidates[:SHORTLIST]]) * (1.0 - np.exp(-CROWDING_KNOWN * near))
     picked: list[int] = []
     while len(picked) < min(n, len(candidates)):
@@ -139,14 +140,16 @@ def _pick(
         else:
             at = int(np.argmax([-np.inf if i in picked else value for i, value in enumerate(worth)]))
         picked.append(at)
-        worth *= 1.0 - np.exp(-CROWDING * _difference(shortlist, x[at], groups))
+        worth *= 1.0 - np.exp(-CROWDING * _differences(shortlist, x[[at]], groups)[:, 0])
     return [candidates[i].values for i in picked]
 
 
-def _difference(x: Matrix, row: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
-    """Number of genes, in fractions too, in which each row of ``x`` differs from ``row``: (len(x),)."""
-    squares = [np.sum((x[:, list(group)] - row[list(group)]) ** 2, axis=1) for group in groups]
-    return np.asarray(np.sum(np.sqrt(squares), axis=0))
+def _differences(x: Matrix, y: Matrix, groups: Sequence[Sequence[int]]) -> Matrix:
+    """Number of genes, in fractions too, in which each row of ``x`` differs from each of ``y``: (len(x), len(y))."""
+    total = np.zeros((len(x), len(y)))
+    for group in groups:
+        total += np.sqrt(((x[:, None, list(group)] - y[None, :, list(group)]) ** 2).sum(axis=2))
+    return total
 
 
 def table(space: Space, history: Sequence[Observation], cost_features: CostFeatures) -> tuple[Columns, Matrix, Matrix]:
@@ -165,6 +168,30 @@ def assess(
         return Quality(None, None, None, 0)
     layout, x, y = table(space, history, cost_features)
     return cross_validate(layout, x, y, np.random.default_rng(child_seed(seed, "assess", len(history))))
+
+
+def best_known(
+    space: Space,
+    history: Sequence[Observation],
+    *,
+    seed: int,
+    cost_features: CostFeatures = costless,
+    trainings: Sequence[int] = (),
+) -> list[int]:
+    """Positions in ``history`` of those that did not fail, best first: by what each showed and what was predicted.
+
+    A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
+    With fewer than ten the predictor knows too little, and what was shown alone decides. ``trainings``: how many of
+    them each error is the mean of, by default one; the prediction counts as much as one.
+    """
+    places = [at for at, one in enumerate(history) if one.state == "ok"]
+    if len(places) < START:
+        return sorted(places, key=lambda at: history[at].error)
+    layout, x, y = table(space, [history[at] for at in places], cost_features)
+    rng = np.random.default_rng(child_seed(seed, "promising", len(places)))
+    shown = np.array([trainings[at] if trainings else 1 for at in places])
+    worth = merit(-y, shown, Predictor(layout).fit(x, y, rng).predict(x)[0])
+    return [places[i] for i in np.argsort(-worth, kind="stable")]
 
 
 def find_feasible(

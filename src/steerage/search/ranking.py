@@ -16,8 +16,8 @@ from steerage.events import TrialFinished
 from steerage.search import retrain
 from steerage.search.features import Matrix
 from steerage.search.predictor import Predictor
-from steerage.search.propose import START, CostFeatures, costless, table
-from steerage.search.sampler import REPEATS, RESUMES, observation, origin, relevant_trials
+from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, table
+from steerage.search.sampler import REPEATS, RESUMES, observation, origin, relevant_trials, values_of
 from steerage.seeds import child_seed
 from steerage.space import Space, Value
 
@@ -133,21 +133,13 @@ def finished_event(trials: Iterable[FrozenTrial], trial: FrozenTrial) -> TrialFi
 def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first: by what their trials showed and what was predicted for them.
-
-    A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks,
-    and the prediction counts as much as one training. With fewer than ten candidates the predictor knows too little,
-    and the trials alone decide.
-    """
+    """The ``n`` candidates to train longer, best first; see ``best_known``."""
     known = candidates(relevant_trials(study, space, repeats=True))
-    if len(known) < START:
-        return [dict(one.values) for one in ranking(study)[:n]]
-    errors, counts = retrain.cautious(retrain.capped([one.errors for one in known])), [len(one.trials) for one in known]
-    predicted = predictions(space, known, seed=seed, cost_features=cost_features)
-    worth = retrain.merit(np.array(errors), np.array(counts), predicted)
-    return [
-        {name: known[i].trials[0].params[name] for name in space.names} for i in np.argsort(-worth, kind="stable")[:n]
-    ]
+    errors = retrain.cautious(retrain.capped([one.errors for one in known]))
+    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
+    counts = [len(one.trials) for one in known]
+    order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
+    return [dict(seen[at].values) for at in order[:n]]
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:

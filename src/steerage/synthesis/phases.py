@@ -299,7 +299,8 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     """The best of ``finalists``; the best of the template's own starting points where the difference is within noise.
 
     On a few hundred validation rows candidates differ by three or four of them, which is luck. What experience says
-    then decides, and the search has to beat it by more than a standard error.
+    then decides, and the search has to beat it by more than a standard error, and in the loss as well, which tells a
+    lucky network from a good one on few rows.
     """
     space, starts = _starting_points(run)
     best = min(finalists, key=lambda finalist: finalist.trained.scores.objective)
@@ -308,7 +309,8 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
         return best
     expected = min(known, key=lambda finalist: finalist.trained.scores.objective)
     gain = expected.trained.scores.objective - best.trained.scores.objective
-    return expected if gain < _noise(run, expected.trained.scores) else best
+    beaten = gain >= _noise(run, expected.trained.scores) and best.trained.scores.loss < expected.trained.scores.loss
+    return best if beaten else expected
 
 
 def refit(run: Run, chosen: Finalist) -> Trained:
