@@ -10,18 +10,24 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class TrialStarted:
-    """The training of a candidate begins; ``number`` is the same when an interrupted trial is run again."""
+    """The training of a candidate begins; ``number`` is the same when an interrupted trial is run again.
+
+    ``repeats``: number of the trial whose candidate is trained again, with another seed; None for a new candidate.
+    """
 
     number: int
     values: Mapping[str, int | float | str | bool]
+    repeats: int | None = None
 
 
 @final
 @dataclass(frozen=True)
 class TrialFinished:
-    """A candidate is trained: what the search minimizes, and the smallest value so far (both lower is better).
+    """A candidate is trained: what the search minimizes, and that of the best so far (both lower is better).
 
-    ``metrics``: what else was measured, such as ``error`` (of validation), ``params`` and ``macs``.
+    ``metrics``: what else was measured, such as ``error`` (of validation), ``params`` and ``macs``. ``repeats``: as in
+    ``TrialStarted``. ``best_number``: trial of the best candidate; ``best_error`` is the mean over its trainings, and
+    rises where a new one is worse.
     """
 
     number: int
@@ -30,6 +36,8 @@ class TrialFinished:
     best_error: float
     seconds: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    repeats: int | None = None
+    best_number: int | None = None
 
 
 @final
@@ -46,7 +54,9 @@ class TrialFailed:
 class RoundFinished:
     """A batch of trials is done; the cross-validated quality of the predictor after it, None where undefined.
 
-    ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank.
+    ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank. ``coverage``: share of the held-out
+    trials inside their predicted 80 % interval. ``gain``: by how much the best of the next batch is expected to lower
+    the error. ``best_number``, ``best_error``: trial and error of the best candidate so far.
     """
 
     round: int
@@ -55,6 +65,9 @@ class RoundFinished:
     spearman: float | None
     rmse: float | None
     best_error: float
+    coverage: float | None = None
+    gain: float | None = None
+    best_number: int | None = None
 
 
 @final

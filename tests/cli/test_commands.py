@@ -120,6 +120,10 @@ def test_eval_of_regression_has_r2_and_rmse(command: Type, tmp_path: Path) -> No
     assert result["rmse"] == pytest.approx(summary["rmse"]["test"], rel=1e-4)
     code, out, _ = command("search", "diabetes", *words[:-1])  # finished, so this only shows it
     assert "validation R²  parameters  main hyperparameters\ntrial 0 " in out
+    assert f"ranking: {tmp_path / 'run' / 'ranking.csv'}\n" in out
+    words[1] = 2
+    code, out, err = command("search", "diabetes", *words[:-2])  # with more trials it goes on
+    assert (code, "\ntrial 1 " in out, "nothing was left to do" in err) == (0, True, False)
 
 
 def test_export_writes_beside_the_network(command: Type, iris: Path) -> None:

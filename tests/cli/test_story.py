@@ -36,12 +36,13 @@ def test_every_finished_phase_is_a_line_and_every_tenth_trial() -> None:
         trained(0.0278),
         events.PhaseStarted("search", 45.0),
         *(finished(number, 0.05 - number / 1000) for number in range(12)),
-        events.RoundFinished(0, 10, 0.5, 0.6, 0.7, 0.04),
+        events.RoundFinished(0, 10, 0.5, 0.6, 0.7, 0.04, 0.75, 0.0012, 11),
         events.PhaseStarted("promotion", 67.0),
     )
     assert lines == [
         "plain baseline: validation error 2.78 %, 8,970 parameters",
         "10 trials, best validation error 4.10 % (trial 9)",
+        "round 0: 3.90 % (trial 11), τ 0.50, coverage 75 %, gain 0.12 %",
         "global search: 12 trials, best validation error 3.90 % (trial 11)",
     ]
     assert one.tau == 0.5
@@ -93,13 +94,19 @@ def rendered(one: Story, width: int) -> list[str]:
 def test_the_live_view_fits_80_columns() -> None:
     one = story()
     one.title = "a very long name of a data set " * 5
-    told(one, events.PhaseStarted("search", None), finished(3, 0.25), events.RoundFinished(0, 4, 0.5, 0.5, 0.5, 0.2))
+    told(one, events.PhaseStarted("search", None), finished(3, 0.25))
+    told(one, events.RoundFinished(0, 4, 0.5, 0.5, 0.5, 0.2, 0.8, 0.01))
     told(one, events.Training("trial 4 " * 20, 0.5, 0.123456))
     lines = rendered(one, 80)
     assert len(lines) == 6
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
-    for part in ("1:12 left of 2:00", "2 of 4: global search", "4 done; predictor τ 0.50", "validation error 25.00 %"):
+    for part in (
+        "1:12 left of 2:00",
+        "2 of 4: global search",
+        "4 done; predictor τ 0.50; expected gain 1.00 %",
+        "validation error 25.00 %",
+    ):
         assert part in text
 
 
@@ -117,3 +124,36 @@ def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
     with shown(story(), quiet=True) as say:
         say("plain baseline: done")
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_best_of_a_search_that_trained_again_is_a_mean() -> None:
+    one = story()
+    again = events.TrialFinished(2, {}, 0.5, 0.5, 1.0, {"error": 0.4}, repeats=1, best_number=0)
+    told(one, events.PhaseStarted("search", None), finished(0, 0.25), finished(1, 0.2), again)
+    assert (one.trials, one.again) == (3, 1)
+    assert one.end_of_phase() == [
+        "global search: 3 trials (1 trained again), best validation error 25.00 % (trial 0)",
+    ]
+    other = events.TrialFinished(2, {}, 0.5, 0.5, 1.0, {"error": 0.24}, repeats=1, best_number=1)
+    one = story()
+    told(one, finished(0, 0.25), finished(1, 0.2), other)
+    assert one.best_so_far() == "best validation error 22.00 % (trial 1)"
+
+
+def test_a_round_is_told_in_80_columns_with_the_time_before_it() -> None:
+    one = story()
+    told(one, finished(158, 0.9999))
+    (line,) = told(one, events.RoundFinished(42, 159, -0.55, 0.6, 0.7, 0.04, 1.0, 0.9999, 158))
+    assert len(f"[1:02:03] {line}") <= 80
+
+
+def test_rounds_of_an_older_version_and_of_regression_are_told() -> None:
+    one = story()
+    one.recall(
+        [{"event": "RoundFinished", "round": 0, "trials": 4, "tau": 0.5, "spearman": 0.5, "rmse": 1.0, "best_error": 1}]
+    )
+    assert (one.tau, one.gain) == (0.5, None)
+    one.regression = True
+    told(one, finished(0, 0.25))
+    (line,) = told(one, events.RoundFinished(0, 4, None, None, None, 0.2, None, 0.0123))
+    assert line == "round 0: R² 0.7500 (trial 0), gain 0.0123"

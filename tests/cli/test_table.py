@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from steerage.cli import table
-from steerage.search.run import RankedTrial
+from steerage.search.ranking import RankedTrial
 
 
 def entry(error: float, params: int) -> dict[str, Any]:

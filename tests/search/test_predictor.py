@@ -112,3 +112,18 @@ def test_the_gp_is_more_certain_near_what_it_has_seen() -> None:
     x, y = _data(24, seed=6)
     gp = GaussianProcess.fit(x[:16], normal_scores(y[:16]), LAYOUT.groups, np.random.default_rng(0))
     assert gp.predict(x[:16], LAYOUT.groups)[1].mean() < gp.predict(x[16:], LAYOUT.groups)[1].mean()
+
+
+def test_coverage_tells_how_honest_the_predicted_spread_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = _data(30, seed=4)
+    coverage = cross_validate(LAYOUT, x, y, np.random.default_rng(0)).coverage
+    assert coverage is not None and 0.6 <= coverage <= 1.0
+    honest = Predictor.predict
+
+    def sure(self: Predictor, rows: Matrix) -> tuple[Matrix, Matrix]:
+        mean, sd = honest(self, rows)
+        return mean, 1e-6 * sd
+
+    monkeypatch.setattr(Predictor, "predict", sure)
+    assert cross_validate(LAYOUT, x, y, np.random.default_rng(0)).coverage == 0.0
+    assert cross_validate(LAYOUT, x[:4], y[:4], np.random.default_rng(0)).coverage is None

@@ -6,6 +6,7 @@ import contextlib
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -14,7 +15,9 @@ from optuna.trial import TrialState
 
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
-from steerage.search.run import TrialOutcome, open_study, promising, ranking, search
+from steerage.search import retrain
+from steerage.search.ranking import promising, ranking
+from steerage.search.run import TrialOutcome, open_study, search
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -165,3 +168,136 @@ def test_the_most_promising_are_good_trials_each_named_once() -> None:
     assert len(set(best)) == 3
     assert set(best) <= set(ranked[:8])
     assert best == [SPACE.key(values) for values in promising(study, SPACE, n=3, seed=0)]
+
+
+def noisy(number: int, values: Values) -> TrialOutcome:
+    """An error with the luck of the training in it, as a number alone decides it."""
+    luck = math.sin(12.9898 * number) * 43758.5453 % 1.0
+    return TrialOutcome(train(number, values).error + luck, {"error": luck, "params": 10 + number})
+
+
+def shortened(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty trials are a long time in a test: train again from twenty on."""
+    monkeypatch.setattr(retrain, "FROM", 20)
+
+
+def test_the_last_trials_of_a_long_search_train_the_best_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened(monkeypatch)
+    study = open_study()
+    events = list(search(SPACE, noisy, study=study, n_trials=20, start=12, batch=4))
+    started = [event for event in events if isinstance(event, TrialStarted)]
+    assert [event.number for event in started] == list(range(20))
+    assert [event.repeats is None for event in started] == [True] * 17 + [False] * 3
+    by_number = {event.number: event.values for event in started}
+    assert all(event.values == by_number[event.repeats] for event in started if event.repeats is not None)
+    assert len({SPACE.key(event.values) for event in started[:17]}) == 17
+    assert [event.trials for event in events if isinstance(event, RoundFinished)] == [12, 16]
+    ranked = ranking(study)
+    assert sum(one.trainings for one in ranked) == 20 and len(ranked) == 17
+    again = [one for one in ranked if one.trainings > 1]
+    assert len(again) == 2 and all(one.spread > 0.0 for one in again)
+    luckless = {event.number: event.error for event in events if isinstance(event, TrialFinished)}
+    for one in again:
+        numbers = [event.number for event in started if one.number in (event.number, event.repeats)]
+        assert one.error == pytest.approx(sum(luckless[number] for number in numbers) / len(numbers))
+        assert one.metrics["params"] == 10 + max(numbers)
+    last = [event for event in events if isinstance(event, TrialFinished)][-1]
+    assert (last.best_number, last.best_error) == (ranked[0].number, ranked[0].error)
+    assert set(map(SPACE.key, promising(study, SPACE, n=3, seed=0))) <= {SPACE.key(one.values) for one in ranked}
+
+
+def test_a_short_search_trains_nothing_again() -> None:
+    study = open_study()
+    events = list(search(SPACE, noisy, study=study, n_trials=12, start=12))
+    assert all(event.repeats is None for event in events if isinstance(event, TrialStarted))
+
+
+def test_new_trainings_survive_a_stop_and_are_not_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened(monkeypatch)
+    straight = open_study()
+    list(search(SPACE, noisy, study=straight, n_trials=20, start=16, seed=1))
+    calls: list[tuple[int, int | None]] = []
+
+    def killed(*numbers: int) -> Callable[[int, Values], TrialOutcome]:
+        def evaluate(number: int, values: Values) -> TrialOutcome:
+            if number in numbers:
+                raise Killed
+            return noisy(number, values)
+
+        return evaluate
+
+    for numbers in [(17,), (17,), (18,), (19,), ()]:
+        events = search(SPACE, killed(*numbers), study=study_in(tmp_path), n_trials=20, start=16, seed=1)
+        with contextlib.suppress(Killed):
+            calls.extend((event.number, event.repeats) for event in events if isinstance(event, TrialFinished))
+    assert [number for number, _ in calls] == list(range(20))
+    assert [one for _, one in calls if one is not None] != []
+    assert [(one.number, one.error, one.trainings, one.spread) for one in ranking(study_in(tmp_path))] == [
+        (one.number, one.error, one.trainings, one.spread) for one in ranking(straight)
+    ]
+
+
+def test_a_candidate_that_fails_when_it_is_trained_again_falls_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened(monkeypatch)
+
+    def evaluate(number: int, values: Values) -> TrialOutcome:
+        if number == 17:
+            raise TrainingFailed("diverged this time")
+        return noisy(number, values)
+
+    study = open_study()
+    events = list(search(SPACE, evaluate, study=study, n_trials=20, start=16))
+    first = next(event for event in events if isinstance(event, TrialStarted) and event.number == 17)
+    assert first.repeats is not None
+    assert ranking(study)[0].number != first.repeats
+    assert next(one for one in ranking(study) if one.number == first.repeats).trainings >= 2
+
+
+def test_a_search_by_time_trains_again_when_it_has_little_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    shortened(monkeypatch)
+    study = open_study()
+
+    def used() -> float:
+        return len(study.trials) / 25
+
+    events = list(search(SPACE, noisy, study=study, should_stop=lambda: used() >= 1.0, used=used, start=24))
+    repeats = [event.repeats is not None for event in events if isinstance(event, TrialStarted)]
+    assert repeats == [False] * 21 + [True] * 4
+
+
+def test_a_round_names_the_incumbent_and_what_going_on_would_bring() -> None:
+    study = open_study()
+    events = list(search(SPACE, train, study=study, n_trials=14, start=6, batch=4))
+    rounds = [event for event in events if isinstance(event, RoundFinished)]
+    assert all(event.gain is not None and 0.0 <= event.gain <= event.best_error for event in rounds)
+    assert all(event.coverage is not None and 0.0 <= event.coverage <= 1.0 for event in rounds)
+    assert (rounds[-1].best_number, rounds[-1].best_error) == (ranking(study)[0].number, ranking(study)[0].error)
+
+
+def test_patience_ends_a_search_that_promises_next_to_nothing() -> None:
+    study = open_study()
+    options: dict[str, Any] = {"study": study, "n_trials": 40, "start": 6, "batch": 4, "patience": 2}
+    list(search(SPACE, train, negligible=lambda best: math.inf, **options))
+    assert len(ranking(study)) == 10
+    assert list(search(SPACE, killed_at(*range(40)), negligible=lambda best: math.inf, **options)) == []
+
+
+def test_patience_goes_on_while_there_is_something_to_gain() -> None:
+    study = open_study()
+    list(search(SPACE, train, study=study, n_trials=15, start=6, batch=4, patience=1, negligible=lambda best: 0.0))
+    assert len(ranking(study)) == 15
+    with pytest.raises(BadArgument, match="patience must be positive, got 0"):
+        list(search(SPACE, train, study=study, n_trials=15, patience=0))
+
+
+def test_rounds_that_promised_nothing_are_remembered_over_a_stop(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"n_trials": 40, "start": 6, "patience": 2, "negligible": lambda best: math.inf}
+    with contextlib.suppress(Killed):
+        list(search(SPACE, killed_at(7), study=study_in(tmp_path), **options))
+    rounds = [
+        event.round
+        for event in search(SPACE, train, study=study_in(tmp_path), **options)
+        if isinstance(event, RoundFinished)
+    ]
+    assert rounds == [1]
+    assert len(ranking(study_in(tmp_path))) == 10

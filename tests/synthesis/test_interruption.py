@@ -10,6 +10,7 @@ import pytest
 from steerage import events
 from steerage.bundle import load_network
 from steerage.cost import Budget
+from steerage.search import retrain
 from steerage.synthesis import Result, candidate, main, phases, synthesize
 from steerage.synthesis.main import Interrupted, refine
 from steerage.synthesis.own_network import OwnNetwork
@@ -134,9 +135,12 @@ def test_a_trial_whose_end_was_not_logged_is_not_lost(straight: Result, tmp_path
     assert sorted(finished(log)) == list(range(TRIALS))
 
 
+def logged(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
 def finished(log: Path) -> list[int]:
-    logged = [json.loads(line) for line in log.read_text().splitlines()]
-    return [event["number"] for event in logged if event["event"] == "TrialFinished"]
+    return [event["number"] for event in logged(log) if event["event"] == "TrialFinished"]
 
 
 def test_what_the_search_has_seen_early_in_trials_survives_a_stop(
@@ -187,3 +191,20 @@ def test_refining_ones_own_network_goes_on_after_a_stop(tmp_path: Path, monkeypa
             refine(own, DATA, **options, out=tmp_path / "run", listener=stopping_at(training(name)))
     refine(own, DATA, **options, out=tmp_path / "run")
     assert weights(tmp_path / "run") == weights(tmp_path / "straight")
+
+
+def test_a_new_training_of_the_best_survives_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retrain, "FROM", 5)
+    options: dict[str, Any] = {"budget": BUDGET, "trials": 5, "epochs": 20, "local": False}
+    straight = synthesize(DATA, **options, out=tmp_path / "straight")
+    again = [event for event in logged(straight.folder / "events.jsonl") if event.get("repeats") is not None]
+    assert [(event["event"], event["number"]) for event in again] == [("TrialStarted", 4), ("TrialFinished", 4)]
+    for kind in (events.TrialStarted, events.TrialFinished):
+        with pytest.raises(Interrupted):
+            synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(trial(kind, 4)))
+    resumed = synthesize(DATA, **options, out=tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert finished(tmp_path / "run" / "events.jsonl") == [0, 1, 2, 3, 4]
+    assert {**resumed.summary, "seconds": None} == {**straight.summary, "seconds": None}
+    assert (resumed.folder / "ranking.csv").read_text() == (straight.folder / "ranking.csv").read_text()
+    assert (straight.folder / "ranking.csv").read_text().count("\n") == 5

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from steerage.bundle import load_network
-from steerage.search.run import open_study, ranking
+from steerage.search.ranking import ranking
+from steerage.search.run import open_study
 
 KILLS, TRIALS, MAX_PARAMS = 20, 4, 400
 COMMAND = ["synth", "digits", "--max-params", MAX_PARAMS, "--trials", TRIALS, "--epochs", 3, "--quiet", "--out"]

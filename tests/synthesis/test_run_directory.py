@@ -91,5 +91,5 @@ def test_events_are_logged_in_order_and_a_line_cut_off_is_left_out(tmp_path: Pat
     directory.log(TrialStarted(3, {"width": 8}), 2.0)
     assert directory.logged() == [
         {"event": "PhaseStarted", "at": 1.235, "phase": "search", "ends": None},
-        {"event": "TrialStarted", "at": 2.0, "number": 3, "values": {"width": 8}},
+        {"event": "TrialStarted", "at": 2.0, "number": 3, "values": {"width": 8}, "repeats": None},
     ]

@@ -146,6 +146,7 @@ def test_a_report_that_a_stop_left_out_is_written_when_the_run_comes_back(finish
         ({"budget": Budget(max_params=130)}, "budget was .*120.* and is .*130"),
         ({"data": table(160)}, "fingerprint was"),
         ({"local": False}, "kind was synth and is search"),
+        ({"patience": 3}, "patience was None and is 3"),
     ],
 )
 def test_other_settings_on_the_same_folder_are_refused(
@@ -315,3 +316,8 @@ def test_a_template_that_fails_throughout_says_why(kind: type[Tiny], tmp_path: P
     template.broken = (4, 6, 8, 10)
     with pytest.raises(TrainingFailed, match="unlucky"):
         small(tmp_path / "run", template=template)
+
+
+def test_patience_is_a_number_of_rounds(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="patience must be positive, got 0"):
+        small(tmp_path / "run", patience=0)

@@ -22,6 +22,7 @@ from steerage.cli.options import (
     Out,
     OwnTemplate,
     Part,
+    Patience,
     Quiet,
     Seed,
     Target,
@@ -94,6 +95,7 @@ def synth(
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
+    patience: Patience = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
@@ -105,7 +107,7 @@ def synth(
     The same command again goes on with a run that was stopped.
     """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, template=template, local=True)
+    return runs.synth(wish, trials=trials, patience=patience, template=template, local=True)
 
 
 @app.command(
@@ -123,6 +125,7 @@ def search(
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
+    patience: Patience = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
@@ -131,7 +134,7 @@ def search(
 ) -> Job:
     """The global search alone; also shows the best candidates."""
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, template=template, local=False)
+    return runs.synth(wish, trials=trials, patience=patience, template=template, local=False)
 
 
 @app.command(

@@ -48,6 +48,12 @@ Epochs = Annotated[
     int | None,
     Option("--epochs", metavar="N", help="Instead of --minutes: epochs of the final training, on every machine alike."),
 ]
+Patience = Annotated[
+    int | None,
+    Option(
+        "--patience", metavar="N", min=1, help="End the search after N rounds that promise next to nothing; else never."
+    ),
+]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str, Option("--template", metavar="NAME", help="auto, mlp, cnn, or file.py:Class, which is executed.")

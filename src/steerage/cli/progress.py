@@ -90,7 +90,8 @@ def view(story: Story) -> Group:
     if "search" in story.phases:
         failed = f", {story.failed} failed" if story.failed else ""
         tau = "" if story.tau is None else f"; predictor τ {story.tau:.2f}"
-        grid.add_row(line("trials", "dim"), line(f"{story.trials} done{failed}{tau}"))
+        gain = "" if story.gain is None else f"; expected gain {story.gained(story.gain)}"
+        grid.add_row(line("trials", "dim"), line(f"{story.trials} done{failed}{tau}{gain}"))
     grid.add_row(line("best", "dim"), line(story.best_so_far().removeprefix("best ")))
     training = story.training
     if training is not None:

@@ -44,7 +44,7 @@ class Wish:
     quiet: bool
 
 
-def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
+def synth(wish: Wish, *, trials: int | None, patience: int | None, template: str, local: bool) -> Job:
     """Synthesis of a network; without ``local`` its global search alone."""
 
     def job(session: Session) -> str:
@@ -56,6 +56,7 @@ def synth(wish: Wish, *, trials: int | None, template: str, local: bool) -> Job:
                 budget=budget,
                 minutes=wish.minutes,
                 trials=trials,
+                patience=patience,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -143,10 +144,13 @@ def _told(
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.minutes is not None else None
         story.recall(directory.logged())
+        heard = False
         title = iter([story.title])  # said with the first event, so that a wish refused leaves one line
 
         def listener(event: object) -> None:
+            nonlocal heard
             signals.check()
+            heard = True
             for line in title:
                 say(line)
             for line in story.hear(event):
@@ -158,7 +162,7 @@ def _told(
             raise Stopped(str(stop)) from None
         for line in story.end_of_phase():
             say(line)
-        if finished:
+        if finished and not heard:
             say(f"{session.folder} is a finished run, and nothing was left to do; another --out begins a new one")
     return _as_json(result) if wish.as_json else _as_text(wish, kind, template, story.title, result)
 
@@ -170,13 +174,16 @@ def _as_json(result: Result) -> str:
 def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -> str:
     from steerage.bundle import FromFactory
     from steerage.cli import table
-    from steerage.search.run import open_study, ranking
+    from steerage.search.ranking import ranking
+    from steerage.search.run import open_study
 
     lines = [title, *table.budget(result.summary), "", *table.networks(result.summary), ""]
     study = result.folder / "study.db"
     if kind == "search" and study.is_file():
         trials = ranking(open_study(f"sqlite:///{study.resolve()}"))
         lines += [*table.ranking(trials, regression=result.summary["task"] == "regression"), ""]
+        if (ranked := result.folder / "ranking.csv").is_file():
+            lines.append(f"ranking: {ranked}")
     made = result.network.architecture
     factory = made.factory if isinstance(made, FromFactory) else None
     own_template = template if ".py:" in template else None

@@ -11,7 +11,7 @@ from steerage.report.run import at, number
 from steerage.report.text import NONE, STAGES, count, counted, measure, settings
 
 if TYPE_CHECKING:
-    from steerage.search.run import RankedTrial
+    from steerage.search.ranking import RankedTrial
 
 METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
 COSTS = {
@@ -68,10 +68,14 @@ def budget(summary: Mapping[str, Any]) -> list[str]:
 
 
 def ranking(trials: Sequence[RankedTrial], *, regression: bool) -> list[str]:
-    """The best candidates of the search: error, parameters, and as many hyperparameters as fit the line."""
+    """The best candidates of the search: error, parameters, and as many hyperparameters as fit the line.
+
+    How often each was trained, if any was more than once: its error is then a mean.
+    """
     from steerage.templates.template import architecture
 
     rows = []
+    again = any(trial.trainings > 1 for trial in trials)
     for trial in trials[:BEST_TRIALS]:
         error = trial.metrics.get("error", trial.error)
         rows.append(
@@ -79,10 +83,11 @@ def ranking(trials: Sequence[RankedTrial], *, regression: bool) -> list[str]:
                 f"trial {trial.number}",
                 measure("r2", 1.0 - error) if regression else measure("error", error),
                 count(trial.metrics.get("params")),
+                *([str(trial.trainings)] if again else []),
             ]
         )
     quality = "validation R²" if regression else "validation error"
-    lines = aligned(["", quality, "parameters"], rows)
+    lines = aligned(["", quality, "parameters", *(["trained"] if again else [])], rows)
     hyper = ["main hyperparameters", *(settings(architecture(trial.values)) for trial in trials[:BEST_TRIALS])]
     width = max(map(len, lines), default=0)
     return [cut(f"{line:<{width}}  {text}") for line, text in zip(lines, hyper, strict=True)]

@@ -15,6 +15,7 @@ from steerage.search.features import Columns, Matrix
 from steerage.search.gp import GaussianProcess
 
 MIN_OBSERVATIONS = 4
+INTERVAL = 1.2816  # standard deviations to either side that hold 80 % of a normal distribution
 WEIGHTS = np.array([0.25, 0.25, 0.5])  # of the trees, the linear base and the Gaussian process
 ROUNDS = 150
 BAGS = 2  # bootstrap resamples of each tree model
@@ -28,13 +29,15 @@ Model = Callable[[Matrix], Matrix]
 class Quality:
     """How well held-out folds were predicted: rank correlations in [-1, 1], root mean squared error of normal scores.
 
-    A correlation of constants, or of fewer than ``MIN_OBSERVATIONS`` rows, is None.
+    A correlation of constants, or of fewer than ``MIN_OBSERVATIONS`` rows, is None. ``coverage``: share of the held-out
+    scores inside their predicted 80 % intervals; less than 0.8 means that the predictor is too sure.
     """
 
     tau: float | None
     spearman: float | None
     rmse: float | None
     n: int
+    coverage: float | None = None
 
 
 def normal_scores(y: Matrix) -> Matrix:
@@ -144,12 +147,13 @@ def cross_validate(columns: Columns, x: Matrix, y: Matrix, rng: np.random.Genera
     if n - math.ceil(n / folds if folds else 0) < MIN_OBSERVATIONS:
         return Quality(None, None, None, n)
     fold = rng.permutation(n) % folds
-    predicted = np.empty(n)
+    predicted, sd = np.empty(n), np.empty(n)
     for k in range(folds):
         held = fold == k
-        predicted[held] = Predictor(columns, bags=1).fit(x[~held], y[~held], rng).predict(x[held])[0]
-    rmse = float(np.sqrt(np.mean((predicted - normal_scores(y)) ** 2)))
+        predicted[held], sd[held] = Predictor(columns, bags=1).fit(x[~held], y[~held], rng).predict(x[held])
+    missed = np.abs(predicted - normal_scores(y))
+    rmse, coverage = float(np.sqrt(np.mean(missed**2))), float(np.mean(missed <= INTERVAL * sd))
     if np.ptp(y) == 0 or np.ptp(predicted) == 0:
-        return Quality(None, None, rmse, n)
+        return Quality(None, None, rmse, n, coverage)
     tau, spearman = kendalltau(predicted, y).statistic, spearmanr(predicted, y).statistic
-    return Quality(float(tau), float(spearman), rmse, n)
+    return Quality(float(tau), float(spearman), rmse, n, coverage)

@@ -13,6 +13,7 @@ from steerage.search.acquisition import expected_improvement
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
+from steerage.search.retrain import merit
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values, Vector
 
@@ -211,20 +212,27 @@ def assess(
 
 
 def best_known(
-    space: Space, history: Sequence[Observation], *, seed: int, cost_features: CostFeatures = costless
+    space: Space,
+    history: Sequence[Observation],
+    *,
+    seed: int,
+    cost_features: CostFeatures = costless,
+    trainings: Sequence[int] = (),
 ) -> list[int]:
     """Positions in ``history`` of those that did not fail, best first: by what each showed and what was predicted.
 
     A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
-    With fewer than ten the predictor knows too little, and what was shown alone decides.
+    With fewer than ten the predictor knows too little, and what was shown alone decides. ``trainings``: how many of
+    them each error is the mean of, by default one; the prediction counts as much as one.
     """
     places = [at for at, one in enumerate(history) if one.state == "ok"]
     if len(places) < START:
         return sorted(places, key=lambda at: history[at].standing)
     layout, x, y = table(space, [history[at] for at in places], cost_features)
     rng = np.random.default_rng(child_seed(seed, "promising", len(places)))
-    merit = normal_scores(y) + Predictor(layout).fit(x, y, rng).predict(x)[0]
-    return [places[i] for i in np.argsort(-merit, kind="stable")]
+    shown = np.array([trainings[at] if trainings else 1 for at in places])
+    worth = merit(-y, shown, Predictor(layout).fit(x, y, rng).predict(x)[0])
+    return [places[i] for i in np.argsort(-worth, kind="stable")]
 
 
 def find_feasible(

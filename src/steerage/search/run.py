@@ -14,14 +14,26 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from steerage.errors import BadArgument, BadSpace, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
+from steerage.search import retrain
 from steerage.search.evolution import Violation
-from steerage.search.propose import START, CostFeatures, anywhere, assess, best_known, costless
+from steerage.search.gain import expected_gain
+from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
+from steerage.search.ranking import (
+    METRICS,
+    NUMBER,
+    REASON,
+    SECONDS,
+    candidates,
+    finished_event,
+    predictions,
+    ranking,
+)
 from steerage.search.sampler import BATCH, SteerageSampler
-from steerage.search.trials import ORIGIN, RESUMES, observed, origin, relevant_trials, values_of
+from steerage.search.trials import ORIGIN, REPEATS, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.space import Space, Value, Values
 
 MAX_FIRST_FAILURES = 5
-NUMBER, REASON, METRICS, SECONDS = "number", "reason", "metrics", "seconds"  # user attributes of a trial
+ROUNDS = "rounds"  # user attribute of a study
 
 SearchEvent = TrialStarted | TrialFinished | TrialFailed | RoundFinished
 
@@ -33,18 +45,6 @@ class TrialOutcome:
 
     error: float
     metrics: Mapping[str, float] = field(default_factory=dict)
-
-
-@final
-@dataclass(frozen=True)
-class RankedTrial:
-    """A finished trial; ``number`` is the one that ``evaluate`` was called with."""
-
-    number: int
-    values: dict[str, Value]
-    error: float
-    metrics: dict[str, float]
-    seconds: float
 
 
 Evaluate = Callable[[int, Values], TrialOutcome]
@@ -78,6 +78,11 @@ def _hasten(storage: optuna.storages.RDBStorage) -> None:
     storage.engine.dispose()  # connections made so far know nothing of it
 
 
+def small_gain(best: float) -> float:
+    """Below which expected decrease of the best error the search is not worth going on: 1 % of it."""
+    return 0.01 * abs(best)
+
+
 def search(
     space: Space,
     evaluate: Evaluate,
@@ -85,11 +90,15 @@ def search(
     study: Study,
     n_trials: int | None = None,
     should_stop: Callable[[], bool] | None = None,
+    used: Callable[[], float] | None = None,
     seed: int = 0,
     violation: Violation = anywhere,
     cost_features: CostFeatures = costless,
     start: int = START,
     batch: int = BATCH,
+    again: float = retrain.SHARE,
+    patience: int | None = None,
+    negligible: Callable[[float], float] = small_gain,
 ) -> Iterator[SearchEvent]:
     """Evaluate candidates until the study has ``n_trials`` (failed ones count), ``should_stop()``, or none is left.
 
@@ -99,6 +108,11 @@ def search(
     been interrupted; Optuna's own, which count interruptions too, may be larger. ``study`` minimizes; its sampler is
     replaced.
 
+    Where there are to be 60 trials or more, the share ``again`` of them, the last, trains the best few candidates again
+    (see ``retrain``): trials of their own, with numbers of their own. ``used`` answers which share, in [0, 1], of the
+    time for the search has passed, where ``should_stop`` limits it. With ``patience`` the search ends once that many
+    rounds in a row expected a gain below ``negligible(best error)``.
+
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; InfeasibleBudget if no feasible candidate is found.
     """
@@ -106,55 +120,83 @@ def search(
         raise BadArgument(f"the study must minimize one objective, got {[one.name for one in study.directions]}")
     if n_trials is None and should_stop is None:
         raise BadArgument("a search needs n_trials or should_stop, got neither")
+    if patience is not None and patience < 1:
+        raise BadArgument(f"patience must be positive, got {patience}")
     sampler = SteerageSampler(
         seed=seed, space=space, violation=violation, cost_features=cost_features, start=start, batch=batch
     )
     study.sampler = sampler
     _requeue(study, space)
     while True:
-        done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
+        done = _done(study, space)
+        fresh = [one for one in done if REPEATS not in one.user_attrs]
         _refuse_hopeless(done)
+        index, within = divmod(len(fresh) - start, batch)
+        if index >= 0 and within == 0 and str(len(fresh)) not in _rounds(study):
+            finished = _round(sampler, study, space, fresh, index, seed, cost_features)
+            _note(study, finished)
+            yield finished
+        if patience is not None and _stalled(study, patience, negligible):
+            return
         if (n_trials is not None and len(done) >= n_trials) or (should_stop is not None and should_stop()):
             return
+        if not _queued(study):
+            total = _expected(len(done), n_trials, used)
+            if retrain.due(len(fresh), trials=total, used=used() if used is not None else 0.0, share=again):
+                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features)
         if not _queued(study) and sampler.upcoming(study, space) is None:
             return
         trial = study.ask(fixed_distributions=dict(space.distributions))
-        number = [one.number for one in relevant_trials(study, space)].index(trial.number)
-        values = {name: trial.params[name] for name in space.names}
-        yield TrialStarted(number, values)
-        yield _run(trial, number, space, values, evaluate, study, done)
-        done = [one for one in relevant_trials(study, space) if one.state.is_finished()]
-        if len(done) >= start and (len(done) - start) % batch == 0:
-            known = observed(done, space)
-            quality = assess(space, known, seed=seed, cost_features=cost_features)
-            best = min((one.error for one in known if one.state == "ok"), default=math.inf)
-            index = (len(done) - start) // batch
-            yield RoundFinished(index, len(done), quality.tau, quality.spearman, quality.rmse, best)
+        number = [one.number for one in relevant_trials(study, space, repeats=True)].index(trial.number)
+        values, repeats = {name: trial.params[name] for name in space.names}, trial.user_attrs.get(REPEATS)
+        yield TrialStarted(number, values, repeats)
+        yield _run(trial, number, space, values, evaluate, study)
 
 
-def ranking(study: Study) -> list[RankedTrial]:
-    """Finished trials of ``study``, smallest error first; failed and interrupted ones are left out."""
-    ranked = [
-        RankedTrial(
-            int(one.user_attrs.get(NUMBER, one.number)),
-            dict(one.params),
-            float(one.value),
-            dict(one.user_attrs.get(METRICS, {})),
-            float(one.user_attrs.get(SECONDS, 0.0)),
-        )
-        for one in study.get_trials(deepcopy=False)
-        if one.state == TrialState.COMPLETE and one.value is not None
-    ]
-    return sorted(ranked, key=lambda one: (one.error, one.number))
+def _round(
+    sampler: SteerageSampler,
+    study: Study,
+    space: Space,
+    fresh: Sequence[FrozenTrial],
+    index: int,
+    seed: int,
+    cost_features: CostFeatures,
+) -> RoundFinished:
+    """How the search stands after a batch, ``fresh`` being all trials of new candidates."""
+    known = observed(fresh, space)
+    quality = assess(space, known, seed=seed, cost_features=cost_features)
+    following = sampler.proposals(study, space)
+    gain = expected_gain(space, known, following, seed=seed, cost_features=cost_features)
+    best = next(iter(ranking(study)), None)
+    return RoundFinished(
+        index,
+        len(fresh),
+        quality.tau,
+        quality.spearman,
+        quality.rmse,
+        math.inf if best is None else best.error,
+        quality.coverage,
+        gain,
+        None if best is None else best.number,
+    )
 
 
-def promising(
-    study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
-) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first; see ``best_known``."""
-    known = observed([one for one in relevant_trials(study, space) if one.state == TrialState.COMPLETE], space)
-    order = best_known(space, known, seed=seed, cost_features=cost_features)
-    return [dict(known[at].values) for at in order[:n]]
+def _rounds(study: Study) -> dict[str, tuple[float | None, float | None]]:
+    """By the number of candidates after each round: its expected gain, and the best error."""
+    return dict(study.user_attrs.get(ROUNDS, {}))
+
+
+def _note(study: Study, finished: RoundFinished) -> None:
+    """Keep a round with the study, so that a search that was stopped neither repeats nor forgets it."""
+    best = finished.best_error if math.isfinite(finished.best_error) else None
+    study.set_user_attr(ROUNDS, {**_rounds(study), str(finished.trials): (finished.gain, best)})
+
+
+def _stalled(study: Study, patience: int, negligible: Callable[[float], float]) -> bool:
+    """Whether the last ``patience`` rounds all promised next to nothing."""
+    last = [_rounds(study)[key] for key in sorted(_rounds(study), key=int)][-patience:]
+    small = [gain is not None and best is not None and gain < negligible(best) for gain, best in last]
+    return len(small) == patience and all(small)
 
 
 def _requeue(study: Study, space: Space) -> None:
@@ -163,8 +205,30 @@ def _requeue(study: Study, space: Space) -> None:
     for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         # One that was killed while it was being asked for has no values yet: a new one takes its place.
         if one.number not in queued and all(name in one.params for name in space.names):
-            study.enqueue_trial(values_of(one, space), user_attrs={RESUMES: one.number, ORIGIN: origin(one)})
+            kept = {name: value for name, value in one.user_attrs.items() if name == REPEATS}
+            study.enqueue_trial(values_of(one, space), user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
         study.tell(one.number, state=TrialState.FAIL)
+
+
+def _done(study: Study, space: Space) -> list[FrozenTrial]:
+    """Trials that have come to an end, new trainings of a candidate included."""
+    return [one for one in relevant_trials(study, space, repeats=True) if one.state.is_finished()]
+
+
+def _expected(done: int, n_trials: int | None, used: Callable[[], float] | None) -> int:
+    """How many trials the search will have had at its end: what was asked, or what the time is likely to allow."""
+    if n_trials is not None or used is None:
+        return n_trials or 0
+    return round(done / max(used(), 1e-6)) if done else 0
+
+
+def _queue_again(study: Study, space: Space, trainings: int, seed: int, cost_features: CostFeatures) -> None:
+    """Queue the next new training of a candidate that was tried, if the plan for ``trainings`` of them has one left."""
+    known = candidates(relevant_trials(study, space, repeats=True))
+    predicted = predictions(space, known, seed=seed, cost_features=cost_features)
+    index = retrain.next_to_retrain([one.errors for one in known], predicted, trainings=trainings)
+    if index is not None:
+        study.enqueue_trial(values_of(known[index].trials[0], space), user_attrs={REPEATS: known[index].number})
 
 
 def _queued(study: Study) -> list[FrozenTrial]:
@@ -172,13 +236,7 @@ def _queued(study: Study) -> list[FrozenTrial]:
 
 
 def _run(
-    trial: Trial,
-    number: int,
-    space: Space,
-    values: Values,
-    evaluate: Evaluate,
-    study: Study,
-    done: Sequence[FrozenTrial],
+    trial: Trial, number: int, space: Space, values: Values, evaluate: Evaluate, study: Study
 ) -> TrialFinished | TrialFailed:
     """Evaluate one candidate and tell the study what came of it; one that was queued need not be in the space."""
     trial.set_user_attr(NUMBER, number)
@@ -196,9 +254,8 @@ def _run(
     seconds = time.monotonic() - began
     trial.set_user_attr(METRICS, dict(outcome.metrics))
     trial.set_user_attr(SECONDS, seconds)
-    study.tell(trial, outcome.error)
-    best = min([outcome.error, *(one.value for one in done if one.value is not None)])
-    return TrialFinished(number, values, outcome.error, best, seconds, dict(outcome.metrics))
+    told = study.tell(trial, outcome.error)
+    return finished_event(study.get_trials(deepcopy=False), told)
 
 
 def _checked(space: Space, values: Values) -> dict[str, Value]:

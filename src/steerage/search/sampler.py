@@ -136,6 +136,17 @@ class SteerageSampler(BaseSampler):
         with self._lock:
             return self._next(study, words, self._seats(study, words))
 
+    def proposals(self, study: Study, space: Space) -> list[dict[str, Value]]:
+        """The whole batch that the next trial of ``study`` belongs to."""
+        words = Vocabulary(space)
+        with self._lock:
+            seats = self._seats(study, words)
+            return [*self._round(study, words, seats[: self._begin(len(seats))])]
+
+    def _begin(self, place: int) -> int:
+        """Place of the first trial of the batch to which the trial at ``place`` belongs."""
+        return 0 if place < self._start else place - (place - self._start) % self._batch
+
     def _seats(self, study: Study, words: Vocabulary, *, but: int | None = None) -> list[_Seat]:
         """Started trials that count in the search of ``words.space``, except number ``but``, in order."""
         trials, study_name = started_trials(study), study.study_name
@@ -169,8 +180,7 @@ class SteerageSampler(BaseSampler):
     ) -> dict[str, Value] | None:
         """What the trial that began as number ``until`` is to try; None if there is nothing left."""
         before = [seat for seat in seats if until is None or origin(seat.trial) < until]
-        place = len(before)
-        begin = 0 if place < self._start else place - (place - self._start) % self._batch
+        begin = self._begin(len(before))
         used = {words.space.key(seat.values) for seat in seats if seat.values is not None}
         fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
         if not fresh and begin < len(seats):  # others, who were first, had the same ideas

@@ -13,21 +13,29 @@ from steerage.space import Space, Value, Values
 
 RESUMES = "resumes"  # user attribute of a trial: number of the interrupted one that it runs again
 ORIGIN = "origin"  # user attribute of such a trial: number of the first of them
+REPEATS = "repeats"  # user attribute of a trial that trains a candidate again: what the search calls its first trial
 
 Constraints = Callable[[FrozenTrial], Sequence[float]]
 
 
-def started_trials(study: Study) -> list[FrozenTrial]:
-    """Trials of ``study`` that have started, in order; one that was run again keeps its first place, once."""
+def started_trials(study: Study, *, repeats: bool = False) -> list[FrozenTrial]:
+    """Trials of ``study`` that have started, in order; one that was run again keeps its first place, once.
+
+    New trainings of a candidate that was tried already are left out unless ``repeats`` asks for them.
+    """
     trials = study.get_trials(deepcopy=False)
     replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
-    kept = [one for one in trials if one.state != TrialState.WAITING and one.number not in replaced]
+    kept = [
+        one
+        for one in trials
+        if one.state != TrialState.WAITING and one.number not in replaced and (repeats or REPEATS not in one.user_attrs)
+    ]
     return sorted(kept, key=origin)
 
 
-def relevant_trials(study: Study, space: Space) -> list[FrozenTrial]:
-    """Started trials that have a value for every gene of ``space``, in order."""
-    return [one for one in started_trials(study) if all(name in one.params for name in space.names)]
+def relevant_trials(study: Study, space: Space, *, repeats: bool = False) -> list[FrozenTrial]:
+    """Started trials that have a value for every gene of ``space``, in order; with ``repeats`` all their trainings."""
+    return [one for one in started_trials(study, repeats=repeats) if all(name in one.params for name in space.names)]
 
 
 def origin(trial: FrozenTrial) -> int:

@@ -64,15 +64,18 @@ def synthesize(
     local: bool = True,
     started: float | None = None,
     command: str = "",
+    patience: int | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
     ``data``: a source as ``steerage.data.load_dataset`` takes it, or a Dataset. ``trials`` bounds the candidates of
     the global search; with ``epochs`` (of the final training) instead of ``minutes`` the result depends on the seed
     alone, whatever the machine's speed. ``local=False`` stops after the global search. ``out``: folder of the run
-    (default ``runs/NAME``); a run found there goes on, or is returned if it is finished. ``listener`` is called with
-    the events of ``steerage.events``. ``started``: second of ``time.monotonic()`` from which the minutes count, now by
-    default. ``command``: the line that gives this run again, for the report.
+    (default ``runs/NAME``); a run found there goes on, or is returned if it is finished; with ``local=False`` a run of
+    fewer ``minutes`` or ``trials`` goes on as well. ``listener`` is called with the events of ``steerage.events``.
+    ``started``: second of ``time.monotonic()`` from which the minutes count, now by
+    default. ``command``: the line that gives this run again, for the report. ``patience``: the search ends early once
+    that many rounds in a row promised next to nothing; what it leaves of its time goes to the later phases.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
@@ -83,8 +86,13 @@ def synthesize(
         "budget": (budget or Budget()).to_json(),
         "seed": seed,
     }
-    asked |= {"template": template if isinstance(template, str) else template.name if template else "auto"}
-    plan = Plan(effort, search_only=not local)
+    if patience is not None and patience < 1:
+        raise BadArgument(f"patience must be positive, got {patience}")
+    asked |= {
+        "patience": patience,
+        "template": template if isinstance(template, str) else template.name if template else "auto",
+    }
+    plan = Plan(effort, search_only=not local, patience=patience)
     request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
     return _run(request, budget or Budget(), template)
 
@@ -235,7 +243,8 @@ def _delivered(
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
-        leftover.unlink(missing_ok=True)
+        if not (run.plan.search_only and leftover.suffix == ".done"):  # of use when the search goes on with more effort
+            leftover.unlink(missing_ok=True)
     return Result(_load(directory, bench.template), store.read_json(directory.summary), directory.path)
 
 

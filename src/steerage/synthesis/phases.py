@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from optuna.study import Study
+from optuna.trial import TrialState
 
 from steerage import events, store
 from steerage.cost.budget import Budget
@@ -19,12 +20,14 @@ from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
 from steerage.search.propose import find_feasible
-from steerage.search.run import REASON, TrialOutcome, open_study, promising, ranking, search
+from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking
+from steerage.search.run import TrialOutcome, open_study, search, small_gain
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
+from steerage.synthesis.rankingfile import write_ranking
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.training.evaluate import Scores
 
@@ -34,6 +37,7 @@ EARLY = "early_error"  # metric of a trial
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 FULL_SCHEME = schemes.gradual(exchange=0.2)
+SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
@@ -145,11 +149,14 @@ def search_globally(run: Run) -> list[Values]:
     ends = plan.ends("search")
     run.emit(events.PhaseStarted("search", ends if plan.effort.timed else None))
     study = open_study(f"sqlite:///{directory.study.resolve()}")
-    seconds = plan.trial_seconds(bench.clock()) if plan.effort.timed else None
+    # Kept with the study: trials of other lengths could not be compared, when it goes on with less time or with more.
+    seconds = _kept(study, "trial_seconds", plan.trial_seconds(bench.clock())) if plan.effort.timed else None
+    start = int(_kept(study, "start", plan.first_trials))
     epochs = None if plan.effort.timed else plan.epochs("search")
     _log_again(run, study)
     # From the study, so that a run that was stopped goes on as it would have gone.
-    hopeless = _Hopeless([trial.metrics[EARLY] for trial in ranking(study) if EARLY in trial.metrics])
+    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
+    hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
 
     def evaluate(number: int, values: Values) -> TrialOutcome:
         hopeless.begin()
@@ -191,16 +198,20 @@ def search_globally(run: Run) -> list[Values]:
         study=study,
         n_trials=plan.effort.trials,
         should_stop=should_stop if plan.effort.timed else None,
+        used=(lambda: bench.clock() / ends) if plan.effort.timed else None,
         seed=run.seed,
         violation=violation,
         cost_features=cost_features,
-        start=plan.first_trials,
+        start=start,
+        patience=plan.patience,
+        negligible=lambda best: max(small_gain(best), SHOWING * _error_noise(run, best)),
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
+    write_ranking(directory.ranking, ranking(study), space.names)
     best = promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)
     return with_experience(run, best, [trial.values for trial in ranking(study)])
 
@@ -227,14 +238,20 @@ def _starting_points(run: Run) -> tuple[Space, list[Key]]:
     return space, [space.key(values) for values in template.starts(spec)]
 
 
+def _kept(study: Study, name: str, value: float) -> float:
+    """``value`` when it is asked for first, later what it was then."""
+    if name not in study.user_attrs:
+        study.set_user_attr(name, value)
+    return float(study.user_attrs[name])
+
+
 def _log_again(run: Run, study: Study) -> None:
     """Emit what a stop between the study and the log has lost: trials that finished and were never said to."""
     logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
-    best = math.inf
-    for trial in sorted(ranking(study), key=lambda trial: trial.number):
-        best = min(best, trial.error)
-        if trial.number not in logged:
-            run.emit(events.TrialFinished(trial.number, trial.values, trial.error, best, trial.seconds, trial.metrics))
+    finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    for trial in sorted(finished, key=number_of):
+        if number_of(trial) not in logged:
+            run.emit(finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial))
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
@@ -282,6 +299,11 @@ def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: f
 def _helped(run: Run, shorter: Scores, longer: Scores) -> bool:
     """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
     return longer.loss < shorter.loss or longer.error < shorter.error - _noise(run, shorter)
+
+
+def _error_noise(run: Run, error: float) -> float:
+    """Standard error of a validation figure of about ``error``."""
+    return _noise(run, Scores(min(1.0, max(0.0, error)), 0.0, len(run.bench.validation_rows)))
 
 
 def _noise(run: Run, scores: Scores) -> float:
@@ -441,6 +463,7 @@ def best_so_far(run: Run) -> Finalist | None:
     places = [
         directory.local / "local.done",
         *sorted(directory.candidates.glob("promoted-*.done")),
+        *sorted(directory.candidates.glob("earlier-*.done")),
         directory.candidates / "best-trial.done",
     ]
     found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
@@ -449,8 +472,9 @@ def best_so_far(run: Run) -> Finalist | None:
 
 def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -> None:
     """Keep the network of the best trial, so that a stop during the search leaves something to use."""
-    path, earlier = run.directory.candidates / "best-trial.done", ranking(study)
-    if not (path.is_file() and earlier and earlier[0].error <= trained.scores.objective):
+    path = run.directory.candidates / "best-trial.done"
+    earlier = [one.value for one in study.get_trials(deepcopy=False) if one.value is not None]
+    if not (path.is_file() and earlier and min(earlier) <= trained.scores.objective):
         remember(path, values, trained)
 
 

@@ -67,6 +67,8 @@ class Plan:
     ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``scarce``: the minutes allow
     less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``. ``augmented``: the rows are changed
     each time that they are seen, so no training is too long, and the last one takes what time there is.
+    ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
+    the default since the promise is a prediction from a dozen trials, and the time was given.
     """
 
     effort: Effort
@@ -75,6 +77,7 @@ class Plan:
     scarce: bool = False
     augmented: bool = False
     hurried: bool = False
+    patience: int | None = None
 
     @property
     def total(self) -> float:

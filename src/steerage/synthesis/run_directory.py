@@ -35,12 +35,14 @@ class RunDirectory:
         self.network = path / "network"
         self.summary = path / "summary.json"
         self.report = path / "report.html"
+        self.ranking = path / "ranking.csv"
         self._clock_file = path / "clock.json"
 
     @contextmanager
     def opened(self, asked: Mapping[str, Any], *, command: str = "") -> Iterator[None]:
         """Hold the folder for a run of the settings ``asked``; a new folder is made, one of the same run continued.
 
+        A search may come back with a larger effort: it is not finished any more then, and goes on from its trials.
         Raises: RunConflict if another process holds it, or it belongs to other settings (the differences are named).
         """
         self._refuse_foreign()
@@ -97,6 +99,16 @@ class RunDirectory:
             if strangers:
                 raise RunConflict(f"{self.path} holds other files ({strangers[0]}); choose another folder with --out")
 
+    def _reopen(self) -> None:
+        """Set aside what followed from a smaller effort. What is kept is the best so far, should the new one stop.
+
+        Whatever moment this is cut off at, either effort can be asked for next: with the earlier one only the
+        promotion is done again.
+        """
+        self.summary.unlink(missing_ok=True)
+        for path in self.candidates.glob("promoted-*"):
+            path.replace(path.with_name(f"earlier-{path.name}"))
+
     def _check_request(self, asked: Mapping[str, Any], command: str) -> None:
         wanted = json.loads(json.dumps(store.plain(dict(asked))))
         if not self.request.is_file():
@@ -105,9 +117,22 @@ class RunDirectory:
             return
         earlier = store.read_json(self.request)
         names = [name for name in wanted if earlier.get(name) != wanted[name]]
-        if names:
+        if names and wanted["kind"] == "search" and all(_grown(name, earlier, wanted) for name in names):
+            self._reopen()
+            store.write_json(self.request, {**earlier, **wanted, "command": command or earlier.get("command", "")})
+        elif names:
             differences = ", ".join(f"{name} was {earlier.get(name)} and is {wanted.get(name)}" for name in names)
             raise RunConflict(f"{self.path} belongs to another run ({differences}); choose another folder with --out")
+
+
+def _grown(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether setting ``name`` of a search allows more than before; None is no limit, but where minutes take turns."""
+    before, after = earlier.get(name), wanted[name]
+    if name not in ("minutes", "trials", "patience") or before is None:
+        return False
+    if after is None:
+        return name == "patience" or (name == "trials" and wanted["minutes"] is not None)
+    return bool(after > before)
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,153 @@
+"""What the trials of a study say about its candidates, all trainings of one taken together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import final
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from steerage.events import TrialFinished
+from steerage.search import retrain
+from steerage.search.features import Matrix
+from steerage.search.predictor import Predictor
+from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, table
+from steerage.search.trials import REPEATS, RESUMES, observed, origin, relevant_trials, values_of
+from steerage.seeds import child_seed
+from steerage.space import Space, Value
+
+# User attributes of a trial.
+NUMBER, REASON, METRICS, SECONDS = "number", "reason", "metrics", "seconds"
+
+
+@final
+@dataclass(frozen=True)
+class RankedTrial:
+    """A candidate by the ``number`` of its first trial, which is the one that ``evaluate`` was called with.
+
+    ``error``: mean over its ``trainings``, of which one that failed counts as the worst error of all trials;
+    ``spread``: their standard deviation, 0 for one. ``metrics``: means as well, of whole numbers (costs) the largest.
+    ``seconds``: of all of them together.
+    """
+
+    number: int
+    values: dict[str, Value]
+    error: float
+    metrics: dict[str, float]
+    seconds: float
+    trainings: int = 1
+    spread: float = 0.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point that was trained, once or more: its ``trials`` in order, the first of them one that did not fail."""
+
+    trials: tuple[FrozenTrial, ...]
+
+    @property
+    def number(self) -> int:
+        return number_of(self.trials[0])
+
+    @property
+    def errors(self) -> list[float]:
+        """Of each training; infinite where it failed."""
+        return [math.inf if one.value is None else float(one.value) for one in self.trials]
+
+
+def number_of(trial: FrozenTrial) -> int:
+    """What the search calls ``trial``; Optuna's own number for one that was made without it."""
+    return int(trial.user_attrs.get(NUMBER, trial.number))
+
+
+def candidates(trials: Iterable[FrozenTrial]) -> list[Candidate]:
+    """Candidates in the order of their first trials; failed ones and trials that were cut off are left out."""
+    trials = sorted(trials, key=origin)
+    replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
+    again: dict[int, list[FrozenTrial]] = {}
+    for one in trials:
+        failed = one.state == TrialState.FAIL and REASON in one.user_attrs and one.number not in replaced
+        if REPEATS in one.user_attrs and (one.state == TrialState.COMPLETE or failed):
+            again.setdefault(int(one.user_attrs[REPEATS]), []).append(one)
+    return [
+        Candidate((one, *again.get(number_of(one), [])))
+        for one in trials
+        if one.state == TrialState.COMPLETE and one.value is not None and REPEATS not in one.user_attrs
+    ]
+
+
+def ranking(study: Study) -> list[RankedTrial]:
+    """Candidates of ``study``, best first; failed and interrupted trials are left out.
+
+    By mean error, to which its standard error is added where some were trained more than once: a candidate that was
+    lucky once is not preferred to one that has proved itself (see ``retrain.cautious``).
+    """
+    return ranked(candidates(study.get_trials(deepcopy=False)))
+
+
+def ranked(found: Sequence[Candidate]) -> list[RankedTrial]:
+    """``ranking`` of candidates at hand."""
+    errors = retrain.capped([one.errors for one in found])
+    rows = [_row(one, own) for one, own in zip(found, errors, strict=True)]
+    order = sorted(zip(retrain.cautious(errors), rows, strict=True), key=lambda pair: (pair[0], pair[1].number))
+    return [row for _, row in order]
+
+
+def _row(candidate: Candidate, errors: Sequence[float]) -> RankedTrial:
+    finished = [one for one in candidate.trials if one.value is not None]
+    metrics: list[Mapping[str, float]] = [one.user_attrs.get(METRICS, {}) for one in finished]
+    shared = [name for name in metrics[0] if all(name in one for one in metrics)]
+    return RankedTrial(
+        number=candidate.number,
+        values=dict(candidate.trials[0].params),
+        error=fmean(errors),
+        metrics={name: _together([one[name] for one in metrics]) for name in shared},
+        seconds=sum(float(one.user_attrs.get(SECONDS, 0.0)) for one in finished),
+        trainings=len(errors),
+        spread=stdev(errors) if len(errors) > 1 else 0.0,
+    )
+
+
+def _together(figures: Sequence[float]) -> float:
+    if all(isinstance(figure, int) for figure in figures):
+        return max(figures)
+    return figures[0] if len(figures) == 1 else sum(figures) / len(figures)
+
+
+def finished_event(trials: Iterable[FrozenTrial], trial: FrozenTrial) -> TrialFinished:
+    """What to say of the finished ``trial``, given it and all before it as ``trials``."""
+    assert trial.value is not None
+    best, attributes = ranked(candidates(trials))[0], trial.user_attrs
+    metrics, seconds = dict(attributes.get(METRICS, {})), float(attributes.get(SECONDS, 0.0))
+    repeats = attributes.get(REPEATS)
+    return TrialFinished(
+        number_of(trial), dict(trial.params), trial.value, best.error, seconds, metrics, repeats, best.number
+    )
+
+
+def promising(
+    study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
+) -> list[dict[str, Value]]:
+    """The ``n`` candidates to train longer, best first; see ``best_known``."""
+    known = candidates(relevant_trials(study, space, repeats=True))
+    errors = retrain.cautious(retrain.capped([one.errors for one in known]))
+    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
+    counts = [len(one.trials) for one in known]
+    order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
+    return [dict(seen[at].values) for at in order[:n]]
+
+
+def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:
+    """What a predictor that has seen the first training of each of ``known`` says of them, in normal scores: (n,).
+
+    Higher is better. Zeros for fewer than ten, of which it would know too little.
+    """
+    if len(known) < START:
+        return np.zeros(len(known))
+    layout, x, y = table(space, observed([one.trials[0] for one in known], space), cost_features)
+    return Predictor(layout).fit(x, y, np.random.default_rng(child_seed(seed, "promising", len(known)))).predict(x)[0]

@@ -1,0 +1,93 @@
+"""Which candidates to train again before a winner is named: one short training is partly luck.
+
+A share of a search's trials is worth more as new trainings of the best few than as more candidates. The few are
+thinned out by successive halving (Karnin, Koren & Somekh 2013): all of them are trained once more, then the better half
+once more, and so on, so that most trainings go where the decision is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+
+from steerage.search.features import Matrix
+from steerage.search.predictor import normal_scores
+
+SHARE = 0.15  # of all trials
+FROM = 60  # trials; with fewer, candidates that are never tried cost more than luck does
+MOST = 10  # candidates that are trained again at all
+LEAST = 2  # candidates left in the last rounds: training the leader alone tells it from nobody
+
+
+def reserved(trials: int, *, share: float = SHARE) -> int:
+    """How many of ``trials`` are to train a candidate again."""
+    return round(share * trials) if trials >= FROM else 0
+
+
+def due(candidates: int, *, trials: int, used: float = 0.0, share: float = SHARE) -> bool:
+    """Whether it is time to train again: ``candidates`` tried so far, of ``trials`` that there will be in all.
+
+    ``used``: share of the time that the search has had, in [0, 1].
+    """
+    kept = reserved(trials, share=share)
+    return kept > 0 and (candidates >= trials - kept or used >= 1.0 - share)
+
+
+def rounds(trainings: int) -> list[int]:
+    """How many candidates are trained once more in each round; they add up to ``trainings``."""
+    sizes: list[int] = []
+    size = min(MOST, math.ceil(trainings / 2))
+    while trainings > 0:
+        sizes.append(min(size, trainings))
+        trainings -= sizes[-1]
+        size = max(LEAST, math.ceil(size / 2))
+    return sizes
+
+
+def merit(errors: Matrix, trainings: Matrix, predicted: Matrix) -> Matrix:
+    """How good a candidate is by what it showed and what is predicted, in normal scores, higher is better: (n,).
+
+    ``errors``: (n,), means over ``trainings``: (n,); ``predicted``: (n,) normal scores. The prediction counts as much
+    as one training: it comes from the trainings of the neighbours.
+    """
+    return np.asarray((trainings * normal_scores(-errors) + predicted) / (trainings + 1.0))
+
+
+def next_to_retrain(errors: Sequence[Sequence[float]], predicted: Matrix, *, trainings: int) -> int | None:
+    """Index of the candidate to train again, of a plan for ``trainings`` such trainings; None when the plan is done.
+
+    ``errors``: of each candidate, in the order in which it was trained, infinite where a training failed;
+    ``predicted``: (n,) normal scores, higher is better. Who is in a round follows from the trainings before it alone,
+    so the answer is the same whenever it is asked for.
+    """
+    field, limited = list(range(len(errors))), capped(errors)
+    for played, size in enumerate(rounds(trainings), start=1):
+        seen = np.array([fmean(one[:played]) for one in limited])
+        counts = np.array([min(played, len(one)) for one in errors])
+        worth = merit(seen, counts, predicted)
+        field = sorted(field, key=lambda index: (-worth[index], index))[:size]
+        for index in field:
+            if len(errors[index]) <= played:
+                return index
+    return None
+
+
+def capped(errors: Sequence[Sequence[float]]) -> list[list[float]]:
+    """``errors`` with the worst error of all in place of those of failed trainings, which are infinite."""
+    worst = max((error for one in errors for error in one if math.isfinite(error)), default=math.inf)
+    return [[min(error, worst) for error in one] for one in errors]
+
+
+def cautious(errors: Sequence[Sequence[float]]) -> list[float]:
+    """What to rank candidates by, lower is better: mean error plus its standard error; ``errors`` as ``capped``.
+
+    The spread of one training is pooled over all candidates that were trained more than once; without any it is 0.
+    Whoever was trained once and looks best by less than that is likely to have been lucky.
+    """
+    squares = [(error - fmean(one)) ** 2 for one in errors if len(one) > 1 for error in one]
+    freedom = sum(len(one) - 1 for one in errors)
+    spread = math.sqrt(sum(squares) / freedom) if freedom else 0.0
+    return [fmean(one) + spread / math.sqrt(len(one)) for one in errors]
