@@ -59,6 +59,10 @@ class Story:
         elif isinstance(event, events.TrialFailed):
             self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
             return [f"trial {event.number} failed: {event.reason}"]
+        elif isinstance(event, events.FrontFound):
+            lines = self.end_of_phase()
+            places = len(event.trials)
+            return [*lines, f"front of error and {event.cost}: {places} candidate{'' if places == 1 else 's'}"]
         elif isinstance(event, events.RoundFinished):
             self.tau, self.gain = event.tau, event.gain
             return [self._round(event)]
