@@ -15,7 +15,7 @@ AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
 LONGER = (2.5, 6.0)
-# Each of up to six networks of a front gets more than twice the time of a trial.
+# Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.95}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
