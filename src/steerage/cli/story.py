@@ -62,7 +62,8 @@ class Story:
         elif isinstance(event, events.FrontFound):
             lines = self.end_of_phase()
             places = len(event.trials)
-            return [*lines, f"front of error and {event.cost}: {places} candidate{'' if places == 1 else 's'}"]
+            noun = {"params": "parameters", "macs": "MACs"}.get(event.cost, event.cost)
+            return [*lines, f"front of error and {noun}: {places} candidate{'' if places == 1 else 's'}"]
         elif isinstance(event, events.RoundFinished):
             self.tau, self.gain = event.tau, event.gain
             return [self._round(event)]

@@ -91,11 +91,6 @@ class Staircase:
         qualities, costs = np.append(self.qualities, quality), np.append(self.costs, cost)
         return Staircase.of(qualities, costs, limit=self.limit, worth=self.worth)
 
-    @property
-    def volume(self) -> float:
-        """The hypervolume as it is: worth times range of costs."""
-        return float(np.sum(np.diff(np.append(self.costs, self.limit)) * self.worth.at(self.qualities)))
-
     def improvement(self, mean: Matrix, sd: Matrix, costs: Matrix) -> Matrix:
         """Expected growth of the hypervolume by candidates of known ``costs`` and quality N(mean, sd^2): (m,) each.
 

@@ -12,7 +12,7 @@ import numpy as np
 from steerage.search.acquisition import Staircase, Worth
 from steerage.search.evolution import Individual, Violation, evolve
 from steerage.search.features import Matrix, columns, features
-from steerage.search.front import carriers, front, layers
+from steerage.search.front import carriers, front, hypervolume, layers
 from steerage.search.gain import to_error
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, normal_scores
 from steerage.search.propose import (
@@ -96,11 +96,14 @@ def expected_growth(
 
     None where too little is known to say.
     """
-    if sum(one.standing[0] == 0 for one in history) < MIN_OBSERVATIONS or not proposals:
+    good = [one for one in history if one.standing[0] == 0]
+    if len(good) < MIN_OBSERVATIONS or not proposals:
         return None
     rng = np.random.default_rng(child_seed(seed, "growth", len(history)))
     along = _along(space, history, cost, cost_features, rng, waiting=(), boldness=1.0)
-    volume = along.stairs.volume
+    # As it was shown: from a few trials the predictor says next to nothing, and a share of nothing is no share.
+    errors, costs = np.array([one.error for one in good]), np.log([cost(one.values) for one in good])
+    volume = hypervolume(errors, costs, (_worst(errors), along.stairs.limit))
     return float(along.score([*proposals]).max()) / volume if volume > 0 else None
 
 
