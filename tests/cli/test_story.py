@@ -157,3 +157,12 @@ def test_rounds_of_an_older_version_and_of_regression_are_told() -> None:
     told(one, finished(0, 0.25))
     (line,) = told(one, events.RoundFinished(0, 4, None, None, None, 0.2, None, 0.0123))
     assert line == "round 0: R² 0.7500 (trial 0), gain 0.0123"
+
+
+def test_a_front_is_told_after_the_search() -> None:
+    one = story("search")
+    one.hear(events.PhaseStarted("search", None))
+    lines = one.hear(events.FrontFound("macs", (3, 1)))
+    assert lines[0].startswith("global search: ") and lines[1] == "front of error and MACs: 2 candidates"
+    one.recall([{"event": "FrontFound", "at": 1.0, "cost": "params", "trials": [2]}])
+    assert one.hear(events.FrontFound("params", (2,))) == ["front of error and parameters: 1 candidate"]

@@ -15,7 +15,18 @@ from steerage.search.ranking import ranking
 from steerage.search.run import open_study
 
 KILLS, TRIALS, MAX_PARAMS = 20, 4, 400
-COMMAND = ["synth", "digits", "--max-params", MAX_PARAMS, "--trials", TRIALS, "--epochs", 3, "--quiet", "--out"]
+COMMAND: list[object] = [
+    "synth",
+    "digits",
+    "--max-params",
+    MAX_PARAMS,
+    "--trials",
+    TRIALS,
+    "--epochs",
+    3,
+    "--quiet",
+    "--out",
+]
 
 # Imports take longer than the run, so they are done once and every attempt is a fork: a process of its own, that knows
 # nothing of the ones before but their files. A run that ends before it was killed often enough is followed by another.
@@ -61,24 +72,27 @@ json.dump({"codes": codes, "runs": runs + 1}, sys.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the runs that were killed, ``0`` and on, and of the one that was not, ``straight``."""
+def kill(root: Path, command: list[object], kills: int) -> Path:
+    """Runs in ``root`` that were killed ``kills`` times, ``0`` and on, and one that was not, ``straight``."""
     if sys.platform == "win32":
         pytest.skip("there is no SIGKILL and no fork on Windows")
-    root = tmp_path_factory.mktemp("killed")
     source = Path(__file__).resolve().parents[2] / "src"
-    command = json.dumps([str(word) for word in COMMAND])
+    words = json.dumps([str(word) for word in command])
     driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{DRIVER}"
     done = subprocess.run(
-        [sys.executable, "-c", driver, str(root), str(KILLS), command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", driver, str(root), str(kills), words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout.splitlines()[-1])
-    assert outcome["codes"].count(-9) == KILLS, done.stderr
+    assert outcome["codes"].count(-9) == kills, done.stderr
     assert set(outcome["codes"]) <= {0, -9}, done.stderr
     assert len([path for path in root.iterdir() if path.name != "straight"]) == outcome["runs"]
     return root
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return kill(tmp_path_factory.mktemp("killed"), COMMAND, KILLS)
 
 
 def folders(root: Path) -> list[Path]:
@@ -117,3 +131,15 @@ def test_kills_do_not_change_the_network(killed: Path) -> None:
     weights = Path("network") / "weights.safetensors"
     for folder in folders(killed):
         assert (folder / weights).read_bytes() == (killed / "straight" / weights).read_bytes()
+
+
+def test_kills_do_not_change_a_front(tmp_path: Path) -> None:
+    command: list[object] = ["search", "iris", "--pareto", "params", "--trials", 8, "--epochs", 4, "--quiet", "--out"]
+    kill(tmp_path, command, 8)
+    straight = json.loads((tmp_path / "straight" / "summary.json").read_text())
+    for folder in folders(tmp_path):
+        assert json.loads((folder / "summary.json").read_text())["front"] == straight["front"]
+        for member in straight["front"]:
+            weights = Path(member["path"]) / "weights.safetensors"
+            assert (folder / weights).read_bytes() == (tmp_path / "straight" / weights).read_bytes()
+        assert len(list((folder / "front").iterdir())) == len(straight["front"])

@@ -21,6 +21,7 @@ from steerage.cli.options import (
     NetworkPath,
     Out,
     OwnTemplate,
+    Pareto,
     Part,
     Patience,
     Quiet,
@@ -114,6 +115,7 @@ def synth(
     epilog=_examples(
         "steerage search wine --trials 30 --epochs 40",
         "steerage search sensors.csv --max-params 20k --minutes 10",
+        "steerage search digits --pareto params --minutes 20",
     )
 )
 def search(
@@ -126,15 +128,20 @@ def search(
     trials: Trials = None,
     epochs: Epochs = None,
     patience: Patience = None,
+    pareto: Pareto = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> Job:
-    """The global search alone; also shows the best candidates."""
+    """The global search alone; also shows the best candidates.
+
+    With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
+    """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, patience=patience, template=template, local=False)
+    cost = None if pareto is None else pareto.value
+    return runs.synth(wish, trials=trials, patience=patience, template=template, local=False, pareto=cost)
 
 
 @app.command(

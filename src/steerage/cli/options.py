@@ -21,6 +21,13 @@ def task_name(task: Task | None) -> Literal["classification", "regression"] | No
     return None if task is None else "classification" if task is Task.classification else "regression"
 
 
+class CostName(str, Enum):
+    """What a network costs."""
+
+    params = "params"
+    macs = "macs"
+
+
 class Part(str, Enum):
     """Which rows of a source."""
 
@@ -53,6 +60,10 @@ Patience = Annotated[
     Option(
         "--patience", metavar="N", min=1, help="End the search after N rounds that promise next to nothing; else never."
     ),
+]
+Pareto = Annotated[
+    CostName | None,
+    Option("--pareto", help="Networks for the front of error and this cost, in place of one; see docs/search.md."),
 ]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
