@@ -163,6 +163,7 @@ def search_globally(run: Run) -> list[Values]:
     # From the study, so that a run that was stopped goes on as it would have gone.
     measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
     hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
+    judge = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
 
     def evaluate(number: int, values: Values) -> TrialOutcome:
         hopeless.begin()
@@ -175,9 +176,7 @@ def search_globally(run: Run) -> list[Values]:
                 seconds=seconds,
                 epochs=epochs,
                 scheme=TRIAL_SCHEME,
-                hopeless=None
-                if plan.pareto
-                else hopeless,  # a small network of a front may be far behind, and is wanted
+                hopeless=judge,
                 exact=False,
             )
         except InfeasibleBudget as error:
