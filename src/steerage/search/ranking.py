@@ -135,10 +135,8 @@ def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
     """The ``n`` candidates to train longer, best first; see ``best_known``."""
-    known = candidates(relevant_trials(study, space, repeats=True))
-    errors = retrain.cautious(retrain.capped([one.errors for one in known]))
-    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
-    counts = [len(one.trials) for one in known]
+    seen, rows = _seen(study, space)
+    counts = [row.trainings for row in rows]
     order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
     return [dict(seen[at].values) for at in order[:n]]
 
@@ -153,24 +151,27 @@ def on_front(
     n: int | None = None,
 ) -> list[RankedTrial]:
     """The candidates to name as the front of error and ``cost`` > 0, by rising cost; see ``known_front``."""
-    known = candidates(relevant_trials(study, space, repeats=True))
-    capped = retrain.capped([one.errors for one in known])
-    rows = [_row(one, errors) for one, errors in zip(known, capped, strict=True)]
-    points = [values_of(one.trials[0], space) for one in known]
-    costs = {space.key(values): cost(row) for values, row in zip(points, rows, strict=True)}
-    errors = retrain.cautious(capped)
-    seen = [Observation(values, error) for values, error in zip(points, errors, strict=True)]
-    counts = [len(one.trials) for one in known]
+    seen, rows = _seen(study, space)
+    costs = {space.key(one.values): cost(row) for one, row in zip(seen, rows, strict=True)}
     places = known_front(
         space,
         seen,
         lambda values: costs[space.key(values)],
         seed=seed,
         cost_features=cost_features,
-        trainings=counts,
+        trainings=[row.trainings for row in rows],
         n=n,
     )
     return [rows[at] for at in places]
+
+
+def _seen(study: Study, space: Space) -> tuple[list[Observation], list[RankedTrial]]:
+    """Candidates in the order of their first trials: what is to be believed of each (``cautious``), and its figures."""
+    known = candidates(relevant_trials(study, space, repeats=True))
+    capped = retrain.capped([one.errors for one in known])
+    errors = retrain.cautious(capped)
+    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
+    return seen, [_row(one, own) for one, own in zip(known, capped, strict=True)]
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:
