@@ -45,6 +45,15 @@ def test_genes_are_at_most_at_distance_one() -> None:
         assert squares.max() <= 1.0 + 1e-9
 
 
+def test_spreads_are_the_mean_distances_of_random_points() -> None:
+    rng = np.random.default_rng(0)
+    x = features(SPACE, [SPACE.random(rng) for _ in range(600)])
+    layout = columns(SPACE)
+    for group, spread in zip(layout.groups, layout.spreads, strict=True):
+        squares = ((x[:300, None, list(group)] - x[None, 300:, list(group)]) ** 2).sum(axis=2)
+        assert abs(squares.mean() - spread) < 0.03
+
+
 def test_long_choices_still_have_their_columns() -> None:
     space = Space({"many": CategoricalDistribution([f"c{i}" for i in range(12)])})
     x = features(space, [{"many": "c3"}, {"many": "c11"}])

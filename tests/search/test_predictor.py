@@ -11,7 +11,7 @@ from scipy.optimize import check_grad
 from scipy.stats import kendalltau
 
 from steerage.search.features import Matrix, columns, features
-from steerage.search.gp import GaussianProcess, _distances, _loss, _prior_mean
+from steerage.search.gp import GaussianProcess, _distances, _kernel, _loss, _prior_mean
 from steerage.search.predictor import Predictor, cross_validate, normal_scores
 from steerage.space import Space, Values
 
@@ -102,16 +102,32 @@ def test_cross_validation_of_too_few_or_constant_rows_is_undefined() -> None:
 def test_the_gradient_of_the_gp_is_that_of_its_loss() -> None:
     x, y = _data(12, seed=5)
     genes = [x[:, list(group)] for group in LAYOUT.groups]
-    distances, scores = _distances(genes, genes), normal_scores(y)
-    at = _prior_mean(len(genes)) + 0.3
-    error = check_grad(lambda p: _loss(p, distances, scores)[0], lambda p: _loss(p, distances, scores)[1], at)
+    distances, scores, prior = _distances(genes, genes), normal_scores(y), _prior_mean(LAYOUT)
+    at = prior + 0.3
+    error = check_grad(
+        lambda p: _loss(p, distances, scores, prior)[0], lambda p: _loss(p, distances, scores, prior)[1], at
+    )
     assert error < 1e-4
 
 
 def test_the_gp_is_more_certain_near_what_it_has_seen() -> None:
     x, y = _data(24, seed=6)
-    gp = GaussianProcess.fit(x[:16], normal_scores(y[:16]), LAYOUT.groups, np.random.default_rng(0))
-    assert gp.predict(x[:16], LAYOUT.groups)[1].mean() < gp.predict(x[16:], LAYOUT.groups)[1].mean()
+    gp = GaussianProcess.fit(x[:16], normal_scores(y[:16]), LAYOUT, np.random.default_rng(0))
+    assert gp.predict(x[:16])[1].mean() < gp.predict(x[16:])[1].mean()
+
+
+def test_what_is_believed_keeps_the_means_and_is_what_another_fit_would_say() -> None:
+    x, y = _data(24, seed=6)
+    before = GaussianProcess.fit(x[:16], normal_scores(y[:16]), LAYOUT, np.random.default_rng(0))
+    after = before.believing(x[16:18])
+    means, deviations = before.predict(x)[0], after.predict(x)[1]
+    assert after.predict(x)[0] == pytest.approx(means)
+    assert (deviations < before.predict(x)[1]).all()
+    genes = [x[:18, list(group)] for group in LAYOUT.groups]
+    covariance = _kernel(before.parameters, _distances(genes, genes)) + (np.exp(before.parameters[-1]) + 1e-6) * np.eye(
+        18
+    )
+    assert after.factor @ after.factor.T == pytest.approx(covariance)
 
 
 def test_coverage_tells_how_honest_the_predicted_spread_is(monkeypatch: pytest.MonkeyPatch) -> None:

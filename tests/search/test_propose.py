@@ -12,8 +12,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from steerage.errors import InfeasibleBudget
-from steerage.search.evolution import Individual
-from steerage.search.propose import Observation, _pick, assess, find_feasible, propose
+from steerage.search.propose import Observation, assess, find_feasible, propose
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -82,11 +81,22 @@ def test_another_process_proposes_the_same() -> None:
     assert there.strip() == str(here)
 
 
-def test_a_little_less_promising_point_is_picked_before_one_almost_tried() -> None:
+def test_points_of_a_batch_are_apart() -> None:
+    space = Space({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)})
+    points = space.sample_sobol(14, seed=0)
+    history = [Observation(point, (float(point["x"]) - 0.5) ** 2 + float(point["y"])) for point in points]
+    batch = propose(space, history, n=4, seed=0, exploration=0.0)
+    units = np.array([space.encode(point) for point in batch])
+    gaps = np.linalg.norm(units[:, None] - units[None], axis=2)[np.triu_indices(4, 1)]
+    assert gaps.min() > 0.02
+
+
+def test_no_proposal_is_all_but_one_that_was_tried() -> None:
     space = Space({"x": FloatDistribution(0, 1)})
-    candidates = [Individual({"x": 0.501}, 1.0, 0.0), Individual({"x": 0.6}, 0.9, 0.0)]
-    picked = _pick(space, candidates, 1, np.random.default_rng(0), known=[{"x": 0.5}], exploration=0.0)
-    assert picked == [{"x": 0.6}]
+    history = [Observation({"x": x}, (x - 0.5) ** 2) for x in (0.0, 0.2, 0.4, 0.5, 0.8, 1.0)]
+    for seed in range(3):
+        (point,) = propose(space, history, n=1, seed=seed, start=4, exploration=0.0)
+        assert min(abs(float(point["x"]) - float(one.values["x"])) for one in history) > 0.01
 
 
 def test_failed_candidates_are_not_tried_again_and_count_as_worst() -> None:

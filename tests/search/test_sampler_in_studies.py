@@ -209,7 +209,9 @@ def test_threads_get_different_points(start: int) -> None:
 
 
 def test_trials_asked_for_out_of_order_get_what_they_would_have_got() -> None:
-    studies = [optuna.create_study(sampler=SteerageSampler(seed=0, space=Space(PLANE), start=4)) for _ in range(2)]
+    studies = [
+        optuna.create_study(sampler=SteerageSampler(seed=0, space=Space(PLANE), start=4, batch=4)) for _ in range(2)
+    ]
     for study in studies:
         for _ in range(4):
             asked(study, PLANE, in_plane)

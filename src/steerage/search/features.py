@@ -23,11 +23,12 @@ class Columns:
     """Names of the feature columns, and ``groups``: the columns that carry one gene each, for distances between genes.
 
     The squared distance of two rows over a group is in [0, 1]: an ordinal is one column in [0, 1], a choice is one-hot
-    columns of 0 and sqrt(1/2).
+    columns of 0 and sqrt(1/2). ``spreads``: its mean over random points.
     """
 
     names: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...]
+    spreads: tuple[float, ...]
 
 
 def columns(space: Space, *, costs: int = 0) -> Columns:
@@ -44,7 +45,7 @@ def columns(space: Space, *, costs: int = 0) -> Columns:
         label = "+".join(gene.name for gene in genes)
         names.extend(f"count({label}={option})" for option in _options(genes[0]))
     names.extend(f"cost{i}" for i in range(costs))
-    return Columns(tuple(names), tuple(groups))
+    return Columns(tuple(names), tuple(groups), tuple(_spread(gene) for gene in space.genes))
 
 
 def features(space: Space, points: Sequence[Values], costs: Sequence[Sequence[float]] | Matrix = ()) -> Matrix:
@@ -71,6 +72,13 @@ def features(space: Space, points: Sequence[Values], costs: Sequence[Sequence[fl
     if extra.size:
         parts.append(extra.reshape(len(points), -1))
     return np.hstack(parts)
+
+
+def _spread(gene: Gene) -> float:
+    """Mean squared distance of two random values: of a choice, or of the middles of equal parts of [0, 1]."""
+    if not gene.ordinal:
+        return 1.0 - 1.0 / max(gene.size, 2)
+    return (1.0 - 1.0 / gene.size**2 if gene.size > 1 else 1.0) / 6.0
 
 
 def _options(gene: Gene) -> tuple[Value, ...]:

@@ -69,7 +69,7 @@ class Predictor:
         bags = [_resample(len(x), rng) for _ in range(self._bags)]
         self._trees = [_boost(x[bag], scores[bag], leaves=7, depth=-1) for bag in bags]
         self._linear = [_linear_base(x[bag], scores[bag]) for bag in bags]
-        self._gp = GaussianProcess.fit(x, scores, self._columns.groups, rng)
+        self._gp = GaussianProcess.fit(x, scores, self._columns, rng)
         return self
 
     def predict(self, x: Matrix) -> tuple[Matrix, Matrix]:
@@ -82,7 +82,7 @@ class Predictor:
             raise ValueError("fit the predictor before predicting")
         trees = np.stack([model(x) for model in self._trees])
         linear = np.stack([model(x) for model in self._linear])
-        gp_mean, gp_sd = self._gp.predict(x, self._columns.groups)
+        gp_mean, gp_sd = self._gp.predict(x)
         means = np.stack([trees.mean(axis=0), linear.mean(axis=0), gp_mean])
         variances = np.stack([trees.var(axis=0), linear.var(axis=0), gp_sd**2])
         mean = np.asarray(WEIGHTS @ means)

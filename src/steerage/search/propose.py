@@ -9,7 +9,7 @@ from typing import Literal, final
 import numpy as np
 
 from steerage.errors import InfeasibleBudget
-from steerage.search.acquisition import expected_improvement
+from steerage.search.belief import Belief, Chance
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
@@ -19,11 +19,9 @@ from steerage.space import Key, Space, Value, Values, Vector
 
 START = 10
 EXPLORATION = 0.07  # share of picks that are random
-BOLDNESS = 0.25  # share of the spread that counts as hope: with all of it, continuous genes run to their far ends
 MAX_EVALUATIONS = 600
 NEIGHBOURS = 24  # best observations whose surroundings the evolution starts from
-CROWDING = 2.0  # decay, per gene of difference, of the discount for being like another of the batch
-CROWDING_KNOWN = 20.0  # and for being like a point that was tried
+CROWDING = 20.0  # decay, per gene of difference, of the discount for being like a point that was tried
 SHORTLIST = 100  # candidates among which a batch is picked
 FIRST_LOOK = 256  # Sobol points from which a search for feasible ones starts
 
@@ -93,10 +91,13 @@ def propose(
     if len(batch) < n and usable:
         taken |= {space.key(values) for values in batch}
         rng = np.random.default_rng(child_seed(seed, "propose", len(taken)))
-        score = _improvement(space, history, cost_features, rng)
+        outlook = look_ahead(space, history, cost_features, rng, pending=[*pending, *batch])
         good = sorted((one for one in history if one.state == "ok"), key=lambda one: one.standing)[:NEIGHBOURS]
-        fresh = evolved(space, good, taken, score=score, violation=violation, rng=rng, max_evaluations=max_evaluations)
-        batch += _pick(space, fresh, n - len(batch), rng, known=[*known, *batch], exploration=exploration)
+        fresh = evolved(
+            space, good, taken, score=outlook.gains, violation=violation, rng=rng, max_evaluations=max_evaluations
+        )
+        known += batch
+        batch += _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration, outlook=outlook)
     return batch
 
 
@@ -117,36 +118,57 @@ def evolved(
     return [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
 
 
-def _improvement(
-    space: Space, history: Sequence[Observation], cost_features: CostFeatures, rng: np.random.Generator
-) -> Score:
-    """Expected improvement (Jones et al. 1998, eq. 15) on the scale of normal scores.
+@final
+@dataclass(frozen=True)
+class Outlook:
+    """A belief as a function of points: ``rows`` turns (m) points into the (m, columns) that it speaks of."""
 
-    The incumbent is the best prediction at what was tried, since the best observation is partly luck. Where some of
-    what was tried broke bounds and some kept to them, the incumbent is one that kept to them, errors are learnt from
-    both, and the improvement is multiplied by the chance of keeping to them (Gardner et al. 2014, eq. 6).
+    belief: Belief
+    rows: Callable[[Sequence[Values]], Matrix]
+
+    def gains(self, points: Sequence[Values]) -> Matrix:
+        """Expected decrease (m,) of the least error by training one of ``points``."""
+        return self.belief.improvement(self.rows(points))
+
+    def quality(self, points: Sequence[Values]) -> Matrix:
+        """Believed quality (m,) of ``points``: higher is better, about standard normal."""
+        return self.belief.quality(self.rows(points))
+
+
+def look_ahead(
+    space: Space,
+    history: Sequence[Observation],
+    cost_features: CostFeatures,
+    rng: np.random.Generator,
+    *,
+    pending: Sequence[Values] = (),
+) -> Outlook:
+    """What is to be expected after ``history``, of which not all failed, while ``pending`` points are in training.
+
+    Where some broke bounds and some kept to them, the best is one that kept to them and errors are learnt from both; as
+    long as none kept to them, violations are learnt in the place of errors. One that failed counts as the worst.
     """
-    layout, x, quality = table(space, history, cost_features)
-    kept = np.array([one.standing[0] == 0 for one in history])
-    broken = np.array([one.standing[0] == 1 for one in history])
-    chance: Callable[[Matrix], Matrix] | None = None
+    layout, x, _ = table(space, history, cost_features)
+    places = np.array([one.standing[0] for one in history])
+    kept, broken = places == 0, places == 1
+    violations = np.array([one.violation for one in history])
+    chance: Chance | None = None
     if kept.any() and broken.any():
-        quality = np.array([-one.error if one.state == "ok" else -np.inf for one in history])
-        told = kept | broken
-        chance = _chance(layout, x[told], np.array([one.violation for one in history])[told], rng)
-    predictor = Predictor(layout).fit(x, quality, rng)
-    best = float(predictor.predict(x[kept] if kept.any() else x)[0].max())
+        chance = _chance(layout, x[kept | broken], violations[kept | broken], rng)
+    figures = np.array([one.error for one in history]) if kept.any() else violations
+    told = np.isfinite(figures) & (kept | broken)
+    worst = figures[told].max() if told.any() else 0.0
+    figures = np.where(told, figures, worst)
+    best = figures[kept].min() if kept.any() else figures.min()
+    belief = Belief.of(layout, x, figures, rng, best=float(best), chance=chance)
 
-    def score(points: list[Values]) -> Matrix:
-        rows = features(space, points, [tuple(cost_features(point)) for point in points])
-        mean, sd = predictor.predict(rows)
-        improvement = expected_improvement(mean, BOLDNESS * sd, best)
-        return improvement if chance is None else improvement * chance(rows)
+    def rows(points: Sequence[Values]) -> Matrix:
+        return features(space, points, [tuple(cost_features(point)) for point in points])
 
-    return score
+    return Outlook(belief.expecting(rows(pending)) if pending else belief, rows)
 
 
-def _chance(layout: Columns, x: Matrix, violations: Matrix, rng: np.random.Generator) -> Callable[[Matrix], Matrix]:
+def _chance(layout: Columns, x: Matrix, violations: Matrix, rng: np.random.Generator) -> Chance:
     """Probability (m,) in [0, 1] that a row keeps to all bounds; ``violations``: (n,) of ``x``, some of them 0.
 
     On the scale of normal scores, where the border runs midway between the feasible and the nearest infeasible.
@@ -172,25 +194,33 @@ def _pick(
     *,
     known: Sequence[Values],
     exploration: float,
+    outlook: Outlook,
 ) -> list[dict[str, Value]]:
-    """``n`` of ``candidates`` (best first): random ones, or the best after discounts for likeness.
+    """``n`` of ``candidates`` (best first): random ones, or those of the highest gain while the others are in training.
 
-    Being like a ``known`` point counts only at close range: one more training there tells little that is new.
+    Being like a ``known`` point, or another of the batch, counts against one at close range: one more training there
+    tells little that is new.
     """
     if not candidates:
         return []
-    x, groups = features(space, [one.values for one in candidates]), columns(space).groups
-    shortlist = x[:SHORTLIST]
+    shortlist, belief = outlook.rows([one.values for one in candidates[:SHORTLIST]]), outlook.belief
+    groups = columns(space).groups
     near = differences(shortlist, features(space, known), groups).min(axis=1)
-    worth = np.array([one.score for one in candidates[:SHORTLIST]]) * (1.0 - np.exp(-CROWDING_KNOWN * near))
+    left = list(range(len(candidates)))
     picked: list[int] = []
-    while len(picked) < min(n, len(candidates)):
-        if rng.random() < exploration or len(picked) >= len(worth):
-            at = int(rng.choice([i for i in range(len(candidates)) if i not in picked]))
+    while left and len(picked) < n:
+        listed = [i for i in left if i < len(shortlist)]
+        if not listed or rng.random() < exploration:
+            at = int(rng.choice(left))
         else:
-            at = int(np.argmax([-np.inf if i in picked else value for i, value in enumerate(worth)]))
+            worth = belief.improvement(shortlist) * (1.0 - np.exp(-CROWDING * near))
+            at = max(listed, key=lambda i: float(worth[i]))
+        left.remove(at)
         picked.append(at)
-        worth *= 1.0 - np.exp(-CROWDING * differences(shortlist, x[[at]], groups)[:, 0])
+        if len(picked) < n:
+            row = outlook.rows([candidates[at].values])
+            belief = belief.expecting(row)
+            near = np.minimum(near, differences(shortlist, row, groups)[:, 0])
     return [candidates[i].values for i in picked]
 
 
@@ -233,19 +263,21 @@ def best_known(
     cost_features: CostFeatures = costless,
     trainings: Sequence[int] = (),
 ) -> list[int]:
-    """Positions in ``history`` of those that did not fail, best first: by what each showed and what was predicted.
+    """Positions in ``history`` of those that did not fail, best first: by what each showed and what is believed.
 
-    A single short training is partly luck; the predictor has seen its neighbours too. Both are normal scores of ranks.
-    With fewer than ten the predictor knows too little, and what was shown alone decides. ``trainings``: how many of
-    them each error is the mean of, by default one; the prediction counts as much as one.
+    A single short training is partly luck; the belief comes from its neighbours too. With fewer than ten it is worth
+    too little, and what was shown alone decides. ``trainings``: how many of them each error is the mean of, by default
+    one; the belief counts as much as one.
     """
     places = [at for at, one in enumerate(history) if one.state == "ok"]
+    known = [history[at] for at in places]
     if len(places) < START:
         return sorted(places, key=lambda at: history[at].standing)
-    layout, x, y = table(space, [history[at] for at in places], cost_features)
     rng = np.random.default_rng(child_seed(seed, "promising", len(places)))
+    believed = look_ahead(space, known, cost_features, rng).quality([one.values for one in known])
+    _, _, quality = table(space, known, cost_features)
     shown = np.array([trainings[at] if trainings else 1 for at in places])
-    worth = merit(-y, shown, Predictor(layout).fit(x, y, rng).predict(x)[0])
+    worth = merit(-quality, shown, believed)
     return [places[i] for i in np.argsort(-worth, kind="stable")]
 
 

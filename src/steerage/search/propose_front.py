@@ -13,11 +13,9 @@ from steerage.search.acquisition import Staircase, Worth
 from steerage.search.evolution import Individual, Violation
 from steerage.search.features import Matrix, columns, features
 from steerage.search.front import carriers, front, hypervolume, layers
-from steerage.search.gain import to_error
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, normal_scores
 from steerage.search.propose import (
-    BOLDNESS,
-    CROWDING_KNOWN,
+    CROWDING,
     EXPLORATION,
     MAX_EVALUATIONS,
     NEIGHBOURS,
@@ -35,6 +33,7 @@ from steerage.search.retrain import merit
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values
 
+BOLDNESS = 0.25  # share of the spread that counts as hope: with all of it, continuous genes run to their far ends
 COST_LOOK = 128  # Sobol points among which the start of a front is spread over the costs
 REFERENCE = 0.9  # quantile, among the errors of the start, of the error that a front is measured from
 MARGIN = 0.05  # share of the range of costs by which its other end lies beyond the largest cost that was tried
@@ -133,7 +132,8 @@ def known_front(
         rng = np.random.default_rng(child_seed(seed, "front", len(known)))
         counts = np.array([trainings[at] if trainings else 1 for at in places])
         worth = merit(-y, counts, Predictor(layout).fit(x, y, rng).predict(x)[0])
-        order, errors = -worth, to_error(worth, scores=normal_scores(y), errors=shown)
+        worst = float(shown.max())
+        order, errors = -worth, worst - Worth.of(normal_scores(y), shown, worst=worst).at(worth)
     on = front(order, costs)
     if n is not None and len(on) > n:
         logs = np.log(costs)
@@ -226,7 +226,7 @@ def _pick(
     mean, hope, costs = along.look(points)
     x, groups, stairs = features(space, points), columns(space).groups, along.stairs
     near = differences(x, features(space, known), groups).min(axis=1)
-    discount = 1.0 - np.exp(-CROWDING_KNOWN * near)
+    discount = 1.0 - np.exp(-CROWDING * near)
     left = list(range(len(points)))
     picked: list[int] = []
     while left and len(picked) < n:

@@ -15,8 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from steerage.events import TrialFinished
 from steerage.search import retrain
 from steerage.search.features import Matrix
-from steerage.search.predictor import Predictor
-from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, table
+from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, look_ahead
 from steerage.search.propose_front import known_front
 from steerage.search.trials import REPEATS, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.seeds import child_seed
@@ -175,11 +174,12 @@ def _seen(study: Study, space: Space) -> tuple[list[Observation], list[RankedTri
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:
-    """What a predictor that has seen the first training of each of ``known`` says of them, in normal scores: (n,).
+    """What is believed of ``known`` after the first training of each, about standard normal: (n,).
 
     Higher is better. Zeros for fewer than ten, of which it would know too little.
     """
     if len(known) < START:
         return np.zeros(len(known))
-    layout, x, y = table(space, observed([one.trials[0] for one in known], space), cost_features)
-    return Predictor(layout).fit(x, y, np.random.default_rng(child_seed(seed, "promising", len(known)))).predict(x)[0]
+    seen = observed([one.trials[0] for one in known], space)
+    rng = np.random.default_rng(child_seed(seed, "promising", len(known)))
+    return look_ahead(space, seen, cost_features, rng).quality([one.values for one in seen])

@@ -35,6 +35,7 @@ from steerage.search.trials import ORIGIN, REPEATS, RESUMES, observed, origin, r
 from steerage.space import Space, Value, Values
 
 MAX_FIRST_FAILURES = 5
+ROUND = 4  # new candidates between two looks at how the search stands
 ROUNDS = "rounds"  # user attribute of a study
 
 SearchEvent = TrialStarted | TrialFinished | TrialFailed | RoundFinished
@@ -144,7 +145,7 @@ def search(
         done = _done(study, space)
         fresh = [one for one in done if REPEATS not in one.user_attrs]
         _refuse_hopeless(done)
-        index, within = divmod(len(fresh) - start, batch)
+        index, within = divmod(len(fresh) - start, ROUND)
         if index >= 0 and within == 0 and str(len(fresh)) not in _rounds(study):
             finished = _round(sampler, study, space, fresh, index, seed, cost_features, cost)
             _note(study, finished)
@@ -176,7 +177,7 @@ def _round(
     cost_features: CostFeatures,
     cost: Cost | None,
 ) -> RoundFinished:
-    """How the search stands after a batch, ``fresh`` being all trials of new candidates."""
+    """How the search stands after a round, ``fresh`` being all trials of new candidates."""
     known = observed(fresh, space)
     quality = assess(space, known, seed=seed, cost_features=cost_features)
     following = sampler.proposals(study, space)

@@ -25,7 +25,7 @@ from steerage.search.vocabulary import Vocabulary
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values
 
-BATCH = 4  # trials between two fits of the predictor
+BATCH = 1  # trials between two fits; the sequential search needs fewest of them
 KEPT = 100_000  # violations in memory, and as many costs
 
 
@@ -45,7 +45,7 @@ class _Seat:
 
 @final
 class SteerageSampler(BaseSampler):
-    """Sobol start, then evolution on a predictor that is fitted anew after every ``batch`` trials.
+    """Sobol start, then evolution of expected improvement, by a model that is fitted anew after every ``batch`` trials.
 
     Without a ``space`` the search space is the intersection of those of the finished trials, as with Optuna's own
     samplers; the first trial is then random, and so is every parameter outside of the intersection. ``violation`` and
