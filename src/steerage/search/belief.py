@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from steerage.search.acquisition import expected_improvement
+from steerage.search.acquisition import Worth, expected_improvement
 from steerage.search.features import Columns, Matrix
 from steerage.search.gp import GaussianProcess
 
@@ -28,6 +28,7 @@ class Belief:
     layout: Columns
     best: float
     unit: float
+    center: float
     chance: Chance | None = None
 
     @staticmethod
@@ -50,7 +51,7 @@ class Belief:
         center = quality.mean()
         process = GaussianProcess.fit(x, (quality - center) / unit, layout, rng)
         shown, believed = (-best - center) / unit, process.predict(x)[0].max()
-        return Belief(process, layout, float(min(shown, 0.5 * (shown + believed))), unit, chance)
+        return Belief(process, layout, float(min(shown, 0.5 * (shown + believed))), unit, float(center), chance)
 
     def improvement(self, rows: Matrix) -> Matrix:
         """Expected decrease (m,) of the least error by training one of ``rows``: (m, columns).
@@ -65,6 +66,11 @@ class Belief:
     def quality(self, rows: Matrix) -> Matrix:
         """Believed quality (m,) of ``rows``: (m, columns)."""
         return self.process.predict(rows)[0]
+
+    def worth(self, *, worst: float) -> Worth:
+        """What a quality is worth: by how much its error is below ``worst``."""
+        level = (-worst - self.center) / self.unit
+        return Worth(np.array([level, level + 1.0]), np.array([0.0, self.unit]), self.unit)
 
     def expecting(self, rows: Matrix) -> Belief:
         """The belief while ``rows`` (m, columns) are in training: of those, and of what is like them, less is hoped.

@@ -26,6 +26,7 @@ from steerage.search.propose import (
     costless,
     differences,
     evolved,
+    look_ahead,
     spread,
     table,
 )
@@ -156,15 +157,30 @@ def _limit(costs: Matrix) -> float:
 
 @final
 @dataclass(frozen=True)
-class _Along:
-    """``look`` tells the predicted mean, hope and log cost of points, (len(points),) each; ``stairs`` what is known."""
+class _View:
+    """Of points: believed quality, hope (deviation), log cost, and chance to keep to all bounds; (m,) each."""
 
-    look: Callable[[Sequence[Values]], tuple[Matrix, Matrix, Matrix]]
+    mean: Matrix
+    hope: Matrix
+    cost: Matrix
+    chance: Matrix
+
+    def growth(self, stairs: Staircase) -> Matrix:
+        """Expected growth of the hypervolume above ``stairs``: (m,)."""
+        return stairs.improvement(self.mean, self.hope, self.cost) * self.chance
+
+
+@final
+@dataclass(frozen=True)
+class _Along:
+    """``look`` tells what is expected of points, ``stairs`` what is known."""
+
+    look: Callable[[Sequence[Values]], _View]
     stairs: Staircase
 
     def score(self, points: list[Values]) -> Matrix:
         """Expected growth of the hypervolume: (len(points),)."""
-        return self.stairs.improvement(*self.look(points))
+        return self.look(points).growth(self.stairs)
 
 
 def _along(
@@ -181,23 +197,26 @@ def _along(
 
     ``boldness``: share of the spread of a prediction that counts as hope.
     """
-    layout, x, y = table(space, history, cost_features)
-    predictor = Predictor(layout).fit(x, y, rng)
+    outlook = look_ahead(space, history, cost_features, rng)
 
-    def look(points: Sequence[Values]) -> tuple[Matrix, Matrix, Matrix]:
-        mean, sd = predictor.predict(features(space, points, [tuple(cost_features(point)) for point in points]))
-        return mean, boldness * sd, np.log([cost(point) for point in points])
+    def look(points: Sequence[Values]) -> _View:
+        rows = outlook.rows(points)
+        mean, sd = outlook.belief.process.predict(rows)
+        chance = outlook.belief.chance
+        likely = np.ones(len(rows)) if chance is None else chance(rows)
+        return _View(mean, boldness * sd, np.log([cost(point) for point in points]), likely)
 
-    costs = np.log([cost(one.values) for one in history])
-    kept = np.array([one.standing[0] == 0 for one in history])
-    if not kept.any():  # what broke bounds is all there is to go by
-        kept = np.array([one.state == "ok" for one in history])
-    errors = np.array([one.error for one in history])[kept]
-    worth = Worth.of(normal_scores(y)[kept], errors, worst=_worst(errors))
-    stairs = Staircase.of(predictor.predict(x)[0][kept], costs[kept], limit=_limit(costs), worth=worth)
+    kept = [one for one in history if one.standing[0] == 0]
+    figures = [one.error for one in kept]
+    if not kept:  # what broke bounds is all there is to go by
+        kept = [one for one in history if one.state == "ok"]
+        figures = [one.violation for one in kept]
+    known = look([one.values for one in kept])
+    worth = outlook.belief.worth(worst=_worst(np.array(figures)))
+    stairs = Staircase.of(known.mean, known.cost, limit=_limit(known.cost), worth=worth)
     if waiting:
-        means, _, prices = look(waiting)
-        for quality, price in zip(means.tolist(), prices.tolist(), strict=True):
+        ahead = look(waiting)
+        for quality, price in zip(ahead.mean.tolist(), ahead.cost.tolist(), strict=True):
             stairs = stairs.extended(quality, price)
     return _Along(look, stairs)
 
@@ -223,7 +242,7 @@ def _pick(
     if not candidates:
         return []
     points = [one.values for one in candidates]
-    mean, hope, costs = along.look(points)
+    view = along.look(points)
     x, groups, stairs = features(space, points), columns(space).groups, along.stairs
     near = differences(x, features(space, known), groups).min(axis=1)
     discount = 1.0 - np.exp(-CROWDING * near)
@@ -233,11 +252,11 @@ def _pick(
         if rng.random() < exploration:
             at = int(rng.choice(left))
         else:
-            worth = discount * stairs.improvement(mean, hope, costs)
+            worth = discount * view.growth(stairs)
             at = left[int(np.argmax(worth[left]))]
         left.remove(at)
         picked.append(at)
-        stairs = stairs.extended(float(mean[at]), float(costs[at]))
+        stairs = stairs.extended(float(view.mean[at]), float(view.cost[at]))
     return [candidates[i].values for i in picked]
 
 
