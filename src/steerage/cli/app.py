@@ -15,6 +15,8 @@ from steerage.cli.options import (
     Data,
     Epochs,
     Factory,
+    Fidelity,
+    FidelityChoice,
     MaxMacs,
     MaxParams,
     Minutes,
@@ -29,6 +31,7 @@ from steerage.cli.options import (
     TaskChoice,
     TemplateName,
     Trials,
+    fidelity_name,
     task_name,
 )
 from steerage.cli.session import Job
@@ -96,6 +99,7 @@ def synth(
     trials: Trials = None,
     epochs: Epochs = None,
     patience: Patience = None,
+    fidelity: FidelityChoice = Fidelity.auto,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
@@ -107,7 +111,8 @@ def synth(
     The same command again goes on with a run that was stopped.
     """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, patience=patience, template=template, local=True)
+    how_far = fidelity_name(fidelity)
+    return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=True)
 
 
 @app.command(
@@ -126,6 +131,7 @@ def search(
     trials: Trials = None,
     epochs: Epochs = None,
     patience: Patience = None,
+    fidelity: FidelityChoice = Fidelity.auto,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
@@ -134,7 +140,8 @@ def search(
 ) -> Job:
     """The global search alone; also shows the best candidates."""
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, patience=patience, template=template, local=False)
+    how_far = fidelity_name(fidelity)
+    return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=False)
 
 
 @app.command(

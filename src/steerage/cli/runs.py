@@ -44,7 +44,15 @@ class Wish:
     quiet: bool
 
 
-def synth(wish: Wish, *, trials: int | None, patience: int | None, template: str, local: bool) -> Job:
+def synth(
+    wish: Wish,
+    *,
+    trials: int | None,
+    patience: int | None,
+    fidelity: Literal["auto", "full"],
+    template: str,
+    local: bool,
+) -> Job:
     """Synthesis of a network; without ``local`` its global search alone."""
 
     def job(session: Session) -> str:
@@ -57,6 +65,7 @@ def synth(wish: Wish, *, trials: int | None, patience: int | None, template: str
                 minutes=wish.minutes,
                 trials=trials,
                 patience=patience,
+                fidelity=fidelity,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,

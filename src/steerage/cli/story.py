@@ -35,6 +35,7 @@ class Story:
         self.regression = False
         self.phase: str | None = None
         self.trials = self.failed = 0
+        self.resting: set[int] = set()  # trials that stopped at a rung and did not go on
         self.best: float | None = None
         self.best_name = ""
         self.tau: float | None = None
@@ -53,7 +54,13 @@ class Story:
             return lines
         elif isinstance(event, events.TrialFinished):
             self.trials = max(self.trials, event.number + 1)
+            self.resting.discard(event.number)
             self._take_in(event)
+            if self.trials % TRIALS_PER_LINE == 0:
+                return [f"{self.trials} trials, {self.best_so_far()}"]
+        elif isinstance(event, events.TrialStopped):
+            self.trials = max(self.trials, event.number + 1)
+            self.resting.add(event.number)
             if self.trials % TRIALS_PER_LINE == 0:
                 return [f"{self.trials} trials, {self.best_so_far()}"]
         elif isinstance(event, events.TrialFailed):
@@ -88,6 +95,7 @@ class Story:
             return []
         if phase == "search":
             asides = [f"{self.failed} failed"] * (self.failed > 0) + [f"{self.again} trained again"] * (self.again > 0)
+            asides += [f"{len(self.resting)} stopped early"] * bool(self.resting)
             aside = f" ({', '.join(asides)})" if asides else ""
             return [
                 f"{TITLES[phase]}: {self.trials} trial{'' if self.trials == 1 else 's'}{aside}, {self.best_so_far()}"

@@ -12,8 +12,8 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from steerage.events import TrialFinished
-from steerage.search import retrain
+from steerage.events import TrialFinished, TrialStopped
+from steerage.search import curves, retrain
 from steerage.search.features import Matrix
 from steerage.search.predictor import Predictor
 from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, table
@@ -130,16 +130,44 @@ def finished_event(trials: Iterable[FrozenTrial], trial: FrozenTrial) -> TrialFi
     )
 
 
+def stopped_event(trial: FrozenTrial) -> TrialStopped:
+    """What to say of ``trial``, which rests at a rung."""
+    rung, error = max(curves.curve_of(trial).items())
+    seconds = float(trial.user_attrs.get(SECONDS, 0.0))
+    return TrialStopped(number_of(trial), dict(trial.params), error, rung, seconds)
+
+
 def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first; see ``best_known``."""
-    known = candidates(relevant_trials(study, space, repeats=True))
-    errors = retrain.cautious(retrain.capped([one.errors for one in known]))
-    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
-    counts = [len(one.trials) for one in known]
+    """The ``n`` candidates to train longer, best first; see ``best_known``.
+
+    Those that stopped at a rung teach the predictor, and are not among them: they are not at their end.
+    """
+    seen, order = _in_order(relevant_trials(study, space, repeats=True), space, seed, cost_features)
+    return [dict(seen[at].values) for at, stopped in order if stopped is None][:n]
+
+
+def leader(
+    trials: Sequence[FrozenTrial], space: Space, *, seed: int, cost_features: CostFeatures = costless
+) -> FrozenTrial | None:
+    """The trial that is to go on since it, though it stopped, is expected to end best of all; None if it did not."""
+    _, order = _in_order(trials, space, seed, cost_features)
+    return order[0][1] if order else None
+
+
+def _in_order(
+    trials: Sequence[FrozenTrial], space: Space, seed: int, cost_features: CostFeatures
+) -> tuple[list[Observation], list[tuple[int, FrozenTrial | None]]]:
+    """Candidates of ``trials``, then those that stopped; and positions in them, best first, with who stopped there."""
+    known, stopped = candidates(trials), [one for one in trials if curves.is_stopped(one)]
+    ends = curves.expected(trials)
+    errors = [*retrain.cautious(retrain.capped([one.errors for one in known])), *(ends[one.number] for one in stopped)]
+    points = [values_of(one, space) for one in (*(one.trials[0] for one in known), *stopped)]
+    seen = [Observation(values, error) for values, error in zip(points, errors, strict=True)]
+    counts = [*(len(one.trials) for one in known), *(1 for _ in stopped)]
     order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
-    return [dict(seen[at].values) for at in order[:n]]
+    return seen, [(at, stopped[at - len(known)] if at >= len(known) else None) for at in order]
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:
