@@ -122,16 +122,16 @@ def told(study: optuna.Study) -> list[tuple[int, dict[str, object], float]]:
     return [(one.number, dict(one.values), one.error) for one in ranking(study)]
 
 
-def test_a_trial_that_rests_goes_on_once_others_are_worse_and_takes_its_own_place() -> None:
+def test_trials_that_rest_go_on_once_others_are_worse_and_take_their_own_places() -> None:
     toy, study = Toy(late), open_study()
     events = searched(toy, study, 27)
     started = numbers(events, TrialStarted)
     assert set(numbers(events, TrialStopped)) == set(range(13, 26))
-    assert [number for number in started if started.count(number) == 2] == [13, 13]
-    assert started.index(26) == len(started) - 1 and started[-2] == 13, "between two batches"
-    assert toy.spent[13] == 1.0 and toy.spent[14] == 0.3
-    assert [one.number for one in ranking(study) if one.number >= 13] == [13]
-    assert next(one for one in ranking(study) if one.number == 13).error == end(by_number(events)[13])
+    # Between two batches, a third of the twelve before and the one that asks.
+    assert started == [*range(26), 13, 14, 15, 16, 26]
+    assert [toy.spent[number] for number in (13, 16, 17)] == [1.0, 1.0, 0.3]
+    ended = {one.number: one.error for one in ranking(study) if one.number >= 13}
+    assert ended == {number: end(by_number(events)[number]) for number in (13, 14, 15, 16, 26)}
     first, second = (one for one in study.trials if one.user_attrs["number"] == 13)
     assert (first.state, second.state) == (TrialState.PRUNED, TrialState.COMPLETE)
     assert list(first.user_attrs["curve"]) == ["0.3"] and list(second.user_attrs["curve"]) == ["0.3", "0.6"]

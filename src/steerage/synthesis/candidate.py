@@ -195,7 +195,7 @@ def synthesize_candidate(
 
     saving, asking = Stopwatch(SAVE_EVERY_SECONDS), 0.0
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
-    seen = [] if rests is None else rests.passed([], training.progress)
+    seen = [] if rests is None else rests.passed([], effort.progress(training.step))
     ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
     for tick in bench.clock.counting(ticks):
         bench.on_tick(name, tick)
@@ -204,7 +204,7 @@ def synthesize_candidate(
             if hopeless(tick.progress, bench.scores(model)):
                 break
         if rests is not None and (tick.epoch_done or seconds is not None):
-            at_rest = rested(rests, tick.progress)
+            at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
             if at_rest is not None:
                 return at_rest
         if saving.due():
