@@ -15,7 +15,22 @@ from steerage.search.ranking import ranking
 from steerage.search.run import open_study
 
 KILLS, TRIALS, MAX_PARAMS = 20, 4, 400
+RUNG_TRIALS = 12
 COMMAND = ["synth", "digits", "--max-params", MAX_PARAMS, "--trials", TRIALS, "--epochs", 3, "--quiet", "--out"]
+RUNGS_COMMAND = ["search", "digits", "--trials", RUNG_TRIALS, "--epochs", 20, "--quiet", "--out"]
+
+# Every rung is trusted, and of two trials that rest the first goes on: what takes a long search to come about.
+RUNGS = """
+import steerage.search.run
+from steerage.search import curves, fidelity
+fidelity.LEAST, fidelity.TRUST = 4, -2.0
+
+def first_of_two(trials, *_, **__):
+    resting = [one for one in trials if curves.is_stopped(one)]
+    return resting[0] if len(resting) > 1 else None
+
+steerage.search.run.leader = first_of_two
+"""
 
 # Imports take longer than the run, so they are done once and every attempt is a fork: a process of its own, that knows
 # nothing of the ones before but their files. A run that ends before it was killed often enough is followed by another.
@@ -61,24 +76,27 @@ json.dump({"codes": codes, "runs": runs + 1}, sys.stdout)
 """
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of the runs that were killed, ``0`` and on, and of the one that was not, ``straight``."""
+def killed_again_and_again(root: Path, command: list[object], preparation: str = "", kills: int = KILLS) -> Path:
     if sys.platform == "win32":
         pytest.skip("there is no SIGKILL and no fork on Windows")
-    root = tmp_path_factory.mktemp("killed")
     source = Path(__file__).resolve().parents[2] / "src"
-    command = json.dumps([str(word) for word in COMMAND])
-    driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{DRIVER}"
+    words = json.dumps([str(word) for word in command])
+    driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{preparation}\n{DRIVER}"
     done = subprocess.run(
-        [sys.executable, "-c", driver, str(root), str(KILLS), command], capture_output=True, text=True, check=False
+        [sys.executable, "-c", driver, str(root), str(kills), words], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout.splitlines()[-1])
-    assert outcome["codes"].count(-9) == KILLS, done.stderr
+    assert outcome["codes"].count(-9) == kills, done.stderr
     assert set(outcome["codes"]) <= {0, -9}, done.stderr
     assert len([path for path in root.iterdir() if path.name != "straight"]) == outcome["runs"]
     return root
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the runs that were killed, ``0`` and on, and of the one that was not, ``straight``."""
+    return killed_again_and_again(tmp_path_factory.mktemp("killed"), COMMAND)
 
 
 def folders(root: Path) -> list[Path]:
@@ -117,3 +135,18 @@ def test_kills_do_not_change_the_network(killed: Path) -> None:
     weights = Path("network") / "weights.safetensors"
     for folder in folders(killed):
         assert (folder / weights).read_bytes() == (killed / "straight" / weights).read_bytes()
+
+
+def test_kills_do_not_change_a_search_whose_trials_rest_and_go_on(tmp_path: Path) -> None:
+    root = killed_again_and_again(tmp_path, RUNGS_COMMAND, RUNGS, kills=12)
+    straight = root / "straight"
+    kinds = ("TrialStopped", "TrialFinished")
+    resting, ended = ([event["number"] for event in events(straight, kind)] for kind in kinds)
+    assert set(resting) & set(ended) and set(resting) | set(ended) == set(range(RUNG_TRIALS)), "nothing is tested"
+    for folder in folders(root):
+        for kind, numbers in zip(kinds, (resting, ended), strict=True):
+            assert sorted(event["number"] for event in events(folder, kind)) == sorted(numbers)
+        assert (folder / "ranking.csv").read_bytes() == (straight / "ranking.csv").read_bytes()
+        weights = Path("network") / "weights.safetensors"
+        assert (folder / weights).read_bytes() == (straight / weights).read_bytes()
+        assert json.loads((folder / "summary.json").read_text())["trials"] == RUNG_TRIALS
