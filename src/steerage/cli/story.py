@@ -53,16 +53,12 @@ class Story:
             self.phase = event.phase
             return lines
         elif isinstance(event, events.TrialFinished):
-            self.trials = max(self.trials, event.number + 1)
             self.resting.discard(event.number)
             self._take_in(event)
-            if self.trials % TRIALS_PER_LINE == 0:
-                return [f"{self.trials} trials, {self.best_so_far()}"]
+            return self._counted(event.number)
         elif isinstance(event, events.TrialStopped):
-            self.trials = max(self.trials, event.number + 1)
             self.resting.add(event.number)
-            if self.trials % TRIALS_PER_LINE == 0:
-                return [f"{self.trials} trials, {self.best_so_far()}"]
+            return self._counted(event.number)
         elif isinstance(event, events.TrialFailed):
             self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
             return [f"trial {event.number} failed: {event.reason}"]
@@ -75,6 +71,11 @@ class Story:
             if self._trained is None or event.error < self._trained.error:
                 self._trained = event
         return []
+
+    def _counted(self, number: int) -> list[str]:
+        """Line for every tenth trial; none for one that goes on, and was counted before."""
+        new, self.trials = number >= self.trials, max(self.trials, number + 1)
+        return [f"{self.trials} trials, {self.best_so_far()}"] if new and self.trials % TRIALS_PER_LINE == 0 else []
 
     def recall(self, logged: Iterable[Mapping[str, Any]]) -> None:
         """Take in what an earlier process wrote into events.jsonl."""

@@ -35,8 +35,8 @@ def trials(run: Run) -> str:
         ]
         for error, event in sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
     ]
-    ended = {event.get("number") for _, event in measured}
-    resting = {event.get("number") for event in run.named("TrialStopped")} - ended
+    ended = {number(event.get("number")) for _, event in measured}
+    resting = {number(event.get("number")) for event in run.named("TrialStopped")} - ended
     stopped = f", {len(resting)} were stopped early" if resting else ""
     content = f"<p>{len(measured)} candidates were trained{stopped}, {len(failed)} failed.</p>"
     content += _trials_figure(run, measured)

@@ -23,8 +23,7 @@ RECENT = 12  # trials whose values at a rung are compared: the first ones are ra
 def standard_error(n: int) -> float:
     """Of Kendall's tau between two rankings of ``n`` that have nothing to do with each other: its normal approximation.
 
-    Kendall, Rank Correlation Methods (1948), section 4.6: variance 2 (2 n + 5) / (9 n (n - 1)). For rankings that agree
-    it is an upper bound in practice, which is the safe side.
+    Kendall, Rank Correlation Methods (1948): variance 2 (2 n + 5) / (9 n (n - 1)).
     """
     return math.sqrt(2.0 * (2.0 * n + 5.0) / (9.0 * n * (n - 1.0)))
 
