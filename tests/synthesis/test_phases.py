@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import Cost
+from steerage.cost.count import Cost, dense_cost
 from steerage.errors import InfeasibleBudget
 from steerage.space import Values
 from steerage.synthesis import phases
 from steerage.synthesis.candidate import Bench, Trained
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import Finalist, Run, preferred, promote, with_experience
+from steerage.synthesis.phases import Finalist, Run, preferred, promote, starting_points, with_experience
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.templates import Mlp
@@ -71,6 +71,16 @@ def test_bounds_that_fit_one_by_one_and_not_together_are_refused_with_the_closes
     wanted = cost(template, refusal.value.values, spec)
     assert refusal.value.smallest == max(wanted.params, wanted.macs) > refusal.value.limit == 200
     phases.check_feasible(replace(run.bench, budget=Budget(max_params=wanted.params, max_macs=wanted.macs)), 0)
+
+
+def test_starting_points_come_in_the_order_of_what_the_budget_asks_for(tmp_path: Path) -> None:
+    bench = a_run(tmp_path).bench
+    spec = bench.dataset.spec
+    starts = list(bench.template.starts(spec))
+    costs = [dense_cost(bench.template, values, spec).params for values in starts]
+    assert starting_points(bench) == starts
+    for values, cost in zip(starts, costs, strict=True):
+        assert starting_points(replace(bench, budget=Budget(round(cost / phases.EXPANSION))))[0] == values
 
 
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:

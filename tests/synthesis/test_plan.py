@@ -88,6 +88,9 @@ def test_scarce_minutes_go_to_the_network_that_is_delivered() -> None:
     plan, scarce = Plan(TIMED), Plan(TIMED, scarce=True)
     assert scarce.ends("search") < plan.ends("search")
     assert scarce.promoted < plan.promoted
+    hurried = Plan(TIMED, scarce=True, hurried=True)
+    assert hurried.ends("promotion") < scarce.ends("promotion") and hurried.trials < scarce.trials
+    assert Plan(TIMED, scarce=True, hurried=True, search_only=True).trials == scarce.trials
 
 
 def test_few_minutes_mean_fewer_trials_and_not_shorter_ones() -> None:

@@ -36,6 +36,8 @@ from steerage.training.evaluate import Scores
 
 # How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
 MAX_EXPANSION = 25.0
+# How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
+EXPANSION = 6.0
 EARLY = "early_error"  # metric of a trial
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
@@ -137,7 +139,7 @@ def train_baseline(run: Run) -> Finalist:
 def planned(run: Run, baseline: Finalist) -> Run:
     """``run`` with its plan fitted to the speed at which the baseline was trained."""
     bench = run.bench
-    typical = dense_cost(bench.template, bench.template.starts(bench.dataset.spec)[0], bench.dataset.spec)
+    typical = dense_cost(bench.template, starting_points(bench)[0], bench.dataset.spec)
     trained = baseline.trained
     rate = trained.epochs / max(trained.seconds, 1e-3) * trained.cost.macs / max(1, typical.macs)
     plan = run.plan.measured(rate)
@@ -196,7 +198,7 @@ def search_globally(run: Run) -> list[Values]:
         return (math.log(cost.params), math.log(max(1, cost.macs)))
 
     if not study.get_trials(deepcopy=False):
-        for values in bench.template.starts(spec):
+        for values in starting_points(bench):
             if violation(values) == 0:
                 study.enqueue_trial(dict(values))
     for event in search(
@@ -239,11 +241,25 @@ def with_experience(run: Run, best: Sequence[Values], ranked: Sequence[Values]) 
     return [*best[:-1], known[0]] if known else [*best]
 
 
+def starting_points(bench: Bench) -> list[Values]:
+    """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
+
+    Within a factor of two, or where there is no budget, in the template's order.
+    """
+    spec, bounds = bench.dataset.spec, bench.budget.to_json()
+
+    def miss(values: Values) -> int:
+        cost = dense_cost(bench.template, values, spec)
+        shares = [getattr(cost, name.removeprefix("max_")) / bound for name, bound in bounds.items() if bound]
+        return abs(round(math.log2(max(shares) / EXPANSION))) if shares else 0
+
+    return sorted(bench.template.starts(spec), key=miss)
+
+
 def _starting_points(run: Run) -> tuple[Space, list[Key]]:
-    """The space of the run, and the keys of the points that its template would try first, best bet first."""
-    template, spec = run.bench.template, run.bench.dataset.spec
-    space = template.space(spec)
-    return space, [space.key(values) for values in template.starts(spec)]
+    """The space of the run, and the keys of its ``starting_points``."""
+    space = run.bench.template.space(run.bench.dataset.spec)
+    return space, [space.key(values) for values in starting_points(run.bench)]
 
 
 def _kept(study: Study, name: str, value: float) -> float:

@@ -10,16 +10,17 @@ from steerage.errors import BadArgument
 # Shares of the minutes at which each phase must have ended; what is left after the last one is for evaluation, saving
 # and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
 # training the one that is delivered.
-ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.95}
+ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.98}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
+HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
 LONGER = (2.5, 6.0)
-SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.95}
-LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.95}
+SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
+LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.98}
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 400, and more of them still help
 HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
-TRIALS_WANTED, TRIALS_WHEN_SCARCE = 16, 6
+TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
 MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 
@@ -91,6 +92,8 @@ class Plan:
             return LOCAL_ONLY_ENDS[phase] * self.total
         if self.search_only:
             return SEARCH_ONLY_ENDS[phase] * self.total
+        if self.hurried:
+            return HURRIED_ENDS[phase] * self.total
         ends = SCARCE_ENDS if self.scarce else AUGMENTED_ENDS if self.augmented else ENDS
         return ends[phase] * self.total
 
@@ -109,6 +112,8 @@ class Plan:
         """How many trials the search is to have."""
         if self.effort.trials is not None:
             return self.effort.trials
+        if self.hurried and not self.search_only:
+            return TRIALS_WHEN_HURRIED
         affordable = (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
         return TRIALS_WHEN_SCARCE if self.scarce else int(min(TRIALS_WANTED, max(TRIALS_WHEN_SCARCE, affordable)))
 

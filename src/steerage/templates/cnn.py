@@ -86,7 +86,7 @@ class Cnn(Template):
         return self.space(spec).normalize(values | plain_recipe(spec))
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
-        """Two blocks a stage and a global average; half as deep with a flattening head; that with 5 x 5 kernels."""
+        """Two blocks a stage and a global average; deeper and narrower; half as deep with a flattening head; 5 x 5."""
         low, high = stage_range(spec)
         stages = 3 if min(spec.input_shape[1:]) >= 28 else 2
         first: dict[str, Value] = {"stages": min(high, max(low, stages)), "channels": 16, "growth": 2.0, "blocks": 2}
@@ -95,6 +95,7 @@ class Cnn(Template):
         first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
         changes: tuple[dict[str, Value], ...] = (
             {},
+            {"blocks": 3, "channels": 8},
             {"blocks": 1, "head": "flatten"},
             {"blocks": 1, "head": "flatten", "kernel": 5},
         )
