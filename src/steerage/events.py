@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -84,6 +84,18 @@ class RoundFinished:
     coverage: float | None = None
     gain: float | None = None
     best_number: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class FrontFound:
+    """The search is over and has named the front of error and ``cost`` (params or macs), by rising cost.
+
+    ``trials``: numbers of its candidates.
+    """
+
+    cost: str
+    trials: Sequence[int]
 
 
 @final

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -260,3 +261,58 @@ def test_every_public_name_is_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = steerage.nonsense
     assert steerage.GrowPrune.__name__ == "GrowPrune"
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short search for a front."""
+    folder = tmp_path_factory.mktemp("runs") / "front"
+    words = ["search", "iris", "--pareto", "params", "--trials", "12", "--epochs", "8", "--out", str(folder), "--quiet"]
+    assert run(words, started=time.monotonic()) == 0
+    return folder
+
+
+def test_a_front_is_printed_in_80_columns_with_its_networks(command: Type, front: Path) -> None:
+    words = ["search", "iris", "--pareto", "params", "--trials", 12, "--epochs", 8, "--out", front]
+    code, out, _ = command(*words)
+    assert code == 0
+    printed = out.splitlines()
+    assert all(len(line) <= 80 for line in printed if str(front) not in line)
+    assert "front of error and parameters, as the search has seen it:" in printed
+    assert f"front:   {front / 'front.csv'}" in printed
+    with (front / "front.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [f"trial {row['trial']}" for row in rows] == [
+        " ".join(line.split()[:2]) for line in printed if line.startswith("trial ")
+    ]
+    members = json.loads((front / "summary.json").read_text())["front"]
+    assert [line.split()[0] for line in printed if line.startswith("front/")] == [one["path"] for one in members]
+
+
+def test_each_network_of_a_front_can_be_measured_and_exported(command: Type, front: Path) -> None:
+    for member in json.loads((front / "summary.json").read_text())["front"]:
+        code, out, _ = command("eval", front / member["path"], "iris", "--json")
+        assert (code, json.loads(out)["error"]) == (0, pytest.approx(member["error"]["test"]))
+    assert command("export", front / "front" / "01", "--to", "onnx")[0] == 0
+    assert (front / "front" / "01.onnx").is_file()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["search", "iris", "--pareto", "flops"], "'flops' is not one of 'params', 'macs'"),
+        (["synth", "iris", "--pareto", "params"], "No such option: --pareto"),
+        (["refine", "runs/x", "iris", "--max-params", "9", "--pareto", "params"], "No such option: --pareto"),
+    ],
+)
+def test_a_front_that_cannot_be_is_refused_in_one_line(command: Type, words: list[str], message: str) -> None:
+    code, out, err = command(*words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+
+
+def test_another_cost_on_the_folder_of_a_front_is_refused(command: Type, front: Path) -> None:
+    words = ["search", "iris", "--trials", 12, "--epochs", 8, "--out", front]
+    for extra, difference in (([], "pareto was params and is None"), (["--pareto", "macs"], "params and is macs")):
+        code, _, err = command(*words, *extra)
+        assert (code, difference in err) == (2, True)

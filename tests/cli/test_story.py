@@ -166,3 +166,12 @@ def test_trials_that_rest_are_counted_once_and_told_at_the_end_of_the_search() -
     assert told(one, *resting) == ["10 trials, best validation error 5.00 % (trial 0)"]
     assert told(one, finished(9, 0.04)) == []
     assert one.end_of_phase() == ["global search: 10 trials (1 stopped early), best validation error 4.00 % (trial 9)"]
+
+
+def test_a_front_is_told_after_the_search() -> None:
+    one = story("search")
+    one.hear(events.PhaseStarted("search", None))
+    lines = one.hear(events.FrontFound("macs", (3, 1)))
+    assert lines[0].startswith("global search: ") and lines[1] == "front of error and MACs: 2 candidates"
+    one.recall([{"event": "FrontFound", "at": 1.0, "cost": "params", "trials": [2]}])
+    assert one.hear(events.FrontFound("params", (2,))) == ["front of error and parameters: 1 candidate"]

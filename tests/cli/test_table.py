@@ -78,3 +78,18 @@ def test_the_commands_to_go_on_with_can_be_pasted() -> None:
     lines = table.whereabouts(Path("runs/x"), "iris", template="own.py:Tiny")
     assert "steerage export runs/x/network --to onnx --template own.py:Tiny" in lines
     assert lines[-1] == "python: steerage.load('runs/x/network', template=Tiny()).predict(X)"
+
+
+def test_a_front_shows_all_its_trials_and_networks_in_80_columns() -> None:
+    values: dict[str, Any] = {"depth": 2, "lr": 0.01, **{f"gene_{at}": at for at in range(20)}}
+    trials = [RankedTrial(at, values, 9.0, {"error": at / 100, "params": 1.0, "macs": 5e6}, 1.0) for at in range(15)]
+    lines = table.front(trials, "macs", regression=False)
+    assert len(lines) == 17 and max(map(len, lines)) <= 80
+    assert "validation error" in lines[1] and "MACs" in lines[1] and " parameters" not in lines[1]
+    assert lines[2].split()[:5] == ["trial", "0", "0.00", "%", "5,000,000"]
+    members = [{**entry(0.02, 1_498_000), "path": "front/01"}, {**entry(0.01, 2_000_000), "path": "front/02"}]
+    assert table.front_networks({"task": "classification", "front": members})[1:] == [
+        "          validation error  test error  parameters       MACs",
+        "front/01            2.00 %      3.00 %   1,498,000  2,996,000",
+        "front/02            1.00 %      2.00 %   2,000,000  4,000,000",
+    ]

@@ -252,3 +252,28 @@ def test_trials_without_parameters_are_shown_in_their_order(tmp_path: Path) -> N
 def test_a_figure_without_points_is_empty() -> None:
     assert scatter([], x_label="x", y_label="y") == ""
     assert scatter([Point(0, 1)], x_label="x", y_label="y", limit=3) == ""
+
+
+def test_a_front_is_a_line_through_its_networks_over_its_cost(tmp_path: Path) -> None:
+    members = [{**stage(error, params), "path": f"front/{at:02}", "values": {"depth": at}} for at, error, params in (
+        (1, 0.3, 200), (2, 0.1, 700), (3, 0.02, 2000)
+    )]  # fmt: skip
+    events = [{**event, "metrics": {"macs": 50 * (event["number"] + 1)}} for event in EVENTS[:14]]
+    summary = {**SUMMARY, "front": members}
+    folder = make_run(tmp_path / "run", asked={**ASKED, "pareto": "macs"}, summary=summary, events=events)
+    text, _ = read(folder)
+    assert "Asked for: networks for the front of error and MACs with at most 1,500 parameters" in text
+    assert "front/02" in text and "trial 0: error 22.00 %, 50 MACs" in text
+    assert "front/01: error 30.50 %, 2,000 MACs" in text
+    figure = next(part for part in (folder / "report.html").read_text().split("<svg") if "over MACs" in part)
+    line = re.search(r'polyline class="path" points="([^"]*)"', figure)
+    assert line is not None
+    assert line[1].split() == [f"{x},{y}" for x, y in re.findall(r'class="front" cx="([^"]*)" cy="([^"]*)"', figure)]
+    assert len(line[1].split()) == 3 and 'class="delivered"' not in figure
+
+
+def test_a_line_goes_through_points_of_the_figure_alone() -> None:
+    points = [Point(10, 0.1), Point(20, 0.2), Point(30, 0.3)]
+    assert "polyline" not in scatter(points, x_label="x", y_label="y", path=points[:1])
+    figure = scatter([*points, Point(0, 0.1)], x_label="x", y_label="y", path=[Point(0, 0.1), *points[1:]])
+    assert figure.count("polyline") == 1 and len(figure.split('points="')[1].split('"')[0].split()) == 2

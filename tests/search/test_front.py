@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from steerage.search.front import front, hypervolume, layers
+from steerage.search.front import carriers, front, hypervolume, layers
 
 
 def on_front(errors: np.ndarray, costs: np.ndarray) -> list[int]:
@@ -43,3 +45,24 @@ def test_layers_peel_one_front_after_the_other() -> None:
     costs = np.array([0.0, 1.0, 1.0, 2.0, 0.0])
     assert layers(errors, costs, n=9).tolist() == [0, 1, 2, 3]
     assert layers(errors, costs, n=3).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("n", [1, 2, 3, 20])
+def test_carriers_are_the_best_of_all_subsets_with_the_least_error(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    errors, costs = rng.random((2, 25))
+    stairs, reference = front(errors, costs), (0.8, 1.1)
+    found = carriers(errors, costs, reference, n=n)
+    assert len(found) <= n and found[-1] == stairs[-1] and set(found) <= set(stairs)
+    assert np.all(np.diff(costs[found]) > 0)
+    others = [(*rest, stairs[-1]) for k in range(n) for rest in combinations(stairs[:-1], k)]
+    best = max(hypervolume(errors[list(one)], costs[list(one)], reference) for one in others)
+    assert hypervolume(errors[found], costs[found], reference) == pytest.approx(best)
+
+
+def test_only_the_least_error_may_be_beyond_the_reference() -> None:
+    errors, costs = np.array([0.9, 0.7, 0.1]), np.array([1.0, 2.0, 3.0])
+    assert carriers(errors, costs, (0.8, 4.0), n=3).tolist() == [1, 2]
+    assert carriers(errors, costs, (0.05, 4.0), n=3).tolist() == [2]
+    assert carriers(np.zeros(0), np.zeros(0), (1.0, 1.0), n=3).tolist() == []

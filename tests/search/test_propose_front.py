@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from steerage.errors import InfeasibleBudget
 from steerage.search.front import front, hypervolume
 from steerage.search.propose import START, Observation
-from steerage.search.propose_front import known_front, propose_front
+from steerage.search.propose_front import expected_growth, known_front, propose_front
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -117,3 +117,35 @@ def test_luck_is_not_named() -> None:
     by_luck = front(np.array([one.error for one in lucky]), costs)
     named = known_front(SPACE, lucky, width, seed=0)
     assert max(costs[by_luck]) == costs[poor] < max(costs[named])
+
+
+def test_the_few_that_are_named_have_the_most_accurate_among_them() -> None:
+    history = observe(SPACE.sample_sobol(40, seed=10))
+    whole, few = known_front(SPACE, history, width, seed=0), known_front(SPACE, history, width, seed=0, n=3)
+    assert len(few) == 3 < len(whole) and set(few) < set(whole) and few[-1] == whole[-1]
+    assert [whole.index(at) for at in few] == sorted(whole.index(at) for at in few)
+    assert known_front(SPACE, history, width, seed=0, n=len(whole)) == whole
+
+
+def test_what_looks_like_luck_is_named_once_it_is_proved() -> None:
+    history = observe(SPACE.sample_sobol(40, seed=9))
+    costs = np.array([width(one.values) for one in history])
+    poor = max(range(40), key=lambda at: history[at].error if costs[at] < 30 else 0.0)
+    history[poor] = Observation(history[poor].values, min(one.error for one in history) - 0.01)
+    assert known_front(SPACE, history, width, seed=0)[-1] != poor
+    counts = [50 if at == poor else 1 for at in range(40)]
+    assert known_front(SPACE, history, width, seed=0, trainings=counts)[-1] == poor
+
+
+def test_growth_is_a_share_that_shrinks_as_the_front_fills_up() -> None:
+    history = observe(propose_front(SPACE, [], n=START, seed=4, cost=width))
+    growths = []
+    for _ in range(8):
+        batch = propose_front(SPACE, history, n=4, seed=4, cost=width)
+        growth = expected_growth(SPACE, history, batch, width, seed=4)
+        assert growth is not None and growth >= 0.0
+        growths.append(growth)
+        history += observe(batch)
+    assert sum(growths[-3:]) < 0.5 * sum(growths[:3])
+    assert expected_growth(SPACE, history, [], width, seed=4) is None
+    assert expected_growth(SPACE, history[:1], [history[0].values], width, seed=4) is None

@@ -98,3 +98,22 @@ def test_training_again_finds_a_better_candidate_on_average() -> None:
         again.append(truth[np.argmin(cautious(errors))])
     gains = np.array(alone) - np.array(again)
     assert gains.mean() > 3.0 * gains.std() / math.sqrt(len(gains))
+
+
+def test_of_a_front_its_members_are_trained_again() -> None:
+    errors, costs = [[0.9], [0.5], [0.52], [0.1], [0.11], [0.12]], np.array([0.0, 1.0, 1.5, 3.0, 3.5, 4.0])
+    order: list[int] = []
+    while (index := next_to_retrain(errors, np.zeros(6), trainings=6, costs=costs)) is not None:
+        order.append(index)
+        errors[index].append(errors[index][0])
+    assert order[:3] == [0, 1, 3]  # without costs it would be 3, 4, 5
+    assert len(order) == 6 and order[-1] == 3
+
+
+def test_of_a_front_with_more_members_than_room_those_are_trained_again_that_carry_it() -> None:
+    errors = [[0.9], [0.5], [0.49], [0.48], [0.1]]
+    costs = np.array([0.0, 1.0, 2.9, 2.95, 3.0])
+    assert next_to_retrain(errors, np.zeros(5), trainings=4, costs=costs) in (0, 1)
+    errors[0].append(0.9)
+    errors[1].append(0.5)
+    assert next_to_retrain(errors, np.zeros(5), trainings=4, costs=costs) == 4

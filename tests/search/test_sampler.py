@@ -9,7 +9,7 @@ from optuna.trial import Trial, TrialState
 
 from steerage.errors import BadArgument
 from steerage.search.sampler import SteerageSampler
-from steerage.space import Space
+from steerage.space import Space, Values
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -76,3 +76,34 @@ def test_several_objectives_are_refused() -> None:
 def test_a_start_or_batch_of_zero_is_refused() -> None:
     with pytest.raises(BadArgument, match="positive, got 0"):
         SteerageSampler(start=0)
+
+
+PRICED = Space({"x": FloatDistribution(0, 1), "size": FloatDistribution(1, 100, log=True)})
+
+
+def _told(sampler: SteerageSampler, trials: int) -> list[dict[str, float]]:
+    study = optuna.create_study(sampler=sampler)
+    for _ in range(trials):
+        trial = study.ask(fixed_distributions=dict(PRICED.distributions))
+        study.tell(trial, (trial.params["x"] - 0.5) ** 2 + 1.0 / trial.params["size"])
+    return [one.params for one in study.trials]
+
+
+def test_with_a_cost_small_and_large_ones_are_proposed_and_without_only_good_ones() -> None:
+    asked: list[tuple[float, ...]] = []
+
+    def size(values: Values) -> float:
+        asked.append(tuple(float(value) for value in values.values()))
+        return float(values["size"])
+
+    along = _told(SteerageSampler(seed=3, space=PRICED, cost=size), 30)
+    alone = _told(SteerageSampler(seed=3, space=PRICED), 30)
+    assert sum(one["size"] < 10 for one in along[10:]) >= 5 > sum(one["size"] < 10 for one in alone[10:])
+    assert len(asked) == len(set(asked))
+    assert along == _told(SteerageSampler(seed=3, space=PRICED, cost=size), 30)
+
+
+@pytest.mark.parametrize("cost", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_cost_that_has_no_logarithm_is_refused(cost: float) -> None:
+    with pytest.raises(BadArgument, match="cost must be positive and finite"):
+        _told(SteerageSampler(space=PRICED, cost=lambda values: cost), 1)

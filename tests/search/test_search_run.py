@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -16,7 +17,8 @@ from optuna.trial import TrialState
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search import retrain
-from steerage.search.ranking import promising, ranking
+from steerage.search.front import hypervolume
+from steerage.search.ranking import on_front, promising, ranking
 from steerage.search.run import TrialOutcome, open_study, search
 from steerage.space import Space, Values
 
@@ -301,3 +303,74 @@ def test_rounds_that_promised_nothing_are_remembered_over_a_stop(tmp_path: Path)
     ]
     assert rounds == [1]
     assert len(ranking(study_in(tmp_path))) == 10
+
+
+def width(values: Values) -> float:
+    return float(values["width"])
+
+
+def wider_is_better(number: int, values: Values) -> TrialOutcome:
+    error = train(number, values).error
+    return TrialOutcome(10.0 / width(values) + 0.1 * error, {"params": width(values)})
+
+
+def volume(study: optuna.Study) -> float:
+    known = ranking(study)
+    errors, costs = np.array([one.error for one in known]), np.log([width(one.values) for one in known])
+    return hypervolume(errors, costs, (2.0, math.log(600)))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_front_of_a_search_dominates_that_of_twice_as_many_random_candidates(seed: int) -> None:
+    study, random = open_study(), open_study()
+    list(search(SPACE, wider_is_better, study=study, n_trials=30, seed=seed, cost=width))
+    random.sampler = optuna.samplers.RandomSampler(seed=seed)
+    for number in range(60):
+        trial = random.ask(fixed_distributions=dict(SPACE.distributions))
+        random.tell(trial, wider_is_better(number, trial.params).error)
+    assert volume(study) > volume(random)
+
+
+def test_the_front_is_named_by_rising_cost() -> None:
+    study = open_study()
+    list(search(SPACE, wider_is_better, study=study, n_trials=26, cost=width))
+    named = on_front(study, SPACE, cost=lambda trial: trial.metrics["params"], seed=0)
+    costs = [one.metrics["params"] for one in named]
+    assert len(costs) > 3 and costs == sorted(costs)
+    few = on_front(study, SPACE, cost=lambda trial: trial.metrics["params"], seed=0, n=2)
+    assert len(few) == 2 and few[-1] == named[-1]
+
+
+def test_a_search_for_a_front_that_was_stopped_goes_on_as_a_straight_one(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"n_trials": 18, "start": 6, "batch": 4, "seed": 2, "cost": width}
+    straight = open_study()
+    list(search(SPACE, wider_is_better, study=straight, **options))
+    for at in (3, 11):
+
+        def evaluate(number: int, values: Values, at: int = at) -> TrialOutcome:
+            if number == at:
+                raise Killed
+            return wider_is_better(number, values)
+
+        with contextlib.suppress(Killed):
+            list(search(SPACE, evaluate, study=study_in(tmp_path), **options))
+    list(search(SPACE, wider_is_better, study=study_in(tmp_path), **options))
+    numbered = [{one.number: one.values for one in ranking(study)} for study in (straight, study_in(tmp_path))]
+    assert numbered[0] == numbered[1] and len(numbered[0]) == 18
+
+
+def test_the_gain_of_a_front_is_a_share_of_its_hypervolume() -> None:
+    study = open_study()
+    events = list(search(SPACE, wider_is_better, study=study, n_trials=80, cost=width, again=0.0, patience=2))
+    gains = [event.gain for event in events if isinstance(event, RoundFinished)]
+    assert all(gain is not None and gain >= 0.0 for gain in gains)
+    assert len(ranking(study)) == 80 or all(gain is not None and gain < 0.01 for gain in gains[-2:])
+
+
+def test_members_of_the_front_are_trained_again() -> None:
+    study = open_study()
+    list(search(SPACE, wider_is_better, study=study, n_trials=60, start=51, cost=width))
+    again = [one for one in ranking(study) if one.trainings > 1]
+    sizes = [width(one.values) for one in again]
+    assert len(again) == 5 and min(sizes) < 20 and max(sizes) > 300
+    assert sum(one.trainings - 1 for one in again) == 9

@@ -150,3 +150,15 @@ def test_kills_do_not_change_a_search_whose_trials_rest_and_go_on(tmp_path: Path
         weights = Path("network") / "weights.safetensors"
         assert (folder / weights).read_bytes() == (straight / weights).read_bytes()
         assert json.loads((folder / "summary.json").read_text())["trials"] == RUNG_TRIALS
+
+
+def test_kills_do_not_change_a_front(tmp_path: Path) -> None:
+    command: list[object] = ["search", "iris", "--pareto", "params", "--trials", 8, "--epochs", 4, "--quiet", "--out"]
+    killed_again_and_again(tmp_path, command, kills=8)
+    straight = json.loads((tmp_path / "straight" / "summary.json").read_text())
+    for folder in folders(tmp_path):
+        assert json.loads((folder / "summary.json").read_text())["front"] == straight["front"]
+        for member in straight["front"]:
+            weights = Path(member["path"]) / "weights.safetensors"
+            assert (folder / weights).read_bytes() == (tmp_path / "straight" / weights).read_bytes()
+        assert len(list((folder / "front").iterdir())) == len(straight["front"])

@@ -23,6 +23,7 @@ from steerage.cli.options import (
     NetworkPath,
     Out,
     OwnTemplate,
+    Pareto,
     Part,
     Patience,
     Quiet,
@@ -119,6 +120,7 @@ def synth(
     epilog=_examples(
         "steerage search wine --trials 30 --epochs 40",
         "steerage search sensors.csv --max-params 20k --minutes 10",
+        "steerage search digits --pareto params --minutes 20",
     )
 )
 def search(
@@ -132,16 +134,22 @@ def search(
     epochs: Epochs = None,
     patience: Patience = None,
     fidelity: FidelityChoice = Fidelity.auto,
+    pareto: Pareto = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> Job:
-    """The global search alone; also shows the best candidates."""
+    """The global search alone; also shows the best candidates.
+
+    With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
+    """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    how_far = fidelity_name(fidelity)
-    return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=False)
+    how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
+    return runs.synth(
+        wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=False, pareto=cost
+    )
 
 
 @app.command(

@@ -33,6 +33,13 @@ def fidelity_name(fidelity: Fidelity) -> Literal["auto", "full"]:
     return "full" if fidelity is Fidelity.full else "auto"
 
 
+class CostName(str, Enum):
+    """What a network costs."""
+
+    params = "params"
+    macs = "macs"
+
+
 class Part(str, Enum):
     """Which rows of a source."""
 
@@ -69,6 +76,10 @@ Patience = Annotated[
 FidelityChoice = Annotated[
     Fidelity,
     Option("--fidelity", help="auto: trials that are behind rest, once a part of a training tells; full: never."),
+]
+Pareto = Annotated[
+    CostName | None,
+    Option("--pareto", help="Networks for the front of error and this cost, in place of one; see docs/search.md."),
 ]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[

@@ -52,8 +52,9 @@ def synth(
     fidelity: Literal["auto", "full"],
     template: str,
     local: bool,
+    pareto: str | None = None,
 ) -> Job:
-    """Synthesis of a network; without ``local`` its global search alone."""
+    """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
     def job(session: Session) -> str:
         def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
@@ -66,6 +67,7 @@ def synth(
                 trials=trials,
                 patience=patience,
                 fidelity=fidelity,
+                pareto=pareto,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -189,8 +191,16 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
     lines = [title, *table.budget(result.summary), "", *table.networks(result.summary), ""]
     study = result.folder / "study.db"
     if kind == "search" and study.is_file():
-        trials = ranking(open_study(f"sqlite:///{study.resolve()}"))
-        lines += [*table.ranking(trials, regression=result.summary["task"] == "regression"), ""]
+        trials, regression = ranking(open_study(f"sqlite:///{study.resolve()}")), result.summary["task"] == "regression"
+        named = _front(result.folder)
+        if named is None:
+            lines += [*table.ranking(trials, regression=regression), ""]
+        else:
+            cost, numbers = named
+            found = {trial.number: trial for trial in trials}
+            lines += [*table.front([found[number] for number in numbers], cost, regression=regression), ""]
+            lines += [*table.front_networks(result.summary), ""]
+            lines.append(f"front:   {result.folder / 'front.csv'}")
         if (ranked := result.folder / "ranking.csv").is_file():
             lines.append(f"ranking: {ranked}")
     made = result.network.architecture
@@ -198,6 +208,14 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
     own_template = template if ".py:" in template else None
     lines += table.whereabouts(result.folder, wish.data, factory=factory, template=own_template)
     return "\n".join(lines) + "\n"
+
+
+def _front(folder: Path) -> tuple[str, list[int]] | None:
+    """Cost of the front that the search in ``folder`` was for, and the trials on it; None if it was for none."""
+    from steerage.synthesis.run_directory import RunDirectory
+
+    told = [event for event in RunDirectory(folder).logged() if event.get("event") == "FrontFound"]
+    return (str(told[-1]["cost"]), [int(number) for number in told[-1]["trials"]]) if told else None
 
 
 def _title(dataset: Dataset, budget: Budget) -> str:

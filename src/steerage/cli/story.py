@@ -62,6 +62,11 @@ class Story:
         elif isinstance(event, events.TrialFailed):
             self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
             return [f"trial {event.number} failed: {event.reason}"]
+        elif isinstance(event, events.FrontFound):
+            lines = self.end_of_phase()
+            places = len(event.trials)
+            noun = {"params": "parameters", "macs": "MACs"}.get(event.cost, event.cost)
+            return [*lines, f"front of error and {noun}: {places} candidate{'' if places == 1 else 's'}"]
         elif isinstance(event, events.RoundFinished):
             self.tau, self.gain = event.tau, event.gain
             return [self._round(event)]

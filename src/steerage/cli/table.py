@@ -72,23 +72,49 @@ def ranking(trials: Sequence[RankedTrial], *, regression: bool) -> list[str]:
 
     How often each was trained, if any was more than once: its error is then a mean.
     """
+    return _candidates(trials[:BEST_TRIALS], "params", regression=regression)
+
+
+def front(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -> list[str]:
+    """All candidates that the search has named as the front of error and ``cost``, as in ``ranking``."""
+    title = f"front of error and {COSTS[cost]}, as the search has seen it:"
+    return [title, *_candidates(trials, cost, regression=regression)]
+
+
+def front_networks(summary: Mapping[str, Any]) -> list[str]:
+    """The networks of the front: where each is, its errors and costs."""
+    metric = "r2" if summary.get("task") == "regression" else "error"
+    rows = [
+        [
+            str(at(member, "path")),
+            *(measure(metric, number(at(member, metric, part))) for part in ("validation", "test")),
+            *(count(number(at(member, cost))) for cost in ("params", "macs")),
+        ]
+        for member in summary.get("front", ())
+    ]
+    names = [f"{part} {METRICS[metric]}" for part in ("validation", "test")]
+    title = "networks of it, trained longer; those that others then beat are left out:"
+    return [title, *aligned(["", *names, "parameters", "MACs"], rows)]
+
+
+def _candidates(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -> list[str]:
     from steerage.templates.template import architecture
 
     rows = []
     again = any(trial.trainings > 1 for trial in trials)
-    for trial in trials[:BEST_TRIALS]:
+    for trial in trials:
         error = trial.metrics.get("error", trial.error)
         rows.append(
             [
                 f"trial {trial.number}",
                 measure("r2", 1.0 - error) if regression else measure("error", error),
-                count(trial.metrics.get("params")),
+                count(trial.metrics.get(cost)),
                 *([str(trial.trainings)] if again else []),
             ]
         )
     quality = "validation R²" if regression else "validation error"
-    lines = aligned(["", quality, "parameters", *(["trained"] if again else [])], rows)
-    hyper = ["main hyperparameters", *(settings(architecture(trial.values)) for trial in trials[:BEST_TRIALS])]
+    lines = aligned(["", quality, COSTS[cost], *(["trained"] if again else [])], rows)
+    hyper = ["main hyperparameters", *(settings(architecture(trial.values)) for trial in trials)]
     width = max(map(len, lines), default=0)
     return [cut(f"{line:<{width}}  {text}") for line, text in zip(lines, hyper, strict=True)]
 

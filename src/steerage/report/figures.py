@@ -31,10 +31,12 @@ def scatter(
     y_label: str,
     limit: float | None = None,
     joined: bool = False,
+    path: Sequence[Point] = (),
     log_x: bool = True,
     show_y: Callable[[float], str] = "{:g}".format,
 ) -> str:
-    """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order.
+    """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order,
+    ``path`` is a line through some of them.
 
     On a logarithmic x axis, points whose x is not positive are left out. Without any point the result is empty.
     """
@@ -64,9 +66,10 @@ def scatter(
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
         anchor, shift = ("end", -5) if x > WIDTH / 2 else ("start", 5)
         parts.append(f'<text class="limit" x="{x + shift:.1f}" y="{TOP + 12}" text-anchor="{anchor}">budget</text>')
-    if joined and len(points) > 1:
-        path = " ".join(f"{x_at(point.x):.1f},{y_at(point.y):.1f}" for point in points)
-        parts.append(f'<polyline class="path" points="{path}"/>')
+    line = points if joined else [point for point in path if point in points]
+    if len(line) > 1:
+        places = " ".join(f"{x_at(point.x):.1f},{y_at(point.y):.1f}" for point in line)
+        parts.append(f'<polyline class="path" points="{places}"/>')
     parts += [_dot(point, x_at(point.x), y_at(point.y)) for point in points]
     parts += _labels([(x_at(point.x), y_at(point.y), point.label) for point in points if point.label])
     name = escape(f"{y_label} over {x_label}, {len(points)} points", quote=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from steerage._version import __version__
 from steerage.report.run import Run, at, first, number, read_run
-from steerage.report.sections import local, networks, rounds, trials
+from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
 from steerage.report.style import CSS
 from steerage.report.text import NONE, STAGES, code, count, counted, measure, section, settings, shown, table
 from steerage.store import write_atomic
@@ -47,6 +47,7 @@ def page(run: Run) -> str:
     sections = [
         _head(run),
         _result(run),
+        front(run),
         trials(run),
         rounds(run),
         networks(run),
@@ -76,7 +77,8 @@ def _asked(run: Run) -> str:
     bounds = [counted(limit, BOUNDS.get(name, (name, name))[1]) for name, limit in run.budget.items()]
     minutes = number(run.asked.get("minutes"))
     within = f" with at most {' and '.join(bounds)}" if bounds else ""
-    return f"Asked for: a network{within}{', in ' + counted(minutes, 'minute') if minutes else ''}."
+    wish = f"networks for the front of error and {NOUNS[run.pareto]}" if run.pareto else "a network"
+    return f"Asked for: {wish}{within}{', in ' + counted(minutes, 'minute') if minutes else ''}."
 
 
 def _delivered(run: Run) -> str:

@@ -38,6 +38,18 @@ class Run:
         task = self.summary.get("task") or self.asked.get("task")
         return "loss" if task == "regression" else "error"
 
+    @property
+    def pareto(self) -> str | None:
+        """The cost, params or macs, whose front with the error was asked for."""
+        cost = self.asked.get("pareto")
+        return cost if isinstance(cost, str) and cost in ("params", "macs") else None
+
+    @property
+    def front(self) -> list[Fields]:
+        """The networks of the front, by rising cost."""
+        members = self.summary.get("front")
+        return [one for one in members if isinstance(one, Mapping)] if isinstance(members, list) else []
+
     def named(self, kind: str) -> list[Fields]:
         """Events of one kind, by the name of its class in ``steerage.events``."""
         return [event for event in self.events if event.get("event") == kind]
@@ -85,9 +97,9 @@ def at(fields: object, *path: str) -> object:
     return fields
 
 
-def params_of(event: Fields) -> float | None:
-    """Parameters that an event tells of, in whichever place it has them."""
-    places = (("params",), ("cost", "params"), ("metrics", "params"))
+def params_of(event: Fields, cost: str = "params") -> float | None:
+    """Parameters, or another ``cost``, that an event tells of, in whichever place it has them."""
+    places = ((cost,), ("cost", cost), ("metrics", cost))
     return next((value for place in places if (value := number(at(event, *place))) is not None), None)
 
 

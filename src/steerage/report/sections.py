@@ -16,6 +16,7 @@ SHOWN_STEPS = 12
 SEEN = ("refit", "absorbed")  # networks that learnt from the validation rows
 COSTS = ("params", "dense_params", "macs")
 X_LABEL, Y_LABEL = "parameters", "validation error"
+NOUNS = {"params": X_LABEL, "macs": "MACs"}
 
 T = TypeVar("T")
 
@@ -50,29 +51,59 @@ def trials(run: Run) -> str:
 
 
 def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
-    """Error over parameters; over the number of the trial where parameters were not written down."""
+    """Error over parameters; over the number of the trial where parameters were not written down.
+
+    Over the cost of a front, where one was asked for, and with a line through its networks.
+    """
+    name = run.pareto or "params"
+    noun = NOUNS[name]
     points = [
-        Point(
-            params, error, f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(params)} parameters"
-        )
+        Point(cost, error, f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(cost)} {noun}")
         for error, event in measured
-        if (params := params_of(event)) is not None
+        if (cost := params_of(event, name)) is not None
     ]
     if not points:
         numbered = [(number(event.get("number")), error) for error, event in measured]
         points = [Point(n, error, f"trial {n:g}: {_error_text(run, error)}") for n, error in numbered if n is not None]
         return scatter(points, x_label="trial", y_label=Y_LABEL, log_x=False, show_y=_ticks_of(run))
-    for stage, name in STAGES:
+    for stage, title in STAGES[:1] if run.front else STAGES:  # the others are the last of the front
         where = (stage,) if stage else ()
-        params, error = (
-            number(at(run.summary, *where, "params")),
-            number(at(run.summary, *where, run.metric, "validation")),
-        )
-        if params is not None and error is not None:
-            title = f"{name}: {_error_text(run, error)}, {count(params)} parameters"
-            points.append(Point(params, error, title, name, stage or "delivered"))
-    limit = run.budget.get("max_params")
-    return scatter(points, x_label=X_LABEL, y_label=Y_LABEL, limit=limit, show_y=_ticks_of(run))
+        cost, error = number(at(run.summary, *where, name)), number(at(run.summary, *where, run.metric, "validation"))
+        if cost is not None and error is not None:
+            text = f"{title}: {_error_text(run, error)}, {count(cost)} {noun}"
+            points.append(Point(cost, error, text, title, stage or "delivered"))
+    front = _front_points(run, name)
+    limit = run.budget.get(f"max_{name}")
+    return scatter([*points, *front], x_label=noun, y_label=Y_LABEL, limit=limit, path=front, show_y=_ticks_of(run))
+
+
+def _front_points(run: Run, cost: str) -> list[Point]:
+    points = []
+    for member in run.front:
+        x, error, fit = (number(at(member, *path)) for path in ((cost,), ("error", "validation"), ("r2", "validation")))
+        error = 1.0 - fit if error is None and fit is not None else error
+        if x is not None and error is not None:
+            title = f"{shown(member.get('path'))}: {_error_text(run, error)}, {count(x)} {NOUNS[cost]}"
+            points.append(Point(x, error, title, kind="front"))
+    return points
+
+
+def front(run: Run) -> str:
+    """The networks of a front, which were trained longer than the candidates."""
+    metric, name = ("r2", "R²") if run.metric == "loss" else ("error", "error")
+    rows = [
+        [
+            shown(member.get("path")),
+            *(measure(metric, number(at(member, metric, part))) for part in ("validation", "test")),
+            *(count(number(member.get(cost))) for cost in COSTS),
+            settings(member.get("values")),
+        ]
+        for member in run.front
+    ]
+    if not rows:
+        return ""
+    names = ["network", f"validation {name}", f"test {name}", X_LABEL, "dense", "MACs", "hyperparameters"]
+    return section("Front", table(names, rows))
 
 
 def _error_text(run: Run, error: float) -> str:

@@ -36,6 +36,6 @@ svg line.limit { stroke: var(--limit); stroke-dasharray: 5 4; }
 svg .path { fill: none; stroke: var(--dot); stroke-width: 1.5; opacity: .6; }
 svg circle { fill: var(--dot); fill-opacity: .75; }
 svg circle.baseline { fill: var(--base); }
-svg circle.after_search, svg circle.delivered { fill: var(--best); fill-opacity: 1; }
+svg circle.after_search, svg circle.delivered, svg circle.front { fill: var(--best); fill-opacity: 1; }
 footer { color: var(--soft); font-size: .85rem; padding-top: 2.5rem; padding-bottom: 2rem; }
 """

@@ -47,6 +47,11 @@ class Worth:
         rise = (values[last] - values[top]) / (levels[last] - levels[top]) if last > top else 1.0
         return Worth(levels, values, float(rise))
 
+    def at(self, scores: Matrix) -> Matrix:
+        """Worth of ``scores``: (n,) -> (n,)."""
+        inside = np.interp(scores, self.scores, self.values)
+        return np.asarray(inside + self.beyond * np.maximum(scores - self.scores[-1], 0.0))
+
     def expected_gains(self, mean: Matrix, sd: Matrix, levels: Matrix) -> Matrix:
         """E[max(0, worth(Q) - worth(level))] of Q ~ N(mean, sd^2): (m,), (m,), levels (k,) -> (m, k).
 
@@ -54,9 +59,7 @@ class Worth:
         difference of the expected improvements over them.
         """
         knots = np.unique(np.concatenate([self.scores, levels[np.isfinite(levels)]]))
-        at = np.interp(knots, self.scores, self.values)
-        at += self.beyond * np.maximum(knots - self.scores[-1], 0.0)
-        slopes = np.append(np.diff(at) / np.diff(knots), self.beyond)
+        slopes = np.append(np.diff(self.at(knots)) / np.diff(knots), self.beyond)
         over = expected_improvement(mean[:, None], sd[:, None], knots)  # (m, knots)
         pieces = slopes * (over - np.column_stack([over[:, 1:], np.zeros(len(over))]))
         from_here_up = np.cumsum(pieces[:, ::-1], axis=1)[:, ::-1]

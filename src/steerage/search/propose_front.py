@@ -12,7 +12,8 @@ import numpy as np
 from steerage.search.acquisition import Staircase, Worth
 from steerage.search.evolution import Individual, Violation, evolve
 from steerage.search.features import Matrix, columns, features
-from steerage.search.front import front, layers
+from steerage.search.front import carriers, front, hypervolume, layers
+from steerage.search.gain import to_error
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, normal_scores
 from steerage.search.propose import (
     BOLDNESS,
@@ -29,6 +30,7 @@ from steerage.search.propose import (
     spread,
     table,
 )
+from steerage.search.retrain import merit
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values
 
@@ -81,24 +83,77 @@ def propose_front(
     return batch + _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration, along=along)
 
 
+def expected_growth(
+    space: Space,
+    history: Sequence[Observation],
+    proposals: Sequence[Values],
+    cost: Cost,
+    *,
+    seed: int,
+    cost_features: CostFeatures = costless,
+) -> float | None:
+    """By which share of itself, >= 0, the best of ``proposals`` is expected to let the hypervolume grow.
+
+    None where too little is known to say.
+    """
+    good = [one for one in history if one.standing[0] == 0]
+    if len(good) < MIN_OBSERVATIONS or not proposals:
+        return None
+    rng = np.random.default_rng(child_seed(seed, "growth", len(history)))
+    along = _along(space, history, cost, cost_features, rng, waiting=(), boldness=1.0)
+    # As it was shown: from a few trials the predictor says next to nothing, and a share of nothing is no share.
+    errors, costs = np.array([one.error for one in good]), np.log([cost(one.values) for one in good])
+    volume = hypervolume(errors, costs, (_worst(errors), along.stairs.limit))
+    return float(along.score([*proposals]).max()) / volume if volume > 0 else None
+
+
 def known_front(
-    space: Space, history: Sequence[Observation], cost: Cost, *, seed: int, cost_features: CostFeatures = costless
+    space: Space,
+    history: Sequence[Observation],
+    cost: Cost,
+    *,
+    seed: int,
+    cost_features: CostFeatures = costless,
+    trainings: Sequence[int] = (),
+    n: int | None = None,
 ) -> list[int]:
     """Positions in ``history`` of the candidates to name as the front of error and ``cost``, by rising cost.
 
     A single short training is partly luck; the predictor has seen its neighbours too. Merit is the mean of what was
     shown and what was predicted, both as normal scores. With fewer than ten that did not fail the predictor knows too
-    little, and what was shown alone decides. Those that broke a bound are left out.
+    little, and what was shown alone decides. Those that broke a bound are left out. ``trainings``: how many of them
+    each error is the mean of, by default one; the prediction counts as much as one. ``n``: at most so many, which
+    carry most of the hypervolume of error and log cost, the most accurate always among them.
     """
     places = [at for at, one in enumerate(history) if one.standing[0] == 0]
     known = [history[at] for at in places]
     costs = np.array([cost(one.values) for one in known])
-    if len(known) < START:
-        return [places[i] for i in front(np.array([one.error for one in known]), costs)]
-    layout, x, y = table(space, known, cost_features)
-    rng = np.random.default_rng(child_seed(seed, "front", len(known)))
-    merit = normal_scores(y) + Predictor(layout).fit(x, y, rng).predict(x)[0]
-    return [places[i] for i in front(-merit, costs)]
+    shown = errors = np.array([one.error for one in known])
+    order = errors
+    if len(known) >= START:
+        layout, x, y = table(space, known, cost_features)
+        rng = np.random.default_rng(child_seed(seed, "front", len(known)))
+        counts = np.array([trainings[at] if trainings else 1 for at in places])
+        worth = merit(-y, counts, Predictor(layout).fit(x, y, rng).predict(x)[0])
+        order, errors = -worth, to_error(worth, scores=normal_scores(y), errors=shown)
+    on = front(order, costs)
+    if n is not None and len(on) > n:
+        logs = np.log(costs)
+        on = on[carriers(errors[on], logs[on], (_worst(shown), _limit(logs)), n=n)]
+    return [places[i] for i in on]
+
+
+def _worst(errors: Matrix) -> float:
+    """Error that a hypervolume begins at: one that few of the start exceeded; ``errors`` (n,) in order of the trials.
+
+    Later trials are better ones, and measured by them a small network would be worth nothing.
+    """
+    return float(np.quantile(errors[:START], REFERENCE))
+
+
+def _limit(costs: Matrix) -> float:
+    """Log cost at which a hypervolume ends, for the log costs (n,) that were tried."""
+    return float(costs.max() + MARGIN * (np.ptp(costs) or 1.0))
 
 
 @final
@@ -122,28 +177,26 @@ def _along(
     rng: np.random.Generator,
     *,
     waiting: Sequence[Values],
+    boldness: float = BOLDNESS,
 ) -> _Along:
     """What is known of the front, ``waiting`` points included: by predictions, for the best observations are part luck.
 
-    Its hypervolume begins at an error that few of the start exceeded. Later trials are better ones, and measured by
-    them a small network would be worth nothing.
+    ``boldness``: share of the spread of a prediction that counts as hope.
     """
     layout, x, y = table(space, history, cost_features)
     predictor = Predictor(layout).fit(x, y, rng)
 
     def look(points: Sequence[Values]) -> tuple[Matrix, Matrix, Matrix]:
         mean, sd = predictor.predict(features(space, points, [tuple(cost_features(point)) for point in points]))
-        return mean, BOLDNESS * sd, np.log([cost(point) for point in points])
+        return mean, boldness * sd, np.log([cost(point) for point in points])
 
     costs = np.log([cost(one.values) for one in history])
-    limit = float(costs.max() + MARGIN * (np.ptp(costs) or 1.0))
     kept = np.array([one.standing[0] == 0 for one in history])
     if not kept.any():  # what broke bounds is all there is to go by
         kept = np.array([one.state == "ok" for one in history])
     errors = np.array([one.error for one in history])[kept]
-    worst = float(np.quantile(errors[:START], REFERENCE))
-    worth = Worth.of(normal_scores(y)[kept], errors, worst=worst)
-    stairs = Staircase.of(predictor.predict(x)[0][kept], costs[kept], limit=limit, worth=worth)
+    worth = Worth.of(normal_scores(y)[kept], errors, worst=_worst(errors))
+    stairs = Staircase.of(predictor.predict(x)[0][kept], costs[kept], limit=_limit(costs), worth=worth)
     if waiting:
         means, _, prices = look(waiting)
         for quality, price in zip(means.tolist(), prices.tolist(), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import final
@@ -17,6 +17,7 @@ from steerage.search import curves, retrain
 from steerage.search.features import Matrix
 from steerage.search.predictor import Predictor
 from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, table
+from steerage.search.propose_front import known_front
 from steerage.search.trials import REPEATS, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.seeds import child_seed
 from steerage.space import Space, Value
@@ -168,6 +169,36 @@ def _in_order(
     counts = [*(len(one.trials) for one in known), *(1 for _ in stopped)]
     order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
     return seen, [(at, stopped[at - len(known)] if at >= len(known) else None) for at in order]
+
+
+def on_front(
+    study: Study,
+    space: Space,
+    *,
+    cost: Callable[[RankedTrial], float],
+    seed: int,
+    cost_features: CostFeatures = costless,
+    n: int | None = None,
+) -> list[RankedTrial]:
+    """The candidates to name as the front of error and ``cost`` > 0, by rising cost; see ``known_front``."""
+    known = candidates(relevant_trials(study, space, repeats=True))
+    capped = retrain.capped([one.errors for one in known])
+    rows = [_row(one, errors) for one, errors in zip(known, capped, strict=True)]
+    points = [values_of(one.trials[0], space) for one in known]
+    costs = {space.key(values): cost(row) for values, row in zip(points, rows, strict=True)}
+    errors = retrain.cautious(capped)
+    seen = [Observation(values, error) for values, error in zip(points, errors, strict=True)]
+    counts = [len(one.trials) for one in known]
+    places = known_front(
+        space,
+        seen,
+        lambda values: costs[space.key(values)],
+        seed=seed,
+        cost_features=cost_features,
+        trainings=counts,
+        n=n,
+    )
+    return [rows[at] for at in places]
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:

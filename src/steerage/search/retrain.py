@@ -14,6 +14,7 @@ from statistics import fmean
 import numpy as np
 
 from steerage.search.features import Matrix
+from steerage.search.front import carriers, front
 from steerage.search.predictor import normal_scores
 
 SHARE = 0.15  # of all trials
@@ -56,23 +57,46 @@ def merit(errors: Matrix, trainings: Matrix, predicted: Matrix) -> Matrix:
     return np.asarray((trainings * normal_scores(-errors) + predicted) / (trainings + 1.0))
 
 
-def next_to_retrain(errors: Sequence[Sequence[float]], predicted: Matrix, *, trainings: int) -> int | None:
+def next_to_retrain(
+    errors: Sequence[Sequence[float]], predicted: Matrix, *, trainings: int, costs: Matrix | None = None
+) -> int | None:
     """Index of the candidate to train again, of a plan for ``trainings`` such trainings; None when the plan is done.
 
     ``errors``: of each candidate, in the order in which it was trained, infinite where a training failed;
-    ``predicted``: (n,) normal scores, higher is better. Who is in a round follows from the trainings before it alone,
-    so the answer is the same whenever it is asked for.
+    ``predicted``: (n,) normal scores, higher is better. With ``costs``, (n,) on a scale in which differences count, the
+    best are not those of the highest merit but the front of merit and cost. Who is in a round follows from the
+    trainings before it alone, so the answer is the same whenever it is asked for.
     """
     field, limited = list(range(len(errors))), capped(errors)
     for played, size in enumerate(rounds(trainings), start=1):
         seen = np.array([fmean(one[:played]) for one in limited])
         counts = np.array([min(played, len(one)) for one in errors])
         worth = merit(seen, counts, predicted)
-        field = sorted(field, key=lambda index: (-worth[index], index))[:size]
+        field = _leaders(field, worth, size) if costs is None else _front_first(field, worth, costs, size)
         for index in field:
             if len(errors[index]) <= played:
                 return index
     return None
+
+
+def _leaders(field: Sequence[int], worth: Matrix, size: int) -> list[int]:
+    return sorted(field, key=lambda index: (-worth[index], index))[:size]
+
+
+def _front_first(field: Sequence[int], worth: Matrix, costs: Matrix, size: int) -> list[int]:
+    """``size`` of ``field``: its front, then the front of the rest, and so on.
+
+    Of a front with more members than there is room for, those that carry most of its hypervolume.
+    """
+    found: list[int] = []
+    while len(found) < size and (left := [index for index in field if index not in found]):
+        layer = [left[at] for at in front(-worth[left], costs[left])]
+        if len(layer) > size - len(found):
+            ends = (float(-worth.min()), float(costs.max()))
+            telling = carriers(-worth[layer], costs[layer], ends, n=size - len(found))
+            layer = [layer[at] for at in telling]
+        found += layer
+    return found
 
 
 def capped(errors: Sequence[Sequence[float]]) -> list[list[float]]:

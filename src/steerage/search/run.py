@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
+import numpy as np
 import optuna
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
@@ -19,6 +20,7 @@ from steerage.search.curves import CONTINUES, CURVE, Judge
 from steerage.search.evolution import Violation
 from steerage.search.gain import expected_gain
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
+from steerage.search.propose_front import Cost, expected_growth
 from steerage.search.ranking import (
     METRICS,
     NUMBER,
@@ -102,6 +104,11 @@ def small_gain(best: float) -> float:
     return 0.01 * abs(best)
 
 
+def small_growth(best: float) -> float:
+    """Below which expected growth of the hypervolume, as a share of it, a front is not worth going on with: 1 %."""
+    return 0.01
+
+
 def search(
     space: Space,
     evaluate: Evaluate | InRungs,
@@ -117,7 +124,8 @@ def search(
     batch: int = BATCH,
     again: float = retrain.SHARE,
     patience: int | None = None,
-    negligible: Callable[[float], float] = small_gain,
+    negligible: Callable[[float], float] | None = None,
+    cost: Cost | None = None,
 ) -> Iterator[SearchEvent]:
     """Evaluate candidates until the study has ``n_trials`` (failed ones count), ``should_stop()``, or none is left.
 
@@ -130,7 +138,11 @@ def search(
     Where there are to be 60 trials or more, the share ``again`` of them, the last, trains the best few candidates again
     (see ``retrain``): trials of their own, with numbers of their own. ``used`` answers which share, in [0, 1], of the
     time for the search has passed, where ``should_stop`` limits it. With ``patience`` the search ends once that many
-    rounds in a row expected a gain below ``negligible(best error)``.
+    rounds in a row expected a gain below ``negligible(best error)``, by default ``small_gain``.
+
+    With ``cost``, a positive figure known before training, the search is for the front of error and log cost. The study
+    stays one of a single objective, which a training shows. New trainings then go to the front, and the gain of a round
+    is the expected growth of the hypervolume as a share of it, negligible below 1 % (``small_growth``).
 
     With ``InRungs`` candidates rest at the earliest rung whose ranking can be trusted (see ``fidelity``), except for
     the first ``start`` and the best third there. After each batch those that deserve it go on: the best third by now,
@@ -146,9 +158,10 @@ def search(
     if patience is not None and patience < 1:
         raise BadArgument(f"patience must be positive, got {patience}")
     sampler = SteerageSampler(
-        seed=seed, space=space, violation=violation, cost_features=cost_features, start=start, batch=batch
+        seed=seed, space=space, violation=violation, cost_features=cost_features, cost=cost, start=start, batch=batch
     )
     study.sampler = sampler
+    small = negligible or (small_gain if cost is None else small_growth)
     _requeue(study, space)
     while True:
         done = _done(study, space)
@@ -162,17 +175,17 @@ def search(
                 _queue_on(study, space, resting)
                 yield from _next(study, space, evaluate, start)
                 continue
-            finished = _round(sampler, study, space, fresh, index, seed, cost_features)
+            finished = _round(sampler, study, space, fresh, index, seed, cost_features, cost)
             _note(study, finished)
             yield finished
-        if patience is not None and _stalled(study, patience, negligible):
+        if patience is not None and _stalled(study, patience, small):
             return
         if (n_trials is not None and len(done) >= n_trials) or (should_stop is not None and should_stop()):
             return
         if not _queued(study):
             total = _expected(len(done), n_trials, used)
             if retrain.due(len(fresh), trials=total, used=used() if used is not None else 0.0, share=again):
-                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features)
+                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost)
         if not _queued(study) and sampler.upcoming(study, space) is None:
             return
         yield from _next(study, space, evaluate, start)
@@ -219,12 +232,16 @@ def _round(
     index: int,
     seed: int,
     cost_features: CostFeatures,
+    cost: Cost | None,
 ) -> RoundFinished:
     """How the search stands after a batch, ``fresh`` being all trials of new candidates."""
     known = observed(fresh, space)
     quality = assess(space, known, seed=seed, cost_features=cost_features)
     following = sampler.proposals(study, space)
-    gain = expected_gain(space, known, following, seed=seed, cost_features=cost_features)
+    if cost is None:
+        gain = expected_gain(space, known, following, seed=seed, cost_features=cost_features)
+    else:
+        gain = expected_growth(space, known, following, cost, seed=seed, cost_features=cost_features)
     best = next(iter(ranking(study)), None)
     return RoundFinished(
         index,
@@ -291,11 +308,14 @@ def _expected(done: int, n_trials: int | None, used: Callable[[], float] | None)
     return round(done / max(used(), 1e-6)) if done else 0
 
 
-def _queue_again(study: Study, space: Space, trainings: int, seed: int, cost_features: CostFeatures) -> None:
+def _queue_again(
+    study: Study, space: Space, trainings: int, seed: int, cost_features: CostFeatures, cost: Cost | None
+) -> None:
     """Queue the next new training of a candidate that was tried, if the plan for ``trainings`` of them has one left."""
     known = candidates(relevant_trials(study, space, repeats=True))
     predicted = predictions(space, known, seed=seed, cost_features=cost_features)
-    index = retrain.next_to_retrain([one.errors for one in known], predicted, trainings=trainings)
+    costs = None if cost is None else np.log([cost(values_of(one.trials[0], space)) for one in known])
+    index = retrain.next_to_retrain([one.errors for one in known], predicted, trainings=trainings, costs=costs)
     if index is not None:
         study.enqueue_trial(values_of(known[index].trials[0], space), user_attrs={REPEATS: known[index].number})
 

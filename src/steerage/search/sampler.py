@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -19,13 +20,14 @@ from steerage.errors import BadArgument
 from steerage.search import curves
 from steerage.search.evolution import Violation
 from steerage.search.propose import EXPLORATION, START, CostFeatures, Observation, anywhere, costless, propose
+from steerage.search.propose_front import Cost, propose_front
 from steerage.search.trials import RESUMES, Constraints, observation, origin, started_trials, total_violation
 from steerage.search.vocabulary import Vocabulary
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values
 
 BATCH = 4  # trials between two fits of the predictor
-KEPT = 100_000  # violations in memory
+KEPT = 100_000  # violations in memory, and as many costs
 
 
 @final
@@ -52,10 +54,11 @@ class SteerageSampler(BaseSampler):
     ``constraints_func`` and ``Trial.set_constraint`` tell what only the trial showed, at most 0 where a bound is kept;
     a finished trial for which the function raises or returns nothing has violated. A single objective in either
     direction. The same seed and the same trials give the same proposals, in any process; threads and processes that
-    share a study get different ones.
+    share a study get different ones. With ``cost``, a positive figure that is known before training, proposals are made
+    for the whole front of the objective and log cost (see ``propose_front``); the study keeps its one objective.
 
-    Raises: BadArgument for a ``start`` or ``batch`` below 1; when asked, BadArgument for several objectives and
-    InfeasibleBudget if no candidate without violation is found.
+    Raises: BadArgument for a ``start`` or ``batch`` below 1; when asked, BadArgument for several objectives or a cost
+    that is not positive and finite, and InfeasibleBudget if no candidate without violation is found.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class SteerageSampler(BaseSampler):
         violation: Violation = anywhere,
         cost_features: CostFeatures = costless,
         constraints_func: Constraints | None = None,
+        cost: Cost | None = None,
         start: int = START,
         batch: int = BATCH,
         exploration: float = EXPLORATION,
@@ -73,9 +77,9 @@ class SteerageSampler(BaseSampler):
         if start < 1 or batch < 1:
             raise BadArgument(f"start and batch must be positive, got {start} and {batch}")
         self._seed, self._space, self._start, self._batch = seed, space, start, batch
-        self._exploration = exploration
+        self._exploration, self._cost = exploration, cost
         self._violation, self._cost_features, self._constraints_func = violation, cost_features, constraints_func
-        self._judged: tuple[Vocabulary | None, dict[Key, float]] = (None, {})  # violations of points, and of what space
+        self._judged: dict[str, tuple[Vocabulary, dict[Key, float]]] = {}  # figures of points by kind, of what space
         self._constraints: dict[tuple[str, int], float] = {}  # total violation by study and trial number
         self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
         self._latest: tuple[tuple[str, Vocabulary, int], list[dict[str, Value]]] | None = None
@@ -204,7 +208,8 @@ class SteerageSampler(BaseSampler):
             # Trials under way elsewhere take what would be proposed first. Older ones without values are dead.
             recent = before[-max(self._start, self._batch) :]
             blind = sum(one.values is None and one.blind for one in recent)
-            proposals = propose(
+            proposed = propose if self._cost is None else partial(propose_front, cost=self._known_cost(words))
+            proposals = proposed(
                 words.space,
                 self._history(study, before),
                 n=(self._batch if before else self._start) + blind,
@@ -249,18 +254,31 @@ class SteerageSampler(BaseSampler):
         return self._constraints[name] + total_violation([*getattr(trial, "constraints", {}).values()])
 
     def _known_violation(self, words: Vocabulary) -> Violation:
-        """The violation, computed once per point."""
-        if self._judged[0] != words or len(self._judged[1]) > KEPT:
-            self._judged = (words, {})
-        judged = self._judged[1]
+        return self._once("violation", words, self._violation)
 
-        def violation(values: Values) -> float:
+    def _known_cost(self, words: Vocabulary) -> Cost:
+        def checked(values: Values) -> float:
+            assert self._cost is not None
+            cost = self._cost(values)
+            if not 0.0 < cost < math.inf:
+                raise BadArgument(f"cost must be positive and finite, got {cost} for {dict(values)}")
+            return cost
+
+        return self._once("cost", words, checked)
+
+    def _once(self, kind: str, words: Vocabulary, figure: Callable[[Values], float]) -> Callable[[Values], float]:
+        """``figure`` of what the objective is told, as a function of a point that is computed once per point."""
+        if kind not in self._judged or self._judged[kind][0] != words or len(self._judged[kind][1]) > KEPT:
+            self._judged[kind] = (words, {})
+        known = self._judged[kind][1]
+
+        def once(values: Values) -> float:
             key = words.space.key(values)
-            if key not in judged:
-                judged[key] = self._violation(words.params(values))
-            return judged[key]
+            if key not in known:
+                known[key] = figure(words.params(values))
+            return known[key]
 
-        return violation
+        return once
 
 
 def _refuse_several_objectives(study: Study) -> None:

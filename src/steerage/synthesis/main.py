@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
 from steerage.report.page import write_report
+from steerage.synthesis import pareto as fronts
 from steerage.synthesis import phases, summary
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.own_network import OwnNetwork
@@ -67,6 +69,7 @@ def synthesize(
     command: str = "",
     patience: int | None = None,
     fidelity: Fidelity = "auto",
+    pareto: str | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -79,7 +82,9 @@ def synthesize(
     default. ``command``: the line that gives this run again, for the report. ``patience``: the search ends early once
     that many rounds in a row promised next to nothing; what it leaves of its time goes to the later phases.
     ``fidelity``: "auto" lets trials that are behind rest as soon as the ranking at a part of a training proves to be
-    that at its end; "full" trains each to its end.
+    that at its end; "full" trains each to its end. With ``pareto`` each is.
+    ``pareto``, "params" or "macs", with ``local=False``: networks for the front of error and that cost, each in a
+    folder ``front/NN`` of the run and in the summary's ``front``; what is returned is the most accurate of them.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
@@ -97,9 +102,14 @@ def synthesize(
     asked |= {
         "patience": patience,
         "fidelity": fidelity,
+        "pareto": pareto,
         "template": template if isinstance(template, str) else template.name if template else "auto",
     }
-    plan = Plan(effort, search_only=not local, patience=patience, full=fidelity == "full")
+    if pareto is not None and fronts.checked(pareto) and local:
+        raise BadArgument("a front comes from the search alone: pareto goes with local=False")
+    # Rungs compare the error alone, by which a front's small networks are rightly behind.
+    full = fidelity == "full" or pareto is not None
+    plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
     return _run(request, budget or Budget(), template)
 
@@ -191,6 +201,7 @@ def _phases(run: Run, request: _Request) -> Result:
     """All phases that the plan has, then everything that may look at the test rows."""
     bench = run.bench
     baseline = after_search = None
+    front: list[Finalist] = []
     if run.plan.local_only:
         template = bench.template
         assert isinstance(template, OwnNetwork)
@@ -201,7 +212,9 @@ def _phases(run: Run, request: _Request) -> Result:
             baseline = phases.train_baseline(run)
             run = phases.planned(run, baseline)
         candidates = phases.search_globally(run)
-        best = after_search = phases.promote(run, candidates)
+        if run.plan.pareto:
+            front = phases.promote_front(run, candidates)
+        best = after_search = front[-1] if front else phases.promote(run, candidates)
     final = best.trained
     if not run.plan.search_only:
         finish = phases.absorb if run.plan.local_only else phases.refit
@@ -210,14 +223,20 @@ def _phases(run: Run, request: _Request) -> Result:
             # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
             if finished.scores.objective <= best.trained.scores.objective:
                 final = finished
-    final = compacted(final, bench)
-    return _delivered(run, baseline, after_search, best, final)
+    if not front:  # its members are compacted
+        final = compacted(final, bench)
+    return _delivered(run, baseline, after_search, best, final, front)
 
 
 def _delivered(
-    run: Run, baseline: Finalist | None, after_search: Finalist | None, best: Finalist, final: Trained
+    run: Run,
+    baseline: Finalist | None,
+    after_search: Finalist | None,
+    best: Finalist,
+    final: Trained,
+    front: Sequence[Finalist],
 ) -> Result:
-    """Read the test rows, once, and write the bundle, the summary and the report."""
+    """Read the test rows, once, and write the bundle (those of the front, too), the summary and the report."""
     bench, directory, dataset = run.bench, run.directory, run.bench.dataset
     testable = len(dataset.y_test) > 0
 
@@ -231,8 +250,13 @@ def _delivered(
         "baseline": described(baseline.trained) if baseline else None,
         "after_search": described(after_search.trained) if after_search else None,
     }
-    network = _network(run, best, final, delivered)
-    _save(run, network)
+    members = {member.name: (member, described(member.trained)) for member in front}
+    for name, (member, entry) in members.items():
+        _save(run, directory.front / name, _network(run, member, member.trained, entry))
+    for old in directory.front.glob("*"):  # of a front that had more members, before the search went on
+        if old.name not in members:
+            shutil.rmtree(old, ignore_errors=True)
+    _save(run, directory.network, _network(run, best, final, delivered))
     active = bench.clock()  # after the last evaluation, whose time counts as training
     phase_seconds = _phase_seconds(directory, active)
     document = {
@@ -240,6 +264,7 @@ def _delivered(
         "task": dataset.spec.task,
         **delivered,
         **others,
+        **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
         "budget": bench.budget.to_json(),
         "values": dict(best.values),
         "trials": len(
@@ -257,6 +282,10 @@ def _delivered(
         if not (run.plan.search_only and kept):
             leftover.unlink(missing_ok=True)
     return Result(_load(directory, bench.template), store.read_json(directory.summary), directory.path)
+
+
+def _on_front(member: Finalist, entry: dict[str, Any]) -> dict[str, Any]:
+    return {"path": f"front/{member.name}", **entry, "values": dict(member.values)}
 
 
 def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) -> Network:
@@ -280,9 +309,9 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
     )
 
 
-def _save(run: Run, network: Network) -> None:
+def _save(run: Run, folder: Path, network: Network) -> None:
     template = run.bench.template
-    save_network(run.directory.network, network, template=None if isinstance(template, OwnNetwork) else template)
+    save_network(folder, network, template=None if isinstance(template, OwnNetwork) else template)
 
 
 def _load(directory: RunDirectory, template: Template) -> Network:
@@ -301,8 +330,8 @@ def _kept_best(run: Run) -> str:
     final = compacted(best.trained, run.bench)
     scores = best.trained.scores
     entry = summary.entry(run.bench.dataset, final.cost, epochs=final.epochs, validation=scores, test=None)
-    _save(run, _network(run, best, final, entry))
     where = run.directory.network
+    _save(run, where, _network(run, best, final, entry))
     return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"
 
 

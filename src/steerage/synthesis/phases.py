@@ -23,10 +23,11 @@ from steerage.search.curves import Judge, is_stopped
 from steerage.search.fidelity import RUNGS
 from steerage.search.propose import find_feasible
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
-from steerage.search.run import InRungs, TrialOutcome, open_study, search, small_gain
+from steerage.search.run import InRungs, TrialOutcome, open_study, search, small_gain, small_growth
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
+from steerage.synthesis import pareto
 from steerage.synthesis.candidate import Bench, Rests, Trained, build, synthesize_candidate
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
@@ -147,7 +148,10 @@ def planned(run: Run, baseline: Finalist) -> Run:
 
 
 def search_globally(run: Run) -> list[Values]:
-    """Trials in the run's study; the best few by their own error and the predictor's word, best first."""
+    """Trials in the run's study; the best few by their own error and the predictor's word, best first.
+
+    Where a front is wanted, members of it instead, by rising cost.
+    """
     bench, plan, directory = run.bench, run.plan, run.directory
     spec = bench.dataset.spec
     space, violation = bench.template.space(spec), violation_of(bench)
@@ -175,7 +179,8 @@ def search_globally(run: Run) -> list[Values]:
                 seconds=seconds,
                 epochs=epochs,
                 scheme=TRIAL_SCHEME,
-                hopeless=None if going_on else hopeless,
+                # A small network of a front may be far behind, and is wanted.
+                hopeless=None if plan.pareto or going_on else hopeless,
                 rests=None if judge is None else _rests(run, number, judge),
                 exact=False,
             )
@@ -197,6 +202,9 @@ def search_globally(run: Run) -> list[Values]:
         cost = dense_cost(bench.template, values, spec)
         return (math.log(cost.params), math.log(max(1, cost.macs)))
 
+    def negligible(best: float) -> float:
+        return small_growth(best) if plan.pareto else max(small_gain(best), SHOWING * _error_noise(run, best))
+
     if not study.get_trials(deepcopy=False):
         for values in starting_points(bench):
             if violation(values) == 0:
@@ -213,7 +221,8 @@ def search_globally(run: Run) -> list[Values]:
         cost_features=cost_features,
         start=start,
         patience=plan.patience,
-        negligible=lambda best: max(small_gain(best), SHOWING * _error_noise(run, best)),
+        negligible=negligible,
+        cost=pareto.cost_after_pruning(bench, plan.pareto) if plan.pareto else None,
     ):
         run.emit(event)
         directory.heartbeat(bench.clock)
@@ -222,6 +231,17 @@ def search_globally(run: Run) -> list[Values]:
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
     _forget_ended(run, study)
     write_ranking(directory.ranking, ranking(study), space.names)
+    if plan.pareto:
+        return pareto.named(
+            study,
+            space,
+            directory,
+            plan.pareto,
+            n=plan.promoted,
+            seed=run.seed,
+            cost_features=cost_features,
+            emit=run.emit,
+        )
     best = promising(study, space, n=plan.promoted, seed=run.seed, cost_features=cost_features)
     return with_experience(run, best, [trial.values for trial in ranking(study)])
 
@@ -325,6 +345,21 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
             break
         best = longer
     return best
+
+
+def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:
+    """Train the ``members`` of a front longer, with new seeds; those that still are one, compacted, by rising cost.
+
+    Raises: TrainingFailed if it fails for each of them.
+    """
+    assert run.plan.pareto is not None
+    run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
+
+    def train(index: int, values: Values) -> Trained:
+        return _promoted(run, f"promoted-{index}", values, shares=len(members) - index).trained
+
+    front = pareto.trained_front(members, train, run.bench, run.plan.pareto)
+    return [Finalist(f"{place:02}", values, trained) for place, (values, trained) in enumerate(front, start=1)]
 
 
 def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: float = 1.0) -> Finalist:

@@ -16,6 +16,8 @@ SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
 LONGER = (2.5, 6.0)
+# Each of up to six networks of a front gets at least twice the time of a trial.
+FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.98}
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 400, and more of them still help
@@ -23,6 +25,7 @@ HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which
 TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
 MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
+FRONT, FRONT_WHEN_SCARCE = 6, 3
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class Plan:
     each time that they are seen, so no training is too long, and the last one takes what time there is.
     ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
     the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
-    trained to its end; else those that are behind rest where the ranking can be trusted.
+    trained to its end; else those that are behind rest where the ranking can be trusted. ``pareto``: the cost,
+    "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     """
 
     effort: Effort
@@ -81,6 +85,7 @@ class Plan:
     hurried: bool = False
     patience: int | None = None
     full: bool = False
+    pareto: str | None = None
 
     @property
     def total(self) -> float:
@@ -90,6 +95,8 @@ class Plan:
         """Second of the run at which ``phase`` must have ended."""
         if self.local_only:
             return LOCAL_ONLY_ENDS[phase] * self.total
+        if self.pareto is not None:
+            return FRONT_ENDS[phase] * self.total
         if self.search_only:
             return SEARCH_ONLY_ENDS[phase] * self.total
         if self.hurried:
@@ -100,6 +107,8 @@ class Plan:
     @property
     def promoted(self) -> int:
         """How many candidates are trained again, longer."""
+        if self.pareto is not None:
+            return FRONT_WHEN_SCARCE if self.scarce else FRONT
         return PROMOTED_WHEN_SCARCE if self.scarce else PROMOTED
 
     @property
@@ -138,4 +147,6 @@ class Plan:
         full = self.effort.epochs or 1
         shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
         shares |= {"local": 1.0, "absorption": 0.35}
+        if self.pareto is not None:  # nothing comes after it
+            shares["promotion"] = 1.0
         return max(1, round(full * shares[phase]))

@@ -36,6 +36,8 @@ class RunDirectory:
         self.summary = path / "summary.json"
         self.report = path / "report.html"
         self.ranking = path / "ranking.csv"
+        self.front = path / "front"
+        self.front_table = path / "front.csv"
         self._clock_file = path / "clock.json"
 
     @contextmanager
