@@ -47,6 +47,16 @@ def test_ties_do_not_change_the_count(count: int) -> None:
     assert int(kept["a"].sum()) == min(count, 6)
 
 
+@pytest.mark.parametrize("count", [1, 20, 60, 149])
+def test_of_equal_ones_the_first_are_kept(count: int) -> None:
+    scores = {"a": torch.randint(0, 4, (10, 9)).float(), "b": torch.randint(0, 4, (60,)).float()}
+    flat = torch.cat([score.flatten() for score in scores.values()])
+    expected = torch.zeros(150, dtype=torch.bool)
+    expected[flat.argsort(descending=True, stable=True)[:count]] = True
+    kept = keep_best(scores, count)
+    assert torch.equal(torch.cat([mask.flatten() for mask in kept.values()]), expected)
+
+
 def test_only_allowed_positions_are_kept() -> None:
     scores = magnitude(weights())
     allowed = half(scores)
