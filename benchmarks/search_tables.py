@@ -15,11 +15,10 @@ from __future__ import annotations
 import argparse
 import functools
 import sys
-import time
 from pathlib import Path
 
 from common import SHARED, write
-from nas_tables.kept import Kept
+from nas_tables.kept import OURS, Kept
 from nas_tables.prediction import PREDICTOR
 from nas_tables.searches import METHODS, RECORDED, SIMULATED, UNDER_BUDGETS
 from nas_tables.section import Options
@@ -51,14 +50,14 @@ def arguments(words: list[str]) -> argparse.Namespace:
 
 
 def main(words: list[str]) -> None:
-    asked, began = arguments(words), time.monotonic()
+    asked = arguments(words)
     folder = asked.data or SHARED / "nas"
     tables = tuple(path for path in sorted(folder.glob("*.npz")) if not asked.tables or path.stem in asked.tables)
     if not tables:
         print(f"no tables in {folder}: searches and predictor are skipped")
     name = f"search_tables_{folder.name}" if asked.data else "search_tables"
     options, kept = Options(tables, asked.seeds, tuple(asked.methods)), Kept(name, any_source=asked.kept)
-    rows = []
+    rows, seconds = [], 0.0
     for title in asked.sections or SECTIONS:
         section = SECTIONS[title]
         if not asked.kept:
@@ -66,11 +65,14 @@ def main(words: list[str]) -> None:
             jobs = 1 if section.alone else asked.jobs
             kept.make(section.runs(options), measure, jobs=jobs, fresh=section.alone)
         figures, lines = section.figures(options, kept.found)
-        rows += figures
+        runs = [run for run in section.runs(options) if run in kept.found and run.method == OURS]
+        commits = ", ".join(sorted({str(kept.found[run]["commit"]) for run in runs}))
+        rows += [one | {"commit": commits} for one in figures]
+        seconds += sum(kept.found[run].get("seconds") or 0.0 for run in section.runs(options) if run in kept.found)
         print("\n".join(lines), flush=True)
     command = " ".join(["python benchmarks/search_tables.py", *words])
     if rows:
-        print(write(name, rows, command=command, seconds=time.monotonic() - began))
+        print(write(name, rows, command=command, seconds=seconds))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ def _asked(run: Run) -> str:
     minutes = number(run.asked.get("minutes"))
     within = f" with at most {' and '.join(bounds)}" if bounds else ""
     wish = f"networks for the front of error and {NOUNS[run.pareto]}" if run.pareto else "a network"
-    return f"Asked for: {wish}{within}{', in ' + counted(minutes, 'minute') if minutes else ''}."
+    time = f", in {minutes:g} minute{'' if minutes == 1 else 's'}" if minutes else ""
+    return f"Asked for: {wish}{within}{time}."
 
 
 def _delivered(run: Run) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -15,7 +15,7 @@ from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
 from steerage.search.retrain import merit
 from steerage.seeds import child_seed
-from steerage.space import Space, Value, Values, Vector
+from steerage.space import Key, Space, Value, Values, Vector
 
 START = 10
 EXPLORATION = 0.07  # share of picks that are random
@@ -95,12 +95,26 @@ def propose(
         rng = np.random.default_rng(child_seed(seed, "propose", len(taken)))
         score = _improvement(space, history, cost_features, rng)
         good = sorted((one for one in history if one.state == "ok"), key=lambda one: one.standing)[:NEIGHBOURS]
-        parents: list[Values] = [one.values for one in good]
-        parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
-        found = evolve(space, score=score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations)
-        fresh = [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
+        fresh = evolved(space, good, taken, score=score, violation=violation, rng=rng, max_evaluations=max_evaluations)
         batch += _pick(space, fresh, n - len(batch), rng, known=[*known, *batch], exploration=exploration)
     return batch
+
+
+def evolved(
+    space: Space,
+    good: Sequence[Observation],
+    taken: Collection[Key],
+    *,
+    score: Score,
+    violation: Violation,
+    rng: np.random.Generator,
+    max_evaluations: int,
+) -> list[Individual]:
+    """Feasible points that are not ``taken``, best first: evolution from ``good`` observations and a mutant of each."""
+    parents: list[Values] = [one.values for one in good]
+    parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
+    found = evolve(space, score=score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations)
+    return [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
 
 
 def _improvement(

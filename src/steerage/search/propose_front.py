@@ -10,7 +10,7 @@ from typing import final
 import numpy as np
 
 from steerage.search.acquisition import Staircase, Worth
-from steerage.search.evolution import Individual, Violation, evolve
+from steerage.search.evolution import Individual, Violation
 from steerage.search.features import Matrix, columns, features
 from steerage.search.front import carriers, front, hypervolume, layers
 from steerage.search.gain import to_error
@@ -27,6 +27,7 @@ from steerage.search.propose import (
     anywhere,
     costless,
     differences,
+    evolved,
     spread,
     table,
 )
@@ -74,12 +75,9 @@ def propose_front(
     rng = np.random.default_rng(child_seed(seed, "propose front", len(taken)))
     along = _along(space, history, cost, cost_features, rng, waiting=[*pending, *batch])
     good = _best_layers(history, cost)
-    parents: list[Values] = [one.values for one in good]
-    parents += [space.mutate(one.values, rng, 1.0 / len(space)) for one in good]
-    found = evolve(
-        space, score=along.score, violation=violation, rng=rng, start=parents, max_evaluations=max_evaluations
+    fresh = evolved(
+        space, good, taken, score=along.score, violation=violation, rng=rng, max_evaluations=max_evaluations
     )
-    fresh = [one for one in found if one.violation <= 0 and space.key(one.values) not in taken]
     return batch + _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration, along=along)
 
 

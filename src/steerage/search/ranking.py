@@ -161,14 +161,12 @@ def _in_order(
     trials: Sequence[FrozenTrial], space: Space, seed: int, cost_features: CostFeatures
 ) -> tuple[list[Observation], list[tuple[int, FrozenTrial | None]]]:
     """Candidates of ``trials``, then those that stopped; and positions in them, best first, with who stopped there."""
-    known, stopped = candidates(trials), [one for one in trials if curves.is_stopped(one)]
-    ends = curves.expected(trials)
-    errors = [*retrain.cautious(retrain.capped([one.errors for one in known])), *(ends[one.number] for one in stopped)]
-    points = [values_of(one, space) for one in (*(one.trials[0] for one in known), *stopped)]
-    seen = [Observation(values, error) for values, error in zip(points, errors, strict=True)]
-    counts = [*(len(one.trials) for one in known), *(1 for _ in stopped)]
+    seen, rows = _seen(trials, space)
+    stopped, ends = [one for one in trials if curves.is_stopped(one)], curves.expected(trials)
+    seen += [Observation(values_of(one, space), ends[one.number]) for one in stopped]
+    counts = [*(row.trainings for row in rows), *(1 for _ in stopped)]
     order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
-    return seen, [(at, stopped[at - len(known)] if at >= len(known) else None) for at in order]
+    return seen, [(at, stopped[at - len(rows)] if at >= len(rows) else None) for at in order]
 
 
 def on_front(
@@ -181,24 +179,27 @@ def on_front(
     n: int | None = None,
 ) -> list[RankedTrial]:
     """The candidates to name as the front of error and ``cost`` > 0, by rising cost; see ``known_front``."""
-    known = candidates(relevant_trials(study, space, repeats=True))
-    capped = retrain.capped([one.errors for one in known])
-    rows = [_row(one, errors) for one, errors in zip(known, capped, strict=True)]
-    points = [values_of(one.trials[0], space) for one in known]
-    costs = {space.key(values): cost(row) for values, row in zip(points, rows, strict=True)}
-    errors = retrain.cautious(capped)
-    seen = [Observation(values, error) for values, error in zip(points, errors, strict=True)]
-    counts = [len(one.trials) for one in known]
+    seen, rows = _seen(relevant_trials(study, space, repeats=True), space)
+    costs = {space.key(one.values): cost(row) for one, row in zip(seen, rows, strict=True)}
     places = known_front(
         space,
         seen,
         lambda values: costs[space.key(values)],
         seed=seed,
         cost_features=cost_features,
-        trainings=counts,
+        trainings=[row.trainings for row in rows],
         n=n,
     )
     return [rows[at] for at in places]
+
+
+def _seen(trials: Iterable[FrozenTrial], space: Space) -> tuple[list[Observation], list[RankedTrial]]:
+    """Candidates in the order of their first trials: what is to be believed of each (``cautious``), and its figures."""
+    known = candidates(trials)
+    capped = retrain.capped([one.errors for one in known])
+    errors = retrain.cautious(capped)
+    seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]
+    return seen, [_row(one, own) for one, own in zip(known, capped, strict=True)]
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:

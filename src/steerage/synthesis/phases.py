@@ -166,6 +166,7 @@ def search_globally(run: Run) -> list[Values]:
     # From the study, so that a run that was stopped goes on as it would have gone.
     measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
     hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
+    given_up = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
 
     def evaluate(number: int, values: Values, judge: Judge | None = None) -> TrialOutcome:
         hopeless.begin()
@@ -179,8 +180,7 @@ def search_globally(run: Run) -> list[Values]:
                 seconds=seconds,
                 epochs=epochs,
                 scheme=TRIAL_SCHEME,
-                # A small network of a front may be far behind, and is wanted.
-                hopeless=None if plan.pareto or going_on else hopeless,
+                hopeless=None if going_on else given_up,
                 rests=None if judge is None else _rests(run, number, judge),
                 exact=False,
             )
