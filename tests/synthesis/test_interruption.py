@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from optuna.trial import FrozenTrial
 
@@ -111,6 +112,26 @@ def test_stops_at_every_turn_change_nothing(straight: Result, tmp_path: Path) ->
     resumed = run(tmp_path / "run")
     assert weights(resumed.folder) == weights(straight.folder)
     assert resumed.summary["trials"] == TRIALS
+
+
+def test_a_stop_while_starting_points_are_queued_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"trials": 3, "epochs": 4, "local": False}
+    straight = synthesize(DATA, **options, out=tmp_path / "straight")
+    queue, calls = optuna.Study.enqueue_trial, 0
+
+    def stopped_at_the_second(study: optuna.Study, *args: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        queue(study, *args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(optuna.Study, "enqueue_trial", stopped_at_the_second)
+        synthesize(DATA, **options, out=tmp_path / "run")
+    resumed = synthesize(DATA, **options, out=tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert (resumed.folder / "ranking.csv").read_text() == (straight.folder / "ranking.csv").read_text()
 
 
 def test_a_checkpoint_saves_the_work_that_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

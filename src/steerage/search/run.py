@@ -39,6 +39,7 @@ from steerage.space import Space, Value, Values
 
 MAX_FIRST_FAILURES = 5
 ROUNDS = "rounds"  # user attribute of a study
+QUEUED_WITH = "fixed_params"  # system attribute in which Optuna keeps the values that a trial was queued with
 
 SearchEvent = TrialStarted | TrialFinished | TrialStopped | TrialFailed | RoundFinished
 
@@ -275,25 +276,34 @@ def _stalled(study: Study, patience: int, negligible: Callable[[float], float]) 
 
 
 def _requeue(study: Study, space: Space) -> None:
-    """Queue every trial that a killed process left open, then close the old one (in this order, so none is lost)."""
-    queued = {one.user_attrs.get(RESUMES) for one in _queued(study)}
-    for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # One that was killed while it was being asked for has no values yet: a new one takes its place, unless its
-        # values are those of another.
-        known = _with_values(study, space, one)
-        if one.number not in queued and known is not None:
-            kept = {name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES)}
-            study.enqueue_trial(values_of(known, space), user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
-        study.tell(one.number, state=TrialState.FAIL)
+    """Queue every trial that a killed process left open, then close the old one (in this order, so none is lost).
+
+    Optuna queues at the end only, but trials have their numbers in the order in which they run. So those that should
+    come later are begun, left open and queued again themselves, until all have their places.
+    """
+    while True:
+        queued = {one.user_attrs.get(RESUMES) for one in _queued(study)}
+        for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            values = _known_values(one, space)
+            if one.number not in queued and values is not None:
+                kept = {name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES)}
+                study.enqueue_trial(values, user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
+            study.tell(one.number, state=TrialState.FAIL)
+        places = [origin(one) for one in _queued(study)]
+        if not places or places[0] == min(places):
+            return
+        study.ask()
 
 
-def _with_values(study: Study, space: Space, trial: FrozenTrial) -> FrozenTrial | None:
-    """``trial``, or the one whose place it took, whichever has all values; None if there is none."""
-    by_number = {one.number: one for one in study.get_trials(deepcopy=False)}
-    at: FrozenTrial | None = trial
-    while at is not None and not all(name in at.params for name in space.names):
-        at = by_number.get(at.user_attrs.get(RESUMES, -1))
-    return at
+def _known_values(trial: FrozenTrial, space: Space) -> dict[str, Value] | None:
+    """Values of ``trial``; of one that was killed while it was being asked for, those that it was queued with.
+
+    None where it was not queued either: it has no values yet, and a new one takes its place.
+    """
+    given = dict(trial.system_attrs.get(QUEUED_WITH, {}))
+    known = {**given, **trial.params}
+    whole = all(name in known for name in space.names)
+    return {name: known[name] for name in space.names} if whole else given or None
 
 
 def _done(study: Study, space: Space) -> list[FrozenTrial]:

@@ -205,10 +205,10 @@ def search_globally(run: Run) -> list[Values]:
     def negligible(best: float) -> float:
         return small_growth(best) if plan.pareto else max(small_gain(best), SHOWING * _error_noise(run, best))
 
-    if not study.get_trials(deepcopy=False):
+    if not started_trials(study):
         for values in starting_points(bench):
             if violation(values) == 0:
-                study.enqueue_trial(dict(values))
+                study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
     for event in search(
         space,
         evaluate if plan.full else InRungs(evaluate),
