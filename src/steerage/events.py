@@ -10,7 +10,8 @@ from typing import final
 @final
 @dataclass(frozen=True)
 class TrialStarted:
-    """The training of a candidate begins; ``number`` is the same when an interrupted trial is run again.
+    """The training of a candidate begins; ``number`` is the same when an interrupted trial is run again,
+    and when one that stopped goes on.
 
     ``repeats``: number of the trial whose candidate is trained again, with another seed; None for a new candidate.
     """
@@ -38,6 +39,21 @@ class TrialFinished:
     metrics: Mapping[str, float] = field(default_factory=dict)
     repeats: int | None = None
     best_number: int | None = None
+
+
+@final
+@dataclass(frozen=True)
+class TrialStopped:
+    """A candidate was among the worse two thirds at a rung, and its training rests; it may start again later.
+
+    ``error``: what the search minimizes, at ``rung``, the share in (0, 1) of the training that it has had.
+    """
+
+    number: int
+    values: Mapping[str, int | float | str | bool]
+    error: float
+    rung: float
+    seconds: float
 
 
 @final

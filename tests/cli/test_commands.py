@@ -182,12 +182,15 @@ def test_options_reach_the_synthesis(command: Type, tmp_path: Path, monkeypatch:
     pd.DataFrame({"a": range(40), "fault": ["x", "y"] * 20, "b": range(40)}).to_csv(tmp_path / "t.csv")
     words = ["--target", "fault", "--task", "classification", "--max-params", "1.5M", "--max-macs", "20k"]
     words += ["--minutes", "0.5", "--trials", "7", "--seed", "3", "--template", "mlp", "--out", str(tmp_path / "run")]
+    words += ["--fidelity", "full"]
     assert command("search", tmp_path / "t.csv", *words)[0] == 0
     assert asked["budget"] == steerage.Budget(1_500_000, 20_000)
     assert asked["dataset"].target_name == "fault"
     wanted = {"minutes": 0.5, "trials": 7, "epochs": None, "seed": 3, "template": "mlp", "target": "fault"}
     assert {name: asked[name] for name in wanted} == wanted
-    assert (asked["local"], asked["out"]) == (False, tmp_path / "run")
+    assert (asked["local"], asked["out"], asked["fidelity"]) == (False, tmp_path / "run", "full")
+    assert command("synth", tmp_path / "t.csv")[0] == 0
+    assert (asked["local"], asked["fidelity"]) == (True, "auto")
 
 
 FAULTS = {

@@ -159,6 +159,15 @@ def test_rounds_of_an_older_version_and_of_regression_are_told() -> None:
     assert line == "round 0: R² 0.7500 (trial 0), gain 0.0123"
 
 
+def test_trials_that_rest_are_counted_once_and_told_at_the_end_of_the_search() -> None:
+    one = story()
+    told(one, events.PhaseStarted("search", 45.0), *(finished(number, 0.05) for number in range(8)))
+    resting = [events.TrialStopped(number, {}, 0.3, 0.6, 1.0) for number in (8, 9)]
+    assert told(one, *resting) == ["10 trials, best validation error 5.00 % (trial 0)"]
+    assert told(one, finished(9, 0.04)) == []
+    assert one.end_of_phase() == ["global search: 10 trials (1 stopped early), best validation error 4.00 % (trial 9)"]
+
+
 def test_a_front_is_told_after_the_search() -> None:
     one = story("search")
     one.hear(events.PhaseStarted("search", None))

@@ -84,6 +84,44 @@ def test_a_stopped_and_resumed_search_equals_a_straight_one(tmp_path: Path) -> N
     ]
 
 
+QUEUE = [{"width": width, "lr": 1e-3, "activation": "relu"} for width in (16, 64, 256)]
+
+
+def queued_in(study: optuna.Study) -> optuna.Study:
+    for values in QUEUE:
+        study.enqueue_trial(values)
+    return study
+
+
+def run_in_order(study: optuna.Study) -> list[tuple[int, dict[str, object]]]:
+    """Numbers and values of what was trained, in the order in which it was."""
+    done = study.get_trials(states=(TrialState.COMPLETE,))
+    return [(one.user_attrs["number"], one.params) for one in sorted(done, key=lambda one: one.number)]
+
+
+@pytest.mark.parametrize("n_trials", [2, 5])
+def test_a_kill_among_trials_that_were_queued_changes_neither_order_nor_numbers(n_trials: int, tmp_path: Path) -> None:
+    straight, study = queued_in(open_study()), queued_in(study_in(tmp_path))
+    list(search(SPACE, train, study=straight, n_trials=n_trials, start=4))
+    for number in (0, 0, 1):
+        with pytest.raises(Killed):
+            list(search(SPACE, killed_at(number), study=study, n_trials=n_trials, start=4))
+        study = study_in(tmp_path)
+    list(search(SPACE, train, study=study, n_trials=n_trials, start=4))
+    assert run_in_order(study) == run_in_order(straight)
+    assert [values for _, values in run_in_order(study)][:3] == QUEUE[:n_trials]
+
+
+@pytest.mark.parametrize("begun", [0, 1, 3])
+def test_a_kill_while_one_that_was_queued_is_asked_for_does_not_lose_it(begun: int, tmp_path: Path) -> None:
+    straight, study = queued_in(open_study()), queued_in(study_in(tmp_path))
+    list(search(SPACE, train, study=straight, n_trials=5, start=4))
+    left = study.ask(dict(list(SPACE.distributions.items())[:begun]))
+    assert len(left.params) == begun
+    list(search(SPACE, train, study=study_in(tmp_path), n_trials=5, start=4))
+    assert run_in_order(study) == run_in_order(straight)
+
+
 def test_a_finished_search_evaluates_nothing_more() -> None:
     study = open_study()
     list(search(SPACE, train, study=study, n_trials=5))

@@ -4,13 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from steerage.cost.budget import Budget
 from steerage.growprune import schemes
 from steerage.synthesis import candidate
-from steerage.synthesis.candidate import Bench, Trained, synthesize_candidate
+from steerage.synthesis.candidate import Bench, Rests, Trained, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.templates import Mlp
+from steerage.training.evaluate import Scores
 from steerage.training.fit import Tick
 from steerage.training.split import validation_split
 from tasks import table
@@ -55,3 +57,79 @@ def test_a_timed_training_that_was_stopped_gets_the_rest_of_its_time(
     left = SECONDS - clock.now
     resumed = trained(replace(bench, clock=clock), left, tmp_path / "stopped")
     assert resumed.epochs == pytest.approx(straight.epochs, rel=0.1)
+
+
+class Asked:
+    """A judge that lets a training rest at one of its rungs. ``heard``: what it was told."""
+
+    def __init__(self, rest_at: float | None) -> None:
+        self.rest_at, self.heard = rest_at, dict[float, float]()
+
+    def __call__(self, rung: float, scores: Scores) -> bool:
+        self.heard[rung] = scores.objective
+        return rung == self.rest_at
+
+
+@pytest.mark.parametrize("rung", [0.3, 0.6])
+@pytest.mark.parametrize("ema", [0.0, 0.9])
+def test_a_training_that_rested_gives_the_network_of_one_that_never_did(
+    rung: float, ema: float, tmp_path: Path
+) -> None:
+    dataset = table()
+    rows, validation = validation_split(dataset, 0)
+    bench = Bench(dataset, Mlp(), Budget(max_params=120), rows, validation, RunClock())
+    values = {**Mlp().starts(dataset.spec)[0], "dropout": 0.2}
+    recipe = replace(bench.recipe(values), ema=ema)
+
+    def training(rests: Rests | None) -> Trained:
+        scheme = schemes.gradual(start=0.25, end=0.75, steps=8)
+        return synthesize_candidate(
+            bench, values, name="one", seed=0, epochs=10, scheme=scheme, recipe=recipe, rests=rests, exact=False
+        )
+
+    file = tmp_path / "trial-0.state"
+    straight, before, after, whole = training(None), Asked(rung), Asked(None), Asked(None)
+    rested = training(Rests((0.3, 0.6), before, file))
+    kept = file.read_bytes()
+    resumed = training(Rests((0.3, 0.6), after, file, going_on=True))
+    training(Rests((0.3, 0.6), whole, tmp_path / "other.state"))
+    assert rested.stopped_at == rung and rested.epochs == pytest.approx(10 * rung)
+    assert resumed.stopped_at is None and resumed.epochs == straight.epochs == 10.0
+    assert {**before.heard, **after.heard} == whole.heard and set(whole.heard) == {0.3, 0.6}
+    assert set(before.heard).isdisjoint(after.heard)
+    ours, theirs = resumed.model.state_dict(), straight.model.state_dict()
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert (resumed.scores, resumed.cost) == (straight.scores, straight.cost)
+    assert [edit.after for edit in resumed.edits] == [edit.after for edit in straight.edits]
+    assert file.read_bytes() == kept, "a stop after this goes on from the same place"
+    file.unlink()
+    anew = training(Rests((0.3, 0.6), Asked(None), file, going_on=True))
+    assert all(torch.equal(anew.model.state_dict()[name], theirs[name]) for name in theirs)
+
+
+def test_the_time_that_a_training_rested_is_not_its_own(tmp_path: Path) -> None:
+    dataset = table()
+    rows, validation = validation_split(dataset, 0)
+    clock = Counting()
+    bench = Bench(dataset, Mlp(), Budget(max_params=120), rows, validation, clock)
+    values = Mlp().starts(dataset.spec)[0]
+
+    def training(rests: Rests) -> Trained:
+        return synthesize_candidate(bench, values, name="one", seed=0, seconds=SECONDS, scheme=None, rests=rests)
+
+    rested = training(Rests((0.3,), Asked(0.3), tmp_path / "one"))
+    clock.now += 10 * SECONDS
+    resumed = training(Rests((0.3,), Asked(None), tmp_path / "one", going_on=True))
+    assert rested.epochs == pytest.approx(0.3 * resumed.epochs, rel=0.15)
+    assert resumed.seconds == pytest.approx(SECONDS, rel=0.1)
+
+
+def test_a_training_too_short_to_rest_is_not_asked(tmp_path: Path) -> None:
+    dataset = table()
+    rows, validation = validation_split(dataset, 0)
+    bench = Bench(dataset, Mlp(), Budget(), rows, validation, RunClock())
+    asked = Asked(0.3)
+    rests = Rests((0.3, 0.6), asked, tmp_path / "one")
+    values = {**Mlp().starts(dataset.spec)[0], "batch_size": 4}
+    done = synthesize_candidate(bench, values, name="one", seed=0, epochs=1, scheme=None, rests=rests)
+    assert asked.heard == {} and done.stopped_at is None

@@ -89,11 +89,11 @@ def test_a_search_that_was_stopped_early_goes_on_with_more(straight: Result, tmp
 
 
 def test_minutes_may_grow_and_trials_keep_their_length(tmp_path: Path) -> None:
-    searched(tmp_path / "run", 30, minutes=0.03, epochs=None)
+    searched(tmp_path / "run", 30, minutes=0.03, epochs=None, fidelity="full")
     study = open_study(f"sqlite:///{tmp_path / 'run' / 'study.db'}")
     before = len(trials_of(tmp_path / "run"))
     length = study.user_attrs["trial_seconds"]
-    more = searched(tmp_path / "run", 30, minutes=0.2, epochs=None)
+    more = searched(tmp_path / "run", 30, minutes=0.2, epochs=None, fidelity="full")
     assert len(trials_of(tmp_path / "run")) >= before
     assert open_study(f"sqlite:///{tmp_path / 'run' / 'study.db'}").user_attrs["trial_seconds"] == length
     assert more.summary["trials"] == len(trials_of(tmp_path / "run"))

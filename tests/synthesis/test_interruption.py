@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.trial import FrozenTrial
 
 from steerage import events
 from steerage.bundle import load_network
 from steerage.cost import Budget
-from steerage.search import retrain
+from steerage.search import fidelity, retrain
+from steerage.search import run as search_run
+from steerage.search.curves import is_stopped
 from steerage.synthesis import Result, candidate, main, phases, synthesize
 from steerage.synthesis.main import Interrupted, refine
 from steerage.synthesis.own_network import OwnNetwork
@@ -19,6 +23,8 @@ from tasks import clouds, perceptron, table
 
 DATA, BUDGET = table(), Budget(max_params=120)
 TRIALS, EPOCHS = 4, 6
+
+ENDS = ("TrialFinished", "TrialStopped")
 
 Moment = Callable[[Any], bool]
 
@@ -106,6 +112,26 @@ def test_stops_at_every_turn_change_nothing(straight: Result, tmp_path: Path) ->
     resumed = run(tmp_path / "run")
     assert weights(resumed.folder) == weights(straight.folder)
     assert resumed.summary["trials"] == TRIALS
+
+
+def test_a_stop_while_starting_points_are_queued_loses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"trials": 3, "epochs": 4, "local": False}
+    straight = synthesize(DATA, **options, out=tmp_path / "straight")
+    queue, calls = optuna.Study.enqueue_trial, 0
+
+    def stopped_at_the_second(study: optuna.Study, *args: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        queue(study, *args, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(optuna.Study, "enqueue_trial", stopped_at_the_second)
+        synthesize(DATA, **options, out=tmp_path / "run")
+    resumed = synthesize(DATA, **options, out=tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert (resumed.folder / "ranking.csv").read_text() == (straight.folder / "ranking.csv").read_text()
 
 
 def test_a_checkpoint_saves_the_work_that_was_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,3 +234,44 @@ def test_a_new_training_of_the_best_survives_stops(tmp_path: Path, monkeypatch: 
     assert {**resumed.summary, "seconds": None} == {**straight.summary, "seconds": None}
     assert (resumed.folder / "ranking.csv").read_text() == (straight.folder / "ranking.csv").read_text()
     assert (straight.folder / "ranking.csv").read_text().count("\n") == 5
+
+
+def first_of_two(trials: Sequence[FrozenTrial], *_: object, **__: object) -> FrozenTrial | None:
+    """Where two rest the first goes on, in place of who is expected to end best."""
+    resting = [one for one in trials if is_stopped(one)]
+    return resting[0] if len(resting) > 1 else None
+
+
+def test_trials_that_rest_and_go_on_survive_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fidelity, "LEAST", 4)
+    monkeypatch.setattr(fidelity, "TRUST", -2.0)  # in the first rung, whatever it tells
+    monkeypatch.setattr(search_run, "leader", first_of_two)
+    options: dict[str, Any] = {"budget": BUDGET, "trials": 16, "epochs": 20, "local": False, "seed": 1}
+    straight = synthesize(DATA, **options, out=tmp_path / "straight")
+    log = logged(straight.folder / "events.jsonl")
+    resting = [event["number"] for event in log if event["event"] == "TrialStopped"]
+    started = [event["number"] for event in log if event["event"] == "TrialStarted"]
+    gone_on = [number for number in resting if started.count(number) == 2]
+    assert resting and gone_on and set(started) == set(range(16)), "there is something to test"
+    assert straight.summary["trials"] == 16
+    first, later = resting[0], gone_on[0]
+    moments = [trial(events.TrialStarted, first), trial(events.TrialStopped, first), training(f"trial {later}")]
+    again = 0
+
+    def going_on(event: object) -> bool:
+        nonlocal again
+        again += isinstance(event, events.TrialStarted) and event.number == later
+        return again > 0 and isinstance(event, events.Training) and event.progress > 0.6
+
+    for moment in [*moments, going_on, trial(events.TrialFinished, later)]:
+        with pytest.raises(Interrupted):
+            synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(moment))
+    resumed = synthesize(DATA, **options, out=tmp_path / "run")
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert {**resumed.summary, "seconds": None} == {**straight.summary, "seconds": None}
+    assert (resumed.folder / "ranking.csv").read_text() == (straight.folder / "ranking.csv").read_text()
+    both = [logged(result.folder / "events.jsonl") for result in (straight, resumed)]
+    told = [[(event["event"], event["number"]) for event in one if event["event"] in ENDS] for one in both]
+    assert told[0] == told[1]
+    left = {path.name for path in (resumed.folder / "candidates").glob("*.state*")}
+    assert left == {f"trial-{number}.state" for number in set(resting) - set(gone_on)}

@@ -15,21 +15,26 @@ from steerage.search.ranking import ranking
 from steerage.search.run import open_study
 
 KILLS, TRIALS, MAX_PARAMS = 20, 4, 400
-COMMAND: list[object] = [
-    "synth",
-    "digits",
-    "--max-params",
-    MAX_PARAMS,
-    "--trials",
-    TRIALS,
-    "--epochs",
-    3,
-    "--quiet",
-    "--out",
-]
+RUNG_TRIALS = 12
+COMMAND = ["synth", "digits", "--max-params", MAX_PARAMS, "--trials", TRIALS, "--epochs", 3, "--quiet", "--out"]
+RUNGS_COMMAND = ["search", "digits", "--trials", RUNG_TRIALS, "--epochs", 20, "--quiet", "--out"]
+
+# Every rung is trusted, and of two trials that rest the first goes on: what takes a long search to come about.
+RUNGS = """
+import steerage.search.run
+from steerage.search import curves, fidelity
+fidelity.LEAST, fidelity.TRUST = 4, -2.0
+
+def first_of_two(trials, *_, **__):
+    resting = [one for one in trials if curves.is_stopped(one)]
+    return resting[0] if len(resting) > 1 else None
+
+steerage.search.run.leader = first_of_two
+"""
 
 # Imports take longer than the run, so they are done once and every attempt is a fork: a process of its own, that knows
 # nothing of the ones before but their files. A run that ends before it was killed often enough is followed by another.
+# Kills come at every line of the log in turn, a bit later, so that a slow machine comes as far as a fast one.
 DRIVER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
@@ -41,9 +46,10 @@ torch.set_num_threads(1)
 root, kills, command = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 rng = random.Random(0)
 
-def attempt(folder, delay):
+def attempt(folder, lines, delay):
     log = folder / "events.jsonl"
-    before = log.stat().st_size if log.exists() else 0
+    told = lambda: log.read_bytes().count(b"\\n") if log.exists() else 0
+    before = told()
     child = os.fork()
     if child == 0:
         signals.install()
@@ -53,32 +59,32 @@ def attempt(folder, delay):
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        if began is None and log.exists() and log.stat().st_size > before:
+        if delay is not None and began is None and told() > before + lines:
             began = time.monotonic()
-        if delay is not None and began is not None and time.monotonic() >= began + delay:
+        if began is not None and time.monotonic() >= began + delay:
             os.kill(child, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         time.sleep(0.001)
 
+LINES = 8
 codes, runs = [], 0
 while codes.count(-signal.SIGKILL) < kills:
-    codes.append(attempt(root / str(runs), rng.choice([0.02, 0.2, 1.0]) * rng.random()))
+    codes.append(attempt(root / str(runs), len(codes) % LINES, rng.choice([0.02, 0.2, 1.0]) * rng.random()))
     runs += codes[-1] == 0
     if codes[-1] not in (0, -signal.SIGKILL):
         break
-codes.append(attempt(root / str(runs), None))
-codes.append(attempt(root / "straight", None))
+codes.append(attempt(root / str(runs), 0, None))
+codes.append(attempt(root / "straight", 0, None))
 json.dump({"codes": codes, "runs": runs + 1}, sys.stdout)
 """
 
 
-def kill(root: Path, command: list[object], kills: int) -> Path:
-    """Runs in ``root`` that were killed ``kills`` times, ``0`` and on, and one that was not, ``straight``."""
+def killed_again_and_again(root: Path, command: list[object], preparation: str = "", kills: int = KILLS) -> Path:
     if sys.platform == "win32":
         pytest.skip("there is no SIGKILL and no fork on Windows")
     source = Path(__file__).resolve().parents[2] / "src"
     words = json.dumps([str(word) for word in command])
-    driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{DRIVER}"
+    driver = f"import sys; sys.path.insert(0, {str(source)!r})\n{preparation}\n{DRIVER}"
     done = subprocess.run(
         [sys.executable, "-c", driver, str(root), str(kills), words], capture_output=True, text=True, check=False
     )
@@ -92,7 +98,8 @@ def kill(root: Path, command: list[object], kills: int) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return kill(tmp_path_factory.mktemp("killed"), COMMAND, KILLS)
+    """Folder of the runs that were killed, ``0`` and on, and of the one that was not, ``straight``."""
+    return killed_again_and_again(tmp_path_factory.mktemp("killed"), COMMAND)
 
 
 def folders(root: Path) -> list[Path]:
@@ -133,9 +140,26 @@ def test_kills_do_not_change_the_network(killed: Path) -> None:
         assert (folder / weights).read_bytes() == (killed / "straight" / weights).read_bytes()
 
 
+def test_kills_do_not_change_a_search_whose_trials_rest_and_go_on(tmp_path: Path) -> None:
+    root = killed_again_and_again(tmp_path, RUNGS_COMMAND, RUNGS, kills=12)
+    straight = root / "straight"
+    kinds = ("TrialStopped", "TrialFinished")
+    resting, ended = ([event["number"] for event in events(straight, kind)] for kind in kinds)
+    assert set(resting) & set(ended) and set(resting) | set(ended) == set(range(RUNG_TRIALS)), "nothing is tested"
+    started = [len(events(folder, "TrialStarted")) for folder in (straight, *folders(root))]
+    assert max(started) > started[0], "no kill came in a trial"
+    for folder in folders(root):
+        for kind, numbers in zip(kinds, (resting, ended), strict=True):
+            assert sorted(event["number"] for event in events(folder, kind)) == sorted(numbers)
+        assert (folder / "ranking.csv").read_bytes() == (straight / "ranking.csv").read_bytes()
+        weights = Path("network") / "weights.safetensors"
+        assert (folder / weights).read_bytes() == (straight / weights).read_bytes()
+        assert json.loads((folder / "summary.json").read_text())["trials"] == RUNG_TRIALS
+
+
 def test_kills_do_not_change_a_front(tmp_path: Path) -> None:
     command: list[object] = ["search", "iris", "--pareto", "params", "--trials", 8, "--epochs", 4, "--quiet", "--out"]
-    kill(tmp_path, command, 8)
+    killed_again_and_again(tmp_path, command, kills=8)
     straight = json.loads((tmp_path / "straight" / "summary.json").read_text())
     for folder in folders(tmp_path):
         assert json.loads((folder / "summary.json").read_text())["front"] == straight["front"]

@@ -16,6 +16,7 @@ from steerage.bundle import load_network
 from steerage.cost import Budget, count
 from steerage.data import TaskSpec, dataset_from_arrays
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict, TrainingFailed
+from steerage.search import fidelity
 from steerage.space import Space, Value, Values
 from steerage.synthesis import Result, phases, synthesize
 from steerage.synthesis.main import refine
@@ -147,6 +148,7 @@ def test_a_report_that_a_stop_left_out_is_written_when_the_run_comes_back(finish
         ({"data": table(160)}, "fingerprint was"),
         ({"local": False}, "kind was synth and is search"),
         ({"patience": 3}, "patience was None and is 3"),
+        ({"fidelity": "full"}, "fidelity was auto and is full"),
     ],
 )
 def test_other_settings_on_the_same_folder_are_refused(
@@ -321,3 +323,22 @@ def test_a_template_that_fails_throughout_says_why(kind: type[Tiny], tmp_path: P
 def test_patience_is_a_number_of_rounds(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="patience must be positive, got 0"):
         small(tmp_path / "run", patience=0)
+
+
+def test_fidelity_is_auto_or_full(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="fidelity must be auto or full, got 'half'"):
+        small(tmp_path / "run", fidelity="half")
+
+
+def test_in_full_no_trial_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fidelity, "LEAST", 4)
+    monkeypatch.setattr(fidelity, "TRUST", -2.0)
+    options: dict[str, Any] = {"trials": 14, "epochs": 20, "local": False}
+    rested = []
+    for how_far in ("full", "auto"):
+        result = small(tmp_path / how_far, fidelity=how_far, **options)
+        log = (result.folder / "events.jsonl").read_text()
+        rested.append(log.count('"TrialStopped"'))
+        assert log.count('"TrialFinished"') + rested[-1] >= 14 == result.summary["trials"]
+        assert ("stopped early" in (result.folder / "report.html").read_text()) == (rested[-1] > 0)
+    assert rested[0] == 0 < rested[1]

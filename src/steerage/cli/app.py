@@ -15,6 +15,8 @@ from steerage.cli.options import (
     Data,
     Epochs,
     Factory,
+    Fidelity,
+    FidelityChoice,
     MaxMacs,
     MaxParams,
     Minutes,
@@ -30,6 +32,7 @@ from steerage.cli.options import (
     TaskChoice,
     TemplateName,
     Trials,
+    fidelity_name,
     task_name,
 )
 from steerage.cli.session import Job
@@ -97,6 +100,7 @@ def synth(
     trials: Trials = None,
     epochs: Epochs = None,
     patience: Patience = None,
+    fidelity: FidelityChoice = Fidelity.auto,
     seed: Seed = 0,
     template: TemplateName = "auto",
     out: Out = None,
@@ -108,7 +112,8 @@ def synth(
     The same command again goes on with a run that was stopped.
     """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    return runs.synth(wish, trials=trials, patience=patience, template=template, local=True)
+    how_far = fidelity_name(fidelity)
+    return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=True)
 
 
 @app.command(
@@ -128,6 +133,7 @@ def search(
     trials: Trials = None,
     epochs: Epochs = None,
     patience: Patience = None,
+    fidelity: FidelityChoice = Fidelity.auto,
     pareto: Pareto = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
@@ -140,8 +146,10 @@ def search(
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
-    cost = None if pareto is None else pareto.value
-    return runs.synth(wish, trials=trials, patience=patience, template=template, local=False, pareto=cost)
+    how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
+    return runs.synth(
+        wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=False, pareto=cost
+    )
 
 
 @app.command(

@@ -21,6 +21,18 @@ def task_name(task: Task | None) -> Literal["classification", "regression"] | No
     return None if task is None else "classification" if task is Task.classification else "regression"
 
 
+class Fidelity(str, Enum):
+    """How far trials are trained."""
+
+    auto = "auto"
+    full = "full"
+
+
+def fidelity_name(fidelity: Fidelity) -> Literal["auto", "full"]:
+    """``fidelity`` as the rest of the program has it."""
+    return "full" if fidelity is Fidelity.full else "auto"
+
+
 class CostName(str, Enum):
     """What a network costs."""
 
@@ -60,6 +72,10 @@ Patience = Annotated[
     Option(
         "--patience", metavar="N", min=1, help="End the search after N rounds that promise next to nothing; else never."
     ),
+]
+FidelityChoice = Annotated[
+    Fidelity,
+    Option("--fidelity", help="auto: trials that are behind rest, once a part of a training tells; full: never."),
 ]
 Pareto = Annotated[
     CostName | None,

@@ -45,7 +45,14 @@ class Wish:
 
 
 def synth(
-    wish: Wish, *, trials: int | None, patience: int | None, template: str, local: bool, pareto: str | None = None
+    wish: Wish,
+    *,
+    trials: int | None,
+    patience: int | None,
+    fidelity: Literal["auto", "full"],
+    template: str,
+    local: bool,
+    pareto: str | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -59,6 +66,7 @@ def synth(
                 minutes=wish.minutes,
                 trials=trials,
                 patience=patience,
+                fidelity=fidelity,
                 pareto=pareto,
                 epochs=wish.epochs,
                 seed=wish.seed,

@@ -35,6 +35,7 @@ class Story:
         self.regression = False
         self.phase: str | None = None
         self.trials = self.failed = 0
+        self.resting: set[int] = set()  # trials that stopped at a rung and did not go on
         self.best: float | None = None
         self.best_name = ""
         self.tau: float | None = None
@@ -52,10 +53,12 @@ class Story:
             self.phase = event.phase
             return lines
         elif isinstance(event, events.TrialFinished):
-            self.trials = max(self.trials, event.number + 1)
+            self.resting.discard(event.number)
             self._take_in(event)
-            if self.trials % TRIALS_PER_LINE == 0:
-                return [f"{self.trials} trials, {self.best_so_far()}"]
+            return self._counted(event.number)
+        elif isinstance(event, events.TrialStopped):
+            self.resting.add(event.number)
+            return self._counted(event.number)
         elif isinstance(event, events.TrialFailed):
             self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
             return [f"trial {event.number} failed: {event.reason}"]
@@ -73,6 +76,11 @@ class Story:
             if self._trained is None or event.error < self._trained.error:
                 self._trained = event
         return []
+
+    def _counted(self, number: int) -> list[str]:
+        """Line for every tenth trial; none for one that goes on, and was counted before."""
+        new, self.trials = number >= self.trials, max(self.trials, number + 1)
+        return [f"{self.trials} trials, {self.best_so_far()}"] if new and self.trials % TRIALS_PER_LINE == 0 else []
 
     def recall(self, logged: Iterable[Mapping[str, Any]]) -> None:
         """Take in what an earlier process wrote into events.jsonl."""
@@ -93,6 +101,7 @@ class Story:
             return []
         if phase == "search":
             asides = [f"{self.failed} failed"] * (self.failed > 0) + [f"{self.again} trained again"] * (self.again > 0)
+            asides += [f"{len(self.resting)} stopped early"] * bool(self.resting)
             aside = f" ({', '.join(asides)})" if asides else ""
             return [
                 f"{TITLES[phase]}: {self.trials} trial{'' if self.trials == 1 else 's'}{aside}, {self.best_so_far()}"

@@ -36,7 +36,10 @@ def trials(run: Run) -> str:
         ]
         for error, event in sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
     ]
-    content = f"<p>{len(measured)} candidates were trained, {len(failed)} failed.</p>"
+    ended = {number(event.get("number")) for _, event in measured}
+    resting = {number(event.get("number")) for event in run.named("TrialStopped")} - ended
+    stopped = f", {len(resting)} were stopped early" if resting else ""
+    content = f"<p>{len(measured)} candidates were trained{stopped}, {len(failed)} failed.</p>"
     content += _trials_figure(run, measured)
     if rows:
         content += "<p>The best of them:</p>" + table(["trial", Y_LABEL, X_LABEL, "hyperparameters"], rows)

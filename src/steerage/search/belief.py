@@ -41,12 +41,12 @@ class Belief:
         best: float,
         chance: Chance | None = None,
     ) -> Belief:
-        """From ``x``: (n, columns) and ``errors``: (n,), finite; ``best`` is the least of those that count.
+        """From ``x``: (n, columns) and finite ``errors``: (n,), of which ``best`` is the least that counts.
 
         The best that was shown is partly luck, but less so than the process believes where it takes all that it cannot
         explain for noise: what is to be improved on is midway between the best shown and the best believed.
         """
-        quality = -tempered(errors)
+        quality = -errors
         unit = float(quality.std()) or 1.0
         center = quality.mean()
         process = GaussianProcess.fit(x, (quality - center) / unit, layout, rng)

@@ -13,7 +13,7 @@ from steerage.search.features import Columns, Matrix
 
 FIT_ROWS = 200  # hyperparameters are found on at most so many rows, since one evaluation costs O(rows^3)
 KEPT_ROWS = 400  # and the posterior is of at most so many, which bounds time and memory whatever the history
-RELEVANCE = 2.5  # prior mean of sum_g w_g D_g over random points
+RELEVANCE = 1.5  # prior mean of sum_g w_g D_g over random points
 MAIN_DECAY = 2.0  # of the main-effects kernel along one gene
 PRIOR_SD = 1.0  # of every log hyperparameter
 JITTER = 1e-6

@@ -9,7 +9,7 @@ from typing import Literal, final
 import numpy as np
 
 from steerage.errors import InfeasibleBudget
-from steerage.search.belief import Belief, Chance
+from steerage.search.belief import Belief, Chance, tempered
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
@@ -142,8 +142,11 @@ def look_ahead(
     rng: np.random.Generator,
     *,
     pending: Sequence[Values] = (),
+    worst: float | None = None,
 ) -> Outlook:
     """What is to be expected after ``history``, of which not all failed, while ``pending`` points are in training.
+
+    Errors above ``worst`` count as that; by default those far above the median are drawn in (``tempered``).
 
     Where some broke bounds and some kept to them, the best is one that kept to them and errors are learnt from both; as
     long as none kept to them, violations are learnt in the place of errors. One that failed counts as the worst.
@@ -157,8 +160,8 @@ def look_ahead(
         chance = _chance(layout, x[kept | broken], violations[kept | broken], rng)
     figures = np.array([one.error for one in history]) if kept.any() else violations
     told = np.isfinite(figures) & (kept | broken)
-    worst = figures[told].max() if told.any() else 0.0
-    figures = np.where(told, figures, worst)
+    figures = np.where(told, figures, figures[told].max() if told.any() else 0.0)
+    figures = tempered(figures) if worst is None else np.minimum(figures, worst)
     best = figures[kept].min() if kept.any() else figures.min()
     belief = Belief.of(layout, x, figures, rng, best=float(best), chance=chance)
 

@@ -197,7 +197,13 @@ def _along(
 
     ``boldness``: share of the spread of a prediction that counts as hope.
     """
-    outlook = look_ahead(space, history, cost_features, rng)
+    kept = [one for one in history if one.standing[0] == 0]
+    figures = [one.error for one in kept]
+    if not kept:  # what broke bounds is all there is to go by
+        kept = [one for one in history if one.state == "ok"]
+        figures = [one.violation for one in kept]
+    worst = _worst(np.array(figures))
+    outlook = look_ahead(space, history, cost_features, rng, worst=worst)
 
     def look(points: Sequence[Values]) -> _View:
         rows = outlook.rows(points)
@@ -206,13 +212,8 @@ def _along(
         likely = np.ones(len(rows)) if chance is None else chance(rows)
         return _View(mean, boldness * sd, np.log([cost(point) for point in points]), likely)
 
-    kept = [one for one in history if one.standing[0] == 0]
-    figures = [one.error for one in kept]
-    if not kept:  # what broke bounds is all there is to go by
-        kept = [one for one in history if one.state == "ok"]
-        figures = [one.violation for one in kept]
     known = look([one.values for one in kept])
-    worth = outlook.belief.worth(worst=_worst(np.array(figures)))
+    worth = outlook.belief.worth(worst=worst)
     stairs = Staircase.of(known.mean, known.cost, limit=_limit(known.cost), worth=worth)
     if waiting:
         ahead = look(waiting)

@@ -12,8 +12,8 @@ import numpy as np
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from steerage.events import TrialFinished
-from steerage.search import retrain
+from steerage.events import TrialFinished, TrialStopped
+from steerage.search import curves, retrain
 from steerage.search.features import Matrix
 from steerage.search.propose import START, CostFeatures, Observation, best_known, costless, look_ahead
 from steerage.search.propose_front import known_front
@@ -130,14 +130,42 @@ def finished_event(trials: Iterable[FrozenTrial], trial: FrozenTrial) -> TrialFi
     )
 
 
+def stopped_event(trial: FrozenTrial) -> TrialStopped:
+    """What to say of ``trial``, which rests at a rung."""
+    rung, error = max(curves.curve_of(trial).items())
+    seconds = float(trial.user_attrs.get(SECONDS, 0.0))
+    return TrialStopped(number_of(trial), dict(trial.params), error, rung, seconds)
+
+
 def promising(
     study: Study, space: Space, *, n: int, seed: int, cost_features: CostFeatures = costless
 ) -> list[dict[str, Value]]:
-    """The ``n`` candidates to train longer, best first; see ``best_known``."""
-    seen, rows = _seen(study, space)
-    counts = [row.trainings for row in rows]
+    """The ``n`` candidates to train longer, best first; see ``best_known``.
+
+    Those that stopped at a rung teach the predictor, and are not among them: they are not at their end.
+    """
+    seen, order = _in_order(relevant_trials(study, space, repeats=True), space, seed, cost_features)
+    return [dict(seen[at].values) for at, stopped in order if stopped is None][:n]
+
+
+def leader(
+    trials: Sequence[FrozenTrial], space: Space, *, seed: int, cost_features: CostFeatures = costless
+) -> FrozenTrial | None:
+    """The trial that is to go on since it, though it stopped, is expected to end best of all; None if it did not."""
+    _, order = _in_order(trials, space, seed, cost_features)
+    return order[0][1] if order else None
+
+
+def _in_order(
+    trials: Sequence[FrozenTrial], space: Space, seed: int, cost_features: CostFeatures
+) -> tuple[list[Observation], list[tuple[int, FrozenTrial | None]]]:
+    """Candidates of ``trials``, then those that stopped; and positions in them, best first, with who stopped there."""
+    seen, rows = _seen(trials, space)
+    stopped, ends = [one for one in trials if curves.is_stopped(one)], curves.expected(trials)
+    seen += [Observation(values_of(one, space), ends[one.number]) for one in stopped]
+    counts = [*(row.trainings for row in rows), *(1 for _ in stopped)]
     order = best_known(space, seen, seed=seed, cost_features=cost_features, trainings=counts)
-    return [dict(seen[at].values) for at in order[:n]]
+    return seen, [(at, stopped[at - len(rows)] if at >= len(rows) else None) for at in order]
 
 
 def on_front(
@@ -150,7 +178,7 @@ def on_front(
     n: int | None = None,
 ) -> list[RankedTrial]:
     """The candidates to name as the front of error and ``cost`` > 0, by rising cost; see ``known_front``."""
-    seen, rows = _seen(study, space)
+    seen, rows = _seen(relevant_trials(study, space, repeats=True), space)
     costs = {space.key(one.values): cost(row) for one, row in zip(seen, rows, strict=True)}
     places = known_front(
         space,
@@ -164,9 +192,9 @@ def on_front(
     return [rows[at] for at in places]
 
 
-def _seen(study: Study, space: Space) -> tuple[list[Observation], list[RankedTrial]]:
+def _seen(trials: Iterable[FrozenTrial], space: Space) -> tuple[list[Observation], list[RankedTrial]]:
     """Candidates in the order of their first trials: what is to be believed of each (``cautious``), and its figures."""
-    known = candidates(relevant_trials(study, space, repeats=True))
+    known = candidates(trials)
     capped = retrain.capped([one.errors for one in known])
     errors = retrain.cautious(capped)
     seen = [Observation(values_of(one.trials[0], space), error) for one, error in zip(known, errors, strict=True)]

@@ -14,8 +14,9 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from steerage.errors import BadArgument, BadSpace, TrainingFailed
-from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
-from steerage.search import retrain
+from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted, TrialStopped
+from steerage.search import curves, retrain
+from steerage.search.curves import CONTINUES, CURVE, Judge
 from steerage.search.evolution import Violation
 from steerage.search.gain import expected_gain
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
@@ -27,8 +28,10 @@ from steerage.search.ranking import (
     SECONDS,
     candidates,
     finished_event,
+    leader,
     predictions,
     ranking,
+    stopped_event,
 )
 from steerage.search.sampler import BATCH, SteerageSampler
 from steerage.search.trials import ORIGIN, REPEATS, RESUMES, observed, origin, relevant_trials, values_of
@@ -37,20 +40,37 @@ from steerage.space import Space, Value, Values
 MAX_FIRST_FAILURES = 5
 ROUND = 4  # new candidates between two looks at how the search stands
 ROUNDS = "rounds"  # user attribute of a study
+QUEUED_WITH = "fixed_params"  # system attribute in which Optuna keeps the values that a trial was queued with
 
-SearchEvent = TrialStarted | TrialFinished | TrialFailed | RoundFinished
+SearchEvent = TrialStarted | TrialFinished | TrialStopped | TrialFailed | RoundFinished
 
 
 @final
 @dataclass(frozen=True)
 class TrialOutcome:
-    """Validation error of a trained candidate (lower is better), and whatever else is worth keeping."""
+    """Validation error of a trained candidate (lower is better), and whatever else is worth keeping.
+
+    ``stopped_at``: the rung at which the training rests, and to which ``error`` belongs; None at its end.
+    """
 
     error: float
     metrics: Mapping[str, float] = field(default_factory=dict)
+    stopped_at: float | None = None
 
 
 Evaluate = Callable[[int, Values], TrialOutcome]
+
+
+@final
+@dataclass(frozen=True)
+class InRungs:
+    """What evaluates candidates and can rest at a rung: ``train(number, values, judge)``.
+
+    It tells ``judge`` the error at each rung, a share of the training; where the answer is True, it keeps the training
+    as it is and returns with ``stopped_at``. With ``judge.going_on`` it goes on from there to the end.
+    """
+
+    train: Callable[[int, Values, Judge], TrialOutcome]
 
 
 def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
@@ -93,7 +113,7 @@ def small_growth(best: float) -> float:
 
 def search(
     space: Space,
-    evaluate: Evaluate,
+    evaluate: Evaluate | InRungs,
     *,
     study: Study,
     n_trials: int | None = None,
@@ -126,6 +146,10 @@ def search(
     stays one of a single objective, which a training shows. New trainings then go to the front, and the gain of a round
     is the expected growth of the hypervolume as a share of it, negligible below 1 % (``small_growth``).
 
+    With ``InRungs`` candidates rest at the earliest rung whose ranking can be trusted (see ``fidelity``), except for
+    the first ``start`` and the best third there. After each batch those that deserve it go on: the best third by now,
+    and one that is expected to end best of all. Each is one candidate under one number, for ``n_trials`` too.
+
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; InfeasibleBudget if no feasible candidate is found.
     """
@@ -147,6 +171,12 @@ def search(
         _refuse_hopeless(done)
         index, within = divmod(len(fresh) - start, ROUND)
         if index >= 0 and within == 0 and str(len(fresh)) not in _rounds(study):
+            busy = bool(_queued(study)) or (should_stop is not None and should_stop())
+            resting = None if busy else _to_go_on(fresh, space, seed, cost_features)
+            if resting is not None:
+                _queue_on(study, space, resting)
+                yield from _next(study, space, evaluate, start)
+                continue
             finished = _round(sampler, study, space, fresh, index, seed, cost_features, cost)
             _note(study, finished)
             yield finished
@@ -160,11 +190,40 @@ def search(
                 _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost)
         if not _queued(study) and sampler.upcoming(study, space) is None:
             return
-        trial = study.ask(fixed_distributions=dict(space.distributions))
-        number = [one.number for one in relevant_trials(study, space, repeats=True)].index(trial.number)
-        values, repeats = {name: trial.params[name] for name in space.names}, trial.user_attrs.get(REPEATS)
-        yield TrialStarted(number, values, repeats)
-        yield _run(trial, number, space, values, evaluate, study)
+        yield from _next(study, space, evaluate, start)
+
+
+def _next(study: Study, space: Space, evaluate: Evaluate | InRungs, start: int) -> Iterator[SearchEvent]:
+    """Run the next trial."""
+    trial = study.ask(fixed_distributions=dict(space.distributions))
+    before = relevant_trials(study, space, repeats=True)
+    number = [one.number for one in before].index(trial.number)
+    values, repeats = {name: trial.params[name] for name in space.names}, trial.user_attrs.get(REPEATS)
+    yield TrialStarted(number, values, repeats)
+    rested = trial.user_attrs.get(CONTINUES)
+    known = [one for one in before if one.state.is_finished() and REPEATS not in one.user_attrs]
+    judge = Judge(
+        known,
+        final=repeats is not None or rested is not None or number < start,
+        going_on=rested is not None,
+        curve={} if rested is None else {float(rung): error for rung, error in rested[CURVE].items()},
+    )
+    yield _run(trial, number, space, values, evaluate, study, judge)
+
+
+def _to_go_on(fresh: Sequence[FrozenTrial], space: Space, seed: int, cost_features: CostFeatures) -> FrozenTrial | None:
+    """The trial that rests at a rung and is to go on now; None if there is none."""
+    if not any(curves.is_stopped(one) for one in fresh):
+        return None
+    deserving = curves.deserving(fresh)
+    return deserving[0] if deserving else leader(fresh, space, seed=seed, cost_features=cost_features)
+
+
+def _queue_on(study: Study, space: Space, trial: FrozenTrial) -> None:
+    """Queue the trial that goes on with ``trial``, which rests: a finished one cannot be changed."""
+    rested = curves.continuation(trial, float(trial.user_attrs.get(SECONDS, 0.0)))
+    attributes = {RESUMES: trial.number, ORIGIN: origin(trial), CONTINUES: rested}
+    study.enqueue_trial(values_of(trial, space), user_attrs=attributes)
 
 
 def _round(
@@ -218,14 +277,34 @@ def _stalled(study: Study, patience: int, negligible: Callable[[float], float]) 
 
 
 def _requeue(study: Study, space: Space) -> None:
-    """Queue every trial that a killed process left open, then close the old one (in this order, so none is lost)."""
-    queued = {one.user_attrs.get(RESUMES) for one in _queued(study)}
-    for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        # One that was killed while it was being asked for has no values yet: a new one takes its place.
-        if one.number not in queued and all(name in one.params for name in space.names):
-            kept = {name: value for name, value in one.user_attrs.items() if name == REPEATS}
-            study.enqueue_trial(values_of(one, space), user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
-        study.tell(one.number, state=TrialState.FAIL)
+    """Queue every trial that a killed process left open, then close the old one (in this order, so none is lost).
+
+    Optuna queues at the end only, but trials have their numbers in the order in which they run. So those that should
+    come later are begun, left open and queued again themselves, until all have their places.
+    """
+    while True:
+        queued = {one.user_attrs.get(RESUMES) for one in _queued(study)}
+        for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            values = _known_values(one, space)
+            if one.number not in queued and values is not None:
+                kept = {name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES)}
+                study.enqueue_trial(values, user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
+            study.tell(one.number, state=TrialState.FAIL)
+        places = [origin(one) for one in _queued(study)]
+        if not places or places[0] == min(places):
+            return
+        study.ask()
+
+
+def _known_values(trial: FrozenTrial, space: Space) -> dict[str, Value] | None:
+    """Values of ``trial``; of one that was killed while it was being asked for, those that it was queued with.
+
+    None where it was not queued either: it has no values yet, and a new one takes its place.
+    """
+    given = dict(trial.system_attrs.get(QUEUED_WITH, {}))
+    known = {**given, **trial.params}
+    whole = all(name in known for name in space.names)
+    return {name: known[name] for name in space.names} if whole else given or None
 
 
 def _done(study: Study, space: Space) -> list[FrozenTrial]:
@@ -257,13 +336,20 @@ def _queued(study: Study) -> list[FrozenTrial]:
 
 
 def _run(
-    trial: Trial, number: int, space: Space, values: Values, evaluate: Evaluate, study: Study
-) -> TrialFinished | TrialFailed:
+    trial: Trial,
+    number: int,
+    space: Space,
+    values: Values,
+    evaluate: Evaluate | InRungs,
+    study: Study,
+    judge: Judge,
+) -> TrialFinished | TrialStopped | TrialFailed:
     """Evaluate one candidate and tell the study what came of it; one that was queued need not be in the space."""
     trial.set_user_attr(NUMBER, number)
     began = time.monotonic()
     try:
-        outcome = evaluate(number, _checked(space, values))
+        point = _checked(space, values)
+        outcome = evaluate.train(number, point, judge) if isinstance(evaluate, InRungs) else evaluate(number, point)
         if not math.isfinite(outcome.error):
             raise TrainingFailed(
                 f"validation error must be finite, got {outcome.error}; see the recipe's learning rate"
@@ -272,9 +358,14 @@ def _run(
         trial.set_user_attr(REASON, str(failure))
         study.tell(trial, state=TrialState.FAIL)
         return TrialFailed(number, str(failure))
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - began + float(trial.user_attrs.get(CONTINUES, {}).get("seconds", 0.0))
     trial.set_user_attr(METRICS, dict(outcome.metrics))
     trial.set_user_attr(SECONDS, seconds)
+    if judge.curve:
+        trial.set_user_attr(CURVE, curves.kept(judge.curve))
+    if outcome.stopped_at is not None:
+        trial.report(outcome.error, step=round(100 * outcome.stopped_at))
+        return stopped_event(study.tell(trial, state=TrialState.PRUNED))
     told = study.tell(trial, outcome.error)
     return finished_event(study.get_trials(deepcopy=False), told)
 

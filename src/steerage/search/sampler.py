@@ -17,10 +17,11 @@ from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from steerage.errors import BadArgument
+from steerage.search import curves
 from steerage.search.evolution import Violation
 from steerage.search.propose import EXPLORATION, START, CostFeatures, Observation, anywhere, costless, propose
 from steerage.search.propose_front import Cost, propose_front
-from steerage.search.trials import Constraints, observation, origin, started_trials, total_violation
+from steerage.search.trials import RESUMES, Constraints, observation, origin, started_trials, total_violation
 from steerage.search.vocabulary import Vocabulary
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values
@@ -107,7 +108,7 @@ class SteerageSampler(BaseSampler):
     ) -> dict[str, Any]:
         """Next candidate, as values of ``search_space``; one that was tried before if there is no other left."""
         _refuse_several_objectives(study)
-        if not search_space:
+        if not search_space or RESUMES in trial.user_attrs:  # it has the values of the one whose place it takes
             return {}
         words = Vocabulary(self._space) if self._space is not None else Vocabulary.of(search_space)
         with self._lock:
@@ -225,8 +226,15 @@ class SteerageSampler(BaseSampler):
     def _history(self, study: Study, before: Sequence[_Seat]) -> list[Observation]:
         """Observations of the finished trials ``before``."""
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
+        ends = curves.expected([one.trial for one in before])
         return [
-            observation(one.trial, one.values, sign=sign, violation=self._shown_violation(study, one.trial))
+            observation(
+                one.trial,
+                one.values,
+                sign=sign,
+                violation=self._shown_violation(study, one.trial),
+                end=ends.get(one.trial.number),
+            )
             for one in before
             if one.values is not None and one.trial.state.is_finished()
         ]

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from steerage.search import curves
 from steerage.search.propose import Observation
 from steerage.space import Space, Value, Values
 
-RESUMES = "resumes"  # user attribute of a trial: number of the interrupted one that it runs again
+RESUMES = "resumes"  # user attribute of a trial: number of the interrupted or stopped one whose place it takes
 ORIGIN = "origin"  # user attribute of such a trial: number of the first of them
 REPEATS = "repeats"  # user attribute of a trial that trains a candidate again: what the search calls its first trial
 
@@ -51,13 +52,21 @@ def values_of(trial: FrozenTrial, space: Space) -> dict[str, Value]:
 def observed(trials: Sequence[FrozenTrial], space: Space) -> list[Observation]:
     """Observations of those finished ``trials`` that are at or next to a point of ``space``."""
     points = [(one, space.nearest(one.params)) for one in trials if one.state.is_finished()]
-    return [observation(one, values) for one, values in points if values is not None]
+    ends = curves.expected(trials)
+    return [observation(one, values, end=ends.get(one.number)) for one, values in points if values is not None]
 
 
-def observation(trial: FrozenTrial, values: Values, *, sign: float = 1.0, violation: float = 0.0) -> Observation:
-    """What a finished trial tells: ``sign`` times its value, of a pruned one its last report; nothing means failed."""
+def observation(
+    trial: FrozenTrial, values: Values, *, sign: float = 1.0, violation: float = 0.0, end: float | None = None
+) -> Observation:
+    """What a finished trial tells: ``sign`` times its value, of a pruned one its last report; nothing means failed.
+
+    ``end``: of one that stopped at a rung, the value that is expected at its end; it counts instead.
+    """
     error = math.nan
-    if trial.state == TrialState.COMPLETE and trial.value is not None:
+    if end is not None:
+        error = sign * end
+    elif trial.state == TrialState.COMPLETE and trial.value is not None:
         error = sign * trial.value
     elif trial.state == TrialState.PRUNED and trial.last_step is not None:
         error = sign * trial.intermediate_values[trial.last_step]

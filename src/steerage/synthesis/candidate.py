@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, train
 from steerage.training.recipe import Recipe, recipe_from
 
 SAVE_EVERY_SECONDS = 10.0
+LATEST_REST = 0.8  # of a training: to rest later saves next to nothing
 FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inputs are computed from
 
 
@@ -65,6 +66,7 @@ class Trained:
     """A network that has been trained: ``masks`` hold what is active, ``edits`` how it came to that.
 
     ``epochs``: of all the training that its weights have seen; ``seconds``: of the last one, on the run's clock.
+    ``stopped_at``: the rung, a share of its training, at which it rests; it is not inside the budget then.
     """
 
     model: nn.Module
@@ -74,6 +76,24 @@ class Trained:
     edits: tuple[Edit, ...]
     epochs: float
     seconds: float
+    stopped_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Rests:
+    """Where a training may rest: ``judge(rung, scores)`` is told the scores at each of ``rungs``, and says when to.
+
+    ``file`` then has the training as it is; with ``going_on`` it begins there, or anew if the file is lost.
+    """
+
+    rungs: tuple[float, ...]
+    judge: Callable[[float, Scores], bool]
+    file: Path
+    going_on: bool = False
+
+    def passed(self, seen: Iterable[float], progress: float) -> list[float]:
+        """Rungs that are not among ``seen`` and not beyond ``progress``."""
+        return [rung for rung in self.rungs if rung not in seen and rung <= progress]
 
 
 def build(bench: Bench, values: Values, seed: int) -> nn.Module:
@@ -107,6 +127,7 @@ def synthesize_candidate(
     recipe: Recipe | None = None,
     checkpoint: Path | None = None,
     hopeless: Callable[[float, Scores], bool] | None = None,
+    rests: Rests | None = None,
     exact: bool = True,
 ) -> Trained:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
@@ -114,6 +135,7 @@ def synthesize_candidate(
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
     seconds. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
+    ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
     Raises: TrainingFailed.
     """
     rows = bench.train_rows if rows is None else rows
@@ -126,16 +148,19 @@ def synthesize_candidate(
     if scheme is not None:
         editor = GrowPrune(model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact)
     began = bench.clock()
-    if checkpoint is not None and checkpoint.exists():
-        saved = store.load_tree(checkpoint)
+    source = rests.file if rests is not None and rests.going_on else checkpoint
+    if source is not None and source.exists():
+        saved = store.load_tree(source)
         try:
             training.restore(saved["training"])
             if editor is not None:
                 editor.restore(saved["editor"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise BadBundle(f"{checkpoint} does not fit this run; remove it to begin its training again") from error
+            raise BadBundle(f"{source} does not fit this run; remove it to begin its training again") from error
         began = float(saved["began"])
         seconds = saved["seconds"]  # what it was given at its start; what is left by now is less
+        if "elapsed" in saved:  # it rested: the time since then is not its own
+            began = bench.clock() - float(saved["elapsed"])
     effort = _effort(bench, rows, recipe, began, seconds, epochs)
 
     def hold(training: Training) -> None:
@@ -144,12 +169,33 @@ def synthesize_candidate(
         else:
             masking.apply_(model, kept)
 
+    def state() -> dict[str, object]:
+        tree = {"training": training.state(), "editor": editor.state() if editor else {}}
+        return {**tree, "began": began, "seconds": seconds}
+
     def save() -> None:
         if checkpoint is not None:
-            tree = {"training": training.state(), "editor": editor.state() if editor else {}}
-            store.save_tree(checkpoint, {**tree, "began": began, "seconds": seconds}, keep_previous=True)
+            store.save_tree(checkpoint, state(), keep_previous=True)
+
+    def rested(rests: Rests, progress: float) -> Trained | None:
+        """The network as it is, if it is to rest at a rung that it has just passed."""
+        for rung in rests.passed(seen, progress):
+            seen.append(rung)
+            if progress > LATEST_REST:
+                continue
+            now, masks = _as_it_is(training), editor.masks if editor is not None and editor.next_step > 0 else kept
+            masking.apply_(now, masks)
+            scores = bench.scores(now)
+            if rests.judge(rung, scores):
+                store.save_tree(rests.file, {**state(), "elapsed": bench.clock() - began})
+                cost, edits = count(now, input_shape, masks=masks), tuple(editor.edits) if editor is not None else ()
+                epochs_done, took = training.step / batches, bench.clock() - began
+                return Trained(now, masks, scores, cost, edits, epochs_done, took, stopped_at=rung)
+        return None
 
     saving, asking = Stopwatch(SAVE_EVERY_SECONDS), 0.0
+    batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
+    seen = [] if rests is None else rests.passed([], effort.progress(training.step))
     ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
     for tick in bench.clock.counting(ticks):
         bench.on_tick(name, tick)
@@ -157,6 +203,10 @@ def synthesize_candidate(
             asking = tick.progress
             if hopeless(tick.progress, bench.scores(model)):
                 break
+        if rests is not None and (tick.epoch_done or seconds is not None):
+            at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
+            if at_rest is not None:
+                return at_rest
         if saving.due():
             save()
     if editor is not None:
@@ -170,13 +220,20 @@ def synthesize_candidate(
     training.progress = 1.0
     save()
     cost = count(model, input_shape, masks=kept)
-    batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     edits = tuple(editor.edits) if editor is not None else ()
     epochs_done = training.step / batches + (start.epochs if start is not None else 0.0)
     trained = Trained(model, kept, bench.scores(model), cost, edits, epochs_done, bench.clock() - began)
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained
+
+
+def _as_it_is(training: Training) -> nn.Module:
+    """A copy of the network in training, with the average of its weights where there is one, as at its end."""
+    now = copy.deepcopy(training.model)
+    if training.average:
+        now.load_state_dict(training.average)
+    return now
 
 
 def compacted(trained: Trained, bench: Bench) -> Trained:

@@ -30,6 +30,7 @@ from steerage.templates.template import Template
 from steerage.training.split import validation_split
 
 Kind = Literal["synth", "search", "refine"]
+Fidelity = Literal["auto", "full"]
 Listener = Callable[[object], None]
 
 
@@ -67,6 +68,7 @@ def synthesize(
     started: float | None = None,
     command: str = "",
     patience: int | None = None,
+    fidelity: Fidelity = "auto",
     pareto: str | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
@@ -79,6 +81,8 @@ def synthesize(
     ``started``: second of ``time.monotonic()`` from which the minutes count, now by
     default. ``command``: the line that gives this run again, for the report. ``patience``: the search ends early once
     that many rounds in a row promised next to nothing; what it leaves of its time goes to the later phases.
+    ``fidelity``: "auto" lets trials that are behind rest as soon as the ranking at a part of a training proves to be
+    that at its end; "full" trains each to its end. With ``pareto`` each is.
     ``pareto``, "params" or "macs", with ``local=False``: networks for the front of error and that cost, each in a
     folder ``front/NN`` of the run and in the summary's ``front``; what is returned is the most accurate of them.
 
@@ -93,14 +97,19 @@ def synthesize(
     }
     if patience is not None and patience < 1:
         raise BadArgument(f"patience must be positive, got {patience}")
+    if fidelity not in ("auto", "full"):
+        raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
     asked |= {
         "patience": patience,
+        "fidelity": fidelity,
         "pareto": pareto,
         "template": template if isinstance(template, str) else template.name if template else "auto",
     }
     if pareto is not None and fronts.checked(pareto) and local:
         raise BadArgument("a front comes from the search alone: pareto goes with local=False")
-    plan = Plan(effort, search_only=not local, patience=patience, pareto=pareto)
+    # Rungs compare the error alone, by which a front's small networks are rightly behind.
+    full = fidelity == "full" or pareto is not None
+    plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
     return _run(request, budget or Budget(), template)
 
@@ -258,7 +267,9 @@ def _delivered(
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
         "budget": bench.budget.to_json(),
         "values": dict(best.values),
-        "trials": sum(1 for event in directory.logged() if event.get("event") == "TrialFinished"),
+        "trials": len(
+            {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
+        ),
         "seconds": {**phase_seconds, "own": max(0.0, active - bench.clock.training), "total": active},
         "seed": run.seed,
         "versions": versions(),
@@ -266,7 +277,9 @@ def _delivered(
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
-        if not (run.plan.search_only and leftover.suffix == ".done"):  # of use when the search goes on with more effort
+        # Networks, and trials at rest, are of use when the search goes on with more effort.
+        kept = leftover.suffix == ".done" or (leftover.suffix == ".state" and leftover.name.startswith("trial-"))
+        if not (run.plan.search_only and kept):
             leftover.unlink(missing_ok=True)
     return Result(_load(directory, bench.template), store.read_json(directory.summary), directory.path)
 

@@ -19,13 +19,16 @@ from steerage.cost.count import Cost, dense_cost, least_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
 from steerage.growprune.run import Edit
+from steerage.search.curves import Judge, is_stopped
+from steerage.search.fidelity import RUNGS
 from steerage.search.propose import find_feasible
-from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking
-from steerage.search.run import TrialOutcome, open_study, search, small_gain, small_growth
+from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
+from steerage.search.run import InRungs, TrialOutcome, open_study, search, small_gain, small_growth
+from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
 from steerage.synthesis import pareto
-from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
+from steerage.synthesis.candidate import Bench, Rests, Trained, build, synthesize_candidate
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
 from steerage.synthesis.rankingfile import write_ranking
@@ -163,10 +166,11 @@ def search_globally(run: Run) -> list[Values]:
     # From the study, so that a run that was stopped goes on as it would have gone.
     measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
     hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
-    judge = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
+    given_up = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
 
-    def evaluate(number: int, values: Values) -> TrialOutcome:
+    def evaluate(number: int, values: Values, judge: Judge | None = None) -> TrialOutcome:
         hopeless.begin()
+        going_on = judge is not None and judge.going_on
         try:
             trained = synthesize_candidate(
                 bench,
@@ -176,15 +180,18 @@ def search_globally(run: Run) -> list[Values]:
                 seconds=seconds,
                 epochs=epochs,
                 scheme=TRIAL_SCHEME,
-                hopeless=judge,
+                hopeless=None if going_on else given_up,
+                rests=None if judge is None else _rests(run, number, judge),
                 exact=False,
             )
         except InfeasibleBudget as error:
             raise TrainingFailed(f"the candidate cannot be pruned so far: {error}") from error
         early = hopeless.end()
         directory.heartbeat(bench.clock)
-        _keep_best_trial(run, study, values, trained)
         metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs, **early}
+        if trained.stopped_at is not None:
+            return TrialOutcome(trained.scores.objective, metrics, trained.stopped_at)
+        _keep_best_trial(run, study, values, trained)
         return TrialOutcome(trained.scores.objective, {**metrics, **trained.cost.to_json()})
 
     def should_stop() -> bool:
@@ -198,13 +205,13 @@ def search_globally(run: Run) -> list[Values]:
     def negligible(best: float) -> float:
         return small_growth(best) if plan.pareto else max(small_gain(best), SHOWING * _error_noise(run, best))
 
-    if not study.get_trials(deepcopy=False):
+    if not started_trials(study):
         for values in starting_points(bench):
             if violation(values) == 0:
-                study.enqueue_trial(dict(values))
+                study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
     for event in search(
         space,
-        evaluate,
+        evaluate if plan.full else InRungs(evaluate),
         study=study,
         n_trials=plan.effort.trials,
         should_stop=should_stop if plan.effort.timed else None,
@@ -222,6 +229,7 @@ def search_globally(run: Run) -> list[Values]:
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
+    _forget_ended(run, study)
     write_ranking(directory.ranking, ranking(study), space.names)
     if plan.pareto:
         return pareto.named(
@@ -282,12 +290,33 @@ def _kept(study: Study, name: str, value: float) -> float:
 
 
 def _log_again(run: Run, study: Study) -> None:
-    """Emit what a stop between the study and the log has lost: trials that finished and were never said to."""
+    """Emit what a stop between the study and the log has lost: trials that ended or rest and were never said to."""
+    told = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialStopped"}
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
+        if is_stopped(trial) and number_of(trial) not in told:
+            run.emit(stopped_event(trial))
     logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     for trial in sorted(finished, key=number_of):
         if number_of(trial) not in logged:
             run.emit(finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial))
+
+
+def _rests(run: Run, number: int, judge: Judge) -> Rests:
+    """Where trial ``number`` may rest: at rungs, where its networks are compared by what the search minimizes."""
+
+    def by_objective(rung: float, scores: Scores) -> bool:
+        return math.isfinite(scores.objective) and judge(rung, scores.objective)
+
+    return Rests(RUNGS, by_objective, run.directory.candidates / f"trial-{number}.state", judge.going_on)
+
+
+def _forget_ended(run: Run, study: Study) -> None:
+    """Remove trainings that rested and have come to their end since."""
+    resting = {f"trial-{number_of(one)}.state" for one in started_trials(study) if is_stopped(one)}
+    for path in run.directory.candidates.glob("trial-*.state"):
+        if path.name not in resting:
+            path.unlink(missing_ok=True)
 
 
 def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
@@ -524,7 +553,8 @@ def best_so_far(run: Run) -> Finalist | None:
 def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -> None:
     """Keep the network of the best trial, so that a stop during the search leaves something to use."""
     path = run.directory.candidates / "best-trial.done"
-    earlier = [one.value for one in study.get_trials(deepcopy=False) if one.value is not None]
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    earlier = [one.value for one in ended if one.value is not None]
     if not (path.is_file() and earlier and min(earlier) <= trained.scores.objective):
         remember(path, values, trained)
 

@@ -72,7 +72,8 @@ class Plan:
     less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``. ``augmented``: the rows are changed
     each time that they are seen, so no training is too long, and the last one takes what time there is.
     ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
-    the default since the promise is a prediction from a dozen trials, and the time was given. ``pareto``: the cost,
+    the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
+    trained to its end; else those that are behind rest where the ranking can be trusted. ``pareto``: the cost,
     "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     """
 
@@ -83,6 +84,7 @@ class Plan:
     augmented: bool = False
     hurried: bool = False
     patience: int | None = None
+    full: bool = False
     pareto: str | None = None
 
     @property
