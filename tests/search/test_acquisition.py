@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from steerage.search.acquisition import Staircase, Worth, expected_improvement
+from steerage.search.acquisition import Staircase, Worth, expected_improvement, log_expected_improvement
 from steerage.search.front import hypervolume
 
 DRAWS = 200_000
@@ -69,3 +69,12 @@ def test_errors_that_are_all_equal_are_still_a_scale() -> None:
     stairs = Staircase.of(np.zeros(1), np.array([0.5]), limit=1.0, worth=worth)
     gains = stairs.improvement(np.zeros(2), np.full(2, 0.5), np.array([0.2, 0.6]))
     assert np.all(np.isfinite(gains)) and gains[0] > gains[1] > 0.0
+
+
+def test_the_logarithm_of_improvement_goes_on_where_improvement_is_nothing() -> None:
+    mean, sd = np.linspace(-4.0, 3.0, 701), np.full(701, 0.5)
+    logs = log_expected_improvement(mean, sd, 0.7)
+    shown = mean > -3.0  # nearer than eight deviations, where the formula itself still has its digits
+    assert np.exp(logs[shown]) == pytest.approx(expected_improvement(mean, sd, 0.7)[shown], rel=5e-3)
+    assert (np.diff(logs) > 0).all()
+    assert np.isfinite(log_expected_improvement(np.array([-1e6]), np.array([1e-3]), 0.0)).all()

@@ -23,8 +23,15 @@ def test_errors_far_above_the_median_are_drawn_in() -> None:
 
 
 def test_more_is_expected_near_the_best_than_far_from_it() -> None:
-    near, far = belief().improvement(np.array([[0.44], [0.93]]))
+    near, far = belief().improvement(np.array([[0.44], [0.6]]))
     assert near > 2 * far > 0
+
+
+def test_bad_is_told_from_worse() -> None:
+    rows = np.array([[0.8], [0.9], [1.0]])
+    assert belief().improvement(rows).max() < 1e-100
+    promises = belief().promise(rows)
+    assert promises[0] > promises[1] > promises[2] > -np.inf
 
 
 def test_improvement_is_in_the_unit_of_the_error() -> None:

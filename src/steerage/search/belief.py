@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from steerage.search.acquisition import Worth, expected_improvement
+from steerage.search.acquisition import Worth, log_expected_improvement
 from steerage.search.features import Columns, Matrix
 from steerage.search.gp import GaussianProcess
 
@@ -59,9 +59,14 @@ class Belief:
         Expected improvement (Jones et al. 1998, eq. 15), times the chance of keeping to all bounds (Gardner et al.
         2014, eq. 6).
         """
+        return np.asarray(self.unit * np.exp(self.promise(rows)))
+
+    def promise(self, rows: Matrix) -> Matrix:
+        """Logarithm (m,) of the expected improvement in units; it has an order even where all improvements are 0."""
         mean, sd = self.process.predict(rows)
-        gain = self.unit * expected_improvement(mean, sd, self.best)
-        return gain if self.chance is None else gain * self.chance(rows)
+        promise = log_expected_improvement(mean, sd, self.best)
+        with np.errstate(divide="ignore"):
+            return promise if self.chance is None else promise + np.log(self.chance(rows))
 
     def quality(self, rows: Matrix) -> Matrix:
         """Believed quality (m,) of ``rows``: (m, columns)."""

@@ -94,7 +94,7 @@ def propose(
         outlook = look_ahead(space, history, cost_features, rng, pending=[*pending, *batch])
         good = sorted((one for one in history if one.state == "ok"), key=lambda one: one.standing)[:NEIGHBOURS]
         fresh = evolved(
-            space, good, taken, score=outlook.gains, violation=violation, rng=rng, max_evaluations=max_evaluations
+            space, good, taken, score=outlook.promises, violation=violation, rng=rng, max_evaluations=max_evaluations
         )
         known += batch
         batch += _pick(space, fresh, n - len(batch), rng, known=known, exploration=exploration, outlook=outlook)
@@ -129,6 +129,10 @@ class Outlook:
     def gains(self, points: Sequence[Values]) -> Matrix:
         """Expected decrease (m,) of the least error by training one of ``points``."""
         return self.belief.improvement(self.rows(points))
+
+    def promises(self, points: Sequence[Values]) -> Matrix:
+        """Logarithm (m,) of these gains, but for a constant."""
+        return self.belief.promise(self.rows(points))
 
     def quality(self, points: Sequence[Values]) -> Matrix:
         """Believed quality (m,) of ``points``: higher is better, about standard normal."""
@@ -216,7 +220,8 @@ def _pick(
         if not listed or rng.random() < exploration:
             at = int(rng.choice(left))
         else:
-            worth = belief.improvement(shortlist) * (1.0 - np.exp(-CROWDING * near))
+            with np.errstate(divide="ignore"):
+                worth = belief.promise(shortlist) + np.log(1.0 - np.exp(-CROWDING * near))
             at = max(listed, key=lambda i: float(worth[i]))
         left.remove(at)
         picked.append(at)
