@@ -68,11 +68,11 @@ class TrialFailed:
 @final
 @dataclass(frozen=True)
 class RoundFinished:
-    """A batch of trials is done; the cross-validated quality of the predictor after it, None where undefined.
+    """Four more candidates are done, or the start; the cross-validated quality of the predictor, None if undefined.
 
     ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank. ``coverage``: share of the held-out
-    trials inside their predicted 80 % interval. ``gain``: by how much the best of the next batch is expected to lower
-    the error. ``best_number``, ``best_error``: trial and error of the best candidate so far.
+    trials inside their predicted 80 % interval. ``gain``: by how much the next candidate is expected to lower the
+    error. ``best_number``, ``best_error``: trial and error of the best candidate so far.
     """
 
     round: int

@@ -147,8 +147,8 @@ def search(
     is the expected growth of the hypervolume as a share of it, negligible below 1 % (``small_growth``).
 
     With ``InRungs`` candidates rest at the earliest rung whose ranking can be trusted (see ``fidelity``), except for
-    the first ``start`` and the best third there. After each batch those that deserve it go on: the best third by now,
-    and one that is expected to end best of all. Each is one candidate under one number, for ``n_trials`` too.
+    the first ``start`` and the best third there. After each round of four those that deserve it go on: the best third
+    by now, and one that is expected to end best of all. Each is one candidate under one number, for ``n_trials`` too.
 
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; InfeasibleBudget if no feasible candidate is found.
