@@ -15,7 +15,7 @@ from steerage.cost import Budget
 from steerage.search import fidelity, retrain
 from steerage.search import run as search_run
 from steerage.search.curves import is_stopped
-from steerage.synthesis import Result, candidate, main, phases, synthesize
+from steerage.synthesis import Result, candidate, main, phases, plan, synthesize
 from steerage.synthesis.main import Interrupted, refine
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.training import fit
@@ -243,6 +243,7 @@ def first_of_two(trials: Sequence[FrozenTrial], *_: object, **__: object) -> Fro
 
 
 def test_trials_that_rest_and_go_on_survive_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "RUNGS_FROM", 0)
     monkeypatch.setattr(fidelity, "LEAST", 4)
     monkeypatch.setattr(fidelity, "TRUST", -2.0)  # in the first rung, whatever it tells
     monkeypatch.setattr(search_run, "leader", first_of_two)

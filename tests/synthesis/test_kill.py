@@ -23,6 +23,8 @@ RUNGS_COMMAND = ["search", "digits", "--trials", RUNG_TRIALS, "--epochs", 20, "-
 RUNGS = """
 import steerage.search.run
 from steerage.search import curves, fidelity
+from steerage.synthesis import plan
+plan.RUNGS_FROM = 0
 fidelity.LEAST, fidelity.TRUST = 4, -2.0
 
 def first_of_two(trials, *_, **__):

@@ -18,7 +18,7 @@ from steerage.data import TaskSpec, dataset_from_arrays
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict, TrainingFailed
 from steerage.search import fidelity
 from steerage.space import Space, Value, Values
-from steerage.synthesis import Result, phases, synthesize
+from steerage.synthesis import Result, phases, plan, synthesize
 from steerage.synthesis.main import refine
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.templates import Template
@@ -331,6 +331,7 @@ def test_fidelity_is_auto_or_full(tmp_path: Path) -> None:
 
 
 def test_in_full_no_trial_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "RUNGS_FROM", 0)
     monkeypatch.setattr(fidelity, "LEAST", 4)
     monkeypatch.setattr(fidelity, "TRUST", -2.0)
     options: dict[str, Any] = {"trials": 14, "epochs": 20, "local": False}

@@ -211,7 +211,7 @@ def search_globally(run: Run) -> list[Values]:
                 study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
     for event in search(
         space,
-        evaluate if plan.full else InRungs(evaluate),
+        InRungs(evaluate) if plan.in_rungs else evaluate,
         study=study,
         n_trials=plan.effort.trials,
         should_stop=should_stop if plan.effort.timed else None,

@@ -24,6 +24,7 @@ SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than
 HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
 TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
 MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
+RUNGS_FROM = 40  # trials; with fewer, looking at the rungs costs as much as is saved by those few that rest
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
 FRONT, FRONT_WHEN_SCARCE = 6, 3
 
@@ -73,8 +74,8 @@ class Plan:
     each time that they are seen, so no training is too long, and the last one takes what time there is.
     ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
     the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
-    trained to its end; else those that are behind rest where the ranking can be trusted. ``pareto``: the cost,
-    "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
+    trained to its end; else, of many, those that are behind rest where the ranking can be trusted. ``pareto``: the
+    cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     """
 
     effort: Effort
@@ -125,6 +126,11 @@ class Plan:
             return TRIALS_WHEN_HURRIED
         affordable = (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
         return TRIALS_WHEN_SCARCE if self.scarce else int(min(TRIALS_WANTED, max(TRIALS_WHEN_SCARCE, affordable)))
+
+    @property
+    def in_rungs(self) -> bool:
+        """Whether trials that are behind may rest."""
+        return not self.full and self.trials >= RUNGS_FROM
 
     @property
     def first_trials(self) -> int:
