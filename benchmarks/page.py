@@ -1,4 +1,4 @@
-"""Writes docs/results.md and the README's table from the files in results/, so that no figure is typed by hand."""
+"""Writes docs/results.md and the tables of other pages from the files in results/: no figure is typed by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ROOT = RESULTS.parents[1]
-PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-BEGIN, END = "<!-- main_job: written by benchmarks/page.py -->", "<!-- main_job ends -->"
+PAGE, README, SEARCH = ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "docs" / "search.md"
 DATA = {
     "digits": ("`digits` (scikit-learn)", 2),
     "letter": ("UCI letter", 10),
@@ -62,6 +61,29 @@ def headlines(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def ablation(document: dict[str, Any]) -> str:
+    """Regrets by variant, and by table and number of trials: of the best trained, and in brackets of the one named."""
+    figures: dict[str, dict[str, dict[str, float]]] = {}
+    for row in document["rows"]:
+        variant, where, _ = row["name"].split(": ")
+        place, what = where.rsplit(", ", 1)
+        figures.setdefault(variant, {}).setdefault(place, {})[what] = row["value"]
+    places = list(next(iter(figures.values())))
+    lines = ["| " + " | ".join(["what is changed", *places]) + " |", "|---" * (len(places) + 1) + "|"]
+    for variant, found in figures.items():
+        cells = [f"{found[at]['trained']:.4f} ({found[at]['named']:.4f})" if at in found else "-" for at in places]
+        lines.append("| " + " | ".join([variant, *cells]) + " |")
+    return "\n".join(lines)
+
+
+def insert(page: Path, name: str, text: str) -> None:
+    """Put ``text`` between the markers of ``name`` on a page."""
+    begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
+    before, _, rest = page.read_text().partition(begin)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{rest.partition(end)[2]}")
+    print(page)
+
+
 def main() -> None:
     parts = ["# Results", "Written by `python benchmarks/page.py` from `benchmarks/results/*.json`."]
     for path in sorted(RESULTS.glob("*.json")):
@@ -76,11 +98,8 @@ def main() -> None:
         parts += [f"## {path.stem}", about, table(document)]
     PAGE.write_text("\n\n".join(parts) + "\n")
     print(PAGE)
-    before, _, rest = README.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    table_of_all = headlines(json.loads((RESULTS / "main_job.json").read_text()))
-    README.write_text(f"{before}{BEGIN}\n{table_of_all}\n{END}{after}")
-    print(README)
+    insert(README, "main_job", headlines(json.loads((RESULTS / "main_job.json").read_text())))
+    insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import final
 
 from steerage.cost.count import Cost
@@ -41,7 +41,7 @@ class Budget:
 
     def to_json(self) -> dict[str, int | None]:
         """Bounds by name; ``Budget(**json)`` restores them."""
-        return asdict(self)
+        return dict(vars(self))  # all are plain numbers, and searches ask for it very often
 
 
 def parse_size(text: str) -> int:
