@@ -256,9 +256,9 @@ def table(space: Space, history: Sequence[Observation], cost_features: CostFeatu
 def assess(
     space: Space, history: Sequence[Observation], *, seed: int, cost_features: CostFeatures = costless
 ) -> Quality:
-    """Cross-validated quality of the predictor on ``history``."""
-    if not history:
-        return Quality(None, None, None, 0)
+    """Cross-validated quality of the predictor on ``history``; of fewer than ten it says nothing that is not chance."""
+    if len(history) < START:
+        return Quality(None, None, None, len(history))
     layout, x, y = table(space, history, cost_features)
     return cross_validate(layout, x, y, np.random.default_rng(child_seed(seed, "assess", len(history))))
 
