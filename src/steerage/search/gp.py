@@ -13,6 +13,7 @@ from steerage.search.features import Columns, Matrix
 
 FIT_ROWS = 200  # hyperparameters are found on at most so many rows, since one evaluation costs O(rows^3)
 KEPT_ROWS = 400  # and the posterior is of at most so many, which bounds time and memory whatever the history
+BLOCK = 512  # rows that are predicted at a time: distances are (genes, rows, observations)
 RELEVANCE = 1.5  # prior mean of sum_g w_g D_g over random points
 MAIN_DECAY = 2.0  # of the main-effects kernel along one gene
 PRIOR_SD = 1.0  # of every log hyperparameter
@@ -63,6 +64,10 @@ class GaussianProcess:
 
     def predict(self, x: Matrix) -> tuple[Matrix, Matrix]:
         """Posterior mean and standard deviation (m,) of the noise-free function at ``x``: (m, columns)."""
+        blocks = [self._predict(x[at : at + BLOCK]) for at in range(0, max(len(x), 1), BLOCK)]
+        return np.concatenate([mean for mean, _ in blocks]), np.concatenate([sd for _, sd in blocks])
+
+    def _predict(self, x: Matrix) -> tuple[Matrix, Matrix]:
         from scipy.linalg import solve_triangular
 
         cross = _kernel(self.parameters, _distances(_genes(x, self.layout), self.genes))  # (m, n)
