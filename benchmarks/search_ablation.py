@@ -71,7 +71,7 @@ PATCHES: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
     "no random picks": lambda: mock.patch.object(
         ours.product, "propose", functools.partial(propose.propose, exploration=0.0)
     ),
-    "named as shown": lambda: mock.patch.object(propose, "merit", lambda errors, counts, believed: -errors),
+    "named as shown": lambda: mock.patch.object(propose, "expected_errors", lambda shown, counts, believed: shown),
 }
 PRIOR = gp._prior_mean
 

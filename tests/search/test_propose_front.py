@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -105,18 +106,26 @@ def test_few_observations_name_the_front_alone() -> None:
     assert known_front(SPACE, [], width, seed=0) == []
 
 
+def with_a_lucky_one(seed: int) -> tuple[list[Observation], int]:
+    """Forty noisy trainings, and which of the narrow ones was shown as the best of all."""
+    rng = np.random.default_rng(seed)
+    history = [replace(one, error=one.error + 0.1 * rng.normal()) for one in observe(SPACE.sample_sobol(40, seed=seed))]
+    lucky = min((at for at in range(40) if width(history[at].values) < 30), key=lambda at: history[at].error)
+    history[lucky] = replace(history[lucky], error=min(one.error for one in history) - 0.01)
+    return history, lucky
+
+
 def test_luck_is_not_named() -> None:
     """A point shown far better than its likes is not let in the way of all that cost more."""
-    history = observe(SPACE.sample_sobol(40, seed=9))
-    costs = np.array([width(one.values) for one in history])
-    named = known_front(SPACE, history, width, seed=0)
-    assert np.all(np.diff(costs[named]) > 0)
-    poor = max(range(40), key=lambda at: history[at].error if costs[at] < 30 else 0.0)
-    lucky = [*history]
-    lucky[poor] = Observation(history[poor].values, min(one.error for one in history) - 0.01)
-    by_luck = front(np.array([one.error for one in lucky]), costs)
-    named = known_front(SPACE, lucky, width, seed=0)
-    assert max(costs[by_luck]) == costs[poor] < max(costs[named])
+    kept = 0
+    for seed in range(8):
+        history, lucky = with_a_lucky_one(seed)
+        costs = np.array([width(one.values) for one in history])
+        named = known_front(SPACE, history, width, seed=0)
+        assert np.all(np.diff(costs[named]) > 0)
+        assert costs[front(np.array([one.error for one in history]), costs)].max() == costs[lucky]
+        kept += costs[named].max() > costs[lucky]
+    assert kept >= 7
 
 
 def test_the_few_that_are_named_have_the_most_accurate_among_them() -> None:
@@ -128,13 +137,10 @@ def test_the_few_that_are_named_have_the_most_accurate_among_them() -> None:
 
 
 def test_what_looks_like_luck_is_named_once_it_is_proved() -> None:
-    history = observe(SPACE.sample_sobol(40, seed=9))
-    costs = np.array([width(one.values) for one in history])
-    poor = max(range(40), key=lambda at: history[at].error if costs[at] < 30 else 0.0)
-    history[poor] = Observation(history[poor].values, min(one.error for one in history) - 0.01)
-    assert known_front(SPACE, history, width, seed=0)[-1] != poor
-    counts = [50 if at == poor else 1 for at in range(40)]
-    assert known_front(SPACE, history, width, seed=0, trainings=counts)[-1] == poor
+    history, lucky = with_a_lucky_one(0)
+    assert known_front(SPACE, history, width, seed=0)[-1] != lucky
+    counts = [50 if at == lucky else 1 for at in range(40)]
+    assert known_front(SPACE, history, width, seed=0, trainings=counts)[-1] == lucky
 
 
 def test_growth_is_a_share_that_shrinks_as_the_front_fills_up() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from steerage.search.retrain import capped, cautious, due, next_to_retrain, reserved, rounds
+from steerage.search.retrain import capped, cautious, due, expected_errors, next_to_retrain, reserved, rounds
 
 
 def test_nothing_is_reserved_in_a_short_search() -> None:
@@ -56,9 +56,11 @@ def test_who_was_lucky_gives_way() -> None:
     assert played(first, new, 9)[5:] == [1, 2, 3, 1]
 
 
-def test_the_prediction_has_its_say() -> None:
-    errors = [[0.10], [0.11], [0.5], [0.6]]
-    assert next_to_retrain(errors, np.array([0.0, 2.0, 0.0, 0.0]), trainings=2) == 1
+def test_what_is_believed_counts_as_much_as_one_training() -> None:
+    errors, believed = [[0.10], [0.11], [0.5], [0.6]], np.array([0.3, 0.05, 0.3, 0.3])
+    assert next_to_retrain(errors, believed, trainings=2) == 1
+    shown, counts = np.array([0.1, 0.1]), np.array([1, 3])
+    assert expected_errors(shown, counts, np.full(2, 0.3)) == pytest.approx([0.2, 0.15])
 
 
 def test_the_plan_goes_on_where_it_was_after_new_candidates() -> None:

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from steerage.search.acquisition import Worth, log_expected_improvement
+from steerage.search.acquisition import log_expected_improvement
 from steerage.search.features import Columns, Matrix
 from steerage.search.gp import GaussianProcess
 
@@ -68,14 +68,10 @@ class Belief:
         with np.errstate(divide="ignore"):
             return promise if self.chance is None else promise + np.log(self.chance(rows))
 
-    def quality(self, rows: Matrix) -> Matrix:
-        """Believed quality (m,) of ``rows``: (m, columns)."""
-        return self.process.predict(rows)[0]
-
-    def worth(self, *, worst: float) -> Worth:
-        """What a quality is worth: by how much its error is below ``worst``."""
-        level = (-worst - self.center) / self.unit
-        return Worth(np.array([level, level + 1.0]), np.array([0.0, self.unit]), self.unit)
+    def errors(self, rows: Matrix) -> tuple[Matrix, Matrix]:
+        """Mean and standard deviation (m,) of the errors that are expected of ``rows``: (m, columns)."""
+        mean, sd = self.process.predict(rows)
+        return -(self.center + self.unit * mean), self.unit * sd
 
     def expecting(self, rows: Matrix) -> Belief:
         """The belief while ``rows`` (m, columns) are in training: of those, and of what is like them, less is hoped.
@@ -84,7 +80,7 @@ class Belief:
         leaves every mean as it is.
         """
         process = self.process.believing(rows)
-        return replace(self, process=process, best=max(self.best, float(self.quality(rows).max())))
+        return replace(self, process=process, best=max(self.best, float(self.process.predict(rows)[0].max())))
 
 
 def tempered(errors: Matrix) -> Matrix:

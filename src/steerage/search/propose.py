@@ -13,7 +13,7 @@ from steerage.search.belief import Belief, Chance, tempered
 from steerage.search.evolution import Individual, Score, Violation, evolve, excess
 from steerage.search.features import Columns, Matrix, columns, features
 from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, Quality, cross_validate, normal_scores
-from steerage.search.retrain import merit
+from steerage.search.retrain import expected_errors
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Value, Values, Vector
 
@@ -134,9 +134,9 @@ class Outlook:
         """Logarithm (m,) of these gains, but for a constant."""
         return self.belief.promise(self.rows(points))
 
-    def quality(self, points: Sequence[Values]) -> Matrix:
-        """Believed quality (m,) of ``points``: higher is better, about standard normal."""
-        return self.belief.quality(self.rows(points))
+    def errors(self, points: Sequence[Values]) -> Matrix:
+        """Errors (m,) that are expected of ``points``."""
+        return self.belief.errors(self.rows(points))[0]
 
 
 def look_ahead(
@@ -275,18 +275,18 @@ def best_known(
 
     A single short training is partly luck; the belief comes from its neighbours too. With fewer than ten it is worth
     too little, and what was shown alone decides. ``trainings``: how many of them each error is the mean of, by default
-    one; the belief counts as much as one.
+    one; the belief counts as much as one (``retrain.expected_errors``). Those that broke a bound come last.
     """
     places = [at for at, one in enumerate(history) if one.state == "ok"]
     known = [history[at] for at in places]
     if len(places) < START:
         return sorted(places, key=lambda at: history[at].standing)
     rng = np.random.default_rng(child_seed(seed, "promising", len(places)))
-    believed = look_ahead(space, known, cost_features, rng).quality([one.values for one in known])
-    _, _, quality = table(space, known, cost_features)
-    shown = np.array([trainings[at] if trainings else 1 for at in places])
-    worth = merit(-quality, shown, believed)
-    return [places[i] for i in np.argsort(-worth, kind="stable")]
+    believed = look_ahead(space, known, cost_features, rng).errors([one.values for one in known])
+    counts = np.array([trainings[at] if trainings else 1 for at in places])
+    expected = expected_errors(np.array([one.error for one in known]), counts, believed)
+    apart = [one.standing if one.standing[0] else (0, error) for one, error in zip(known, expected, strict=True)]
+    return [places[i] for i in sorted(range(len(places)), key=apart.__getitem__)]
 
 
 def find_feasible(

@@ -9,11 +9,11 @@ from typing import final
 
 import numpy as np
 
-from steerage.search.acquisition import Staircase, Worth
+from steerage.search.acquisition import Staircase
 from steerage.search.evolution import Individual, Violation
 from steerage.search.features import Matrix, columns, features
 from steerage.search.front import carriers, front, hypervolume, layers
-from steerage.search.predictor import MIN_OBSERVATIONS, Predictor, normal_scores
+from steerage.search.predictor import MIN_OBSERVATIONS
 from steerage.search.propose import (
     CROWDING,
     EXPLORATION,
@@ -28,9 +28,8 @@ from steerage.search.propose import (
     evolved,
     look_ahead,
     spread,
-    table,
 )
-from steerage.search.retrain import merit
+from steerage.search.retrain import expected_errors
 from steerage.seeds import child_seed
 from steerage.space import Space, Value, Values
 
@@ -117,25 +116,21 @@ def known_front(
 ) -> list[int]:
     """Positions in ``history`` of the candidates to name as the front of error and ``cost``, by rising cost.
 
-    A single short training is partly luck; the predictor has seen its neighbours too. Merit is the mean of what was
-    shown and what was predicted, both as normal scores. With fewer than ten that did not fail the predictor knows too
-    little, and what was shown alone decides. Those that broke a bound are left out. ``trainings``: how many of them
-    each error is the mean of, by default one; the prediction counts as much as one. ``n``: at most so many, which
-    carry most of the hypervolume of error and log cost, the most accurate always among them.
+    As ``best_known`` does it: by what was shown and what is believed, or what was shown alone if fewer than ten did not
+    fail. Those that broke a bound are left out. ``trainings``: how many of them each error is the mean of, by default
+    one. ``n``: at most so many, which carry most of the hypervolume of error and log cost, the most accurate always
+    among them.
     """
     places = [at for at, one in enumerate(history) if one.standing[0] == 0]
     known = [history[at] for at in places]
     costs = np.array([cost(one.values) for one in known])
     shown = errors = np.array([one.error for one in known])
-    order = errors
     if len(known) >= START:
-        layout, x, y = table(space, known, cost_features)
         rng = np.random.default_rng(child_seed(seed, "front", len(known)))
+        outlook = look_ahead(space, known, cost_features, rng, worst=_worst(shown))
         counts = np.array([trainings[at] if trainings else 1 for at in places])
-        worth = merit(-y, counts, Predictor(layout).fit(x, y, rng).predict(x)[0])
-        worst = float(shown.max())
-        order, errors = -worth, worst - Worth.of(normal_scores(y), shown, worst=worst).at(worth)
-    on = front(order, costs)
+        errors = expected_errors(shown, counts, outlook.errors([one.values for one in known]))
+    on = front(errors, costs)
     if n is not None and len(on) > n:
         logs = np.log(costs)
         on = on[carriers(errors[on], logs[on], (_worst(shown), _limit(logs)), n=n)]
@@ -158,7 +153,7 @@ def _limit(costs: Matrix) -> float:
 @final
 @dataclass(frozen=True)
 class _View:
-    """Of points: believed quality, hope (deviation), log cost, and chance to keep to all bounds; (m,) each."""
+    """Of points: expected error, hope (deviation), log cost, and chance to keep to all bounds; (m,) each."""
 
     mean: Matrix
     hope: Matrix
@@ -207,18 +202,17 @@ def _along(
 
     def look(points: Sequence[Values]) -> _View:
         rows = outlook.rows(points)
-        mean, sd = outlook.belief.process.predict(rows)
+        mean, sd = outlook.belief.errors(rows)
         chance = outlook.belief.chance
         likely = np.ones(len(rows)) if chance is None else chance(rows)
         return _View(mean, boldness * sd, np.log([cost(point) for point in points]), likely)
 
     known = look([one.values for one in kept])
-    worth = outlook.belief.worth(worst=worst)
-    stairs = Staircase.of(known.mean, known.cost, limit=_limit(known.cost), worth=worth)
+    stairs = Staircase.of(known.mean, known.cost, worst=worst, limit=_limit(known.cost))
     if waiting:
         ahead = look(waiting)
-        for quality, price in zip(ahead.mean.tolist(), ahead.cost.tolist(), strict=True):
-            stairs = stairs.extended(quality, price)
+        for error, price in zip(ahead.mean.tolist(), ahead.cost.tolist(), strict=True):
+            stairs = stairs.extended(error, price)
     return _Along(look, stairs)
 
 

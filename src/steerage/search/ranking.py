@@ -202,12 +202,12 @@ def _seen(trials: Iterable[FrozenTrial], space: Space) -> tuple[list[Observation
 
 
 def predictions(space: Space, known: Sequence[Candidate], *, seed: int, cost_features: CostFeatures) -> Matrix:
-    """What is believed of ``known`` after the first training of each, about standard normal: (n,).
+    """Errors that are expected of ``known`` after the first training of each: (n,).
 
-    Higher is better. Zeros for fewer than ten, of which it would know too little.
+    All the same for fewer than ten, of which too little would be known.
     """
-    if len(known) < START:
-        return np.zeros(len(known))
     seen = observed([one.trials[0] for one in known], space)
+    if len(known) < START:
+        return np.full(len(known), np.median([one.error for one in seen]) if seen else 0.0)
     rng = np.random.default_rng(child_seed(seed, "promising", len(known)))
-    return look_ahead(space, seen, cost_features, rng).quality([one.values for one in seen])
+    return look_ahead(space, seen, cost_features, rng).errors([one.values for one in seen])

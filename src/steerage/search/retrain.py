@@ -15,7 +15,6 @@ import numpy as np
 
 from steerage.search.features import Matrix
 from steerage.search.front import carriers, front
-from steerage.search.predictor import normal_scores
 
 SHARE = 0.15  # of all trials
 FROM = 60  # trials; with fewer, candidates that are never tried cost more than luck does
@@ -48,52 +47,52 @@ def rounds(trainings: int) -> list[int]:
     return sizes
 
 
-def merit(errors: Matrix, trainings: Matrix, predicted: Matrix) -> Matrix:
-    """How good a candidate is by what it showed and what is predicted, in normal scores, higher is better: (n,).
+def expected_errors(shown: Matrix, trainings: Matrix, believed: Matrix) -> Matrix:
+    """Errors (n,) that one training more of each candidate is expected to show.
 
-    ``errors``: (n,), means over ``trainings``: (n,); ``predicted``: (n,) normal scores. The prediction counts as much
-    as one training: it comes from the trainings of the neighbours.
+    ``shown``: (n,) means over ``trainings``: (n,); ``believed``: (n,) what its neighbours let expect, which counts as
+    much as one training. Where half of what a process takes for noise is the candidate's own, that is its mean.
     """
-    return np.asarray((trainings * normal_scores(-errors) + predicted) / (trainings + 1.0))
+    return np.asarray((trainings * shown + believed) / (trainings + 1.0))
 
 
 def next_to_retrain(
-    errors: Sequence[Sequence[float]], predicted: Matrix, *, trainings: int, costs: Matrix | None = None
+    errors: Sequence[Sequence[float]], believed: Matrix, *, trainings: int, costs: Matrix | None = None
 ) -> int | None:
     """Index of the candidate to train again, of a plan for ``trainings`` such trainings; None when the plan is done.
 
     ``errors``: of each candidate, in the order in which it was trained, infinite where a training failed;
-    ``predicted``: (n,) normal scores, higher is better. With ``costs``, (n,) on a scale in which differences count, the
-    best are not those of the highest merit but the front of merit and cost. Who is in a round follows from the
+    ``believed``: (n,) errors, see ``expected_errors``. With ``costs``, (n,) on a scale in which differences count, the
+    best are not those of the least expected error but the front of that and cost. Who is in a round follows from the
     trainings before it alone, so the answer is the same whenever it is asked for.
     """
     field, limited = list(range(len(errors))), capped(errors)
     for played, size in enumerate(rounds(trainings), start=1):
         seen = np.array([fmean(one[:played]) for one in limited])
         counts = np.array([min(played, len(one)) for one in errors])
-        worth = merit(seen, counts, predicted)
-        field = _leaders(field, worth, size) if costs is None else _front_first(field, worth, costs, size)
+        expected = expected_errors(seen, counts, believed)
+        field = _leaders(field, expected, size) if costs is None else _front_first(field, expected, costs, size)
         for index in field:
             if len(errors[index]) <= played:
                 return index
     return None
 
 
-def _leaders(field: Sequence[int], worth: Matrix, size: int) -> list[int]:
-    return sorted(field, key=lambda index: (-worth[index], index))[:size]
+def _leaders(field: Sequence[int], expected: Matrix, size: int) -> list[int]:
+    return sorted(field, key=lambda index: (expected[index], index))[:size]
 
 
-def _front_first(field: Sequence[int], worth: Matrix, costs: Matrix, size: int) -> list[int]:
+def _front_first(field: Sequence[int], expected: Matrix, costs: Matrix, size: int) -> list[int]:
     """``size`` of ``field``: its front, then the front of the rest, and so on.
 
     Of a front with more members than there is room for, those that carry most of its hypervolume.
     """
     found: list[int] = []
     while len(found) < size and (left := [index for index in field if index not in found]):
-        layer = [left[at] for at in front(-worth[left], costs[left])]
+        layer = [left[at] for at in front(expected[left], costs[left])]
         if len(layer) > size - len(found):
-            ends = (float(-worth.min()), float(costs.max()))
-            telling = carriers(-worth[layer], costs[layer], ends, n=size - len(found))
+            ends = (float(expected.max()), float(costs.max()))
+            telling = carriers(expected[layer], costs[layer], ends, n=size - len(found))
             layer = [layer[at] for at in telling]
         found += layer
     return found
