@@ -276,3 +276,32 @@ def test_trials_that_rest_and_go_on_survive_stops(tmp_path: Path, monkeypatch: p
     assert told[0] == told[1]
     left = {path.name for path in (resumed.folder / "candidates").glob("*.state*")}
     assert left == {f"trial-{number}.state" for number in set(resting) - set(gone_on)}
+
+
+def test_a_trial_cut_off_before_it_was_told_does_not_count_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its measurements are in the study by then; who is given up early is judged by those of whole trials."""
+    tell, cut, seen = optuna.Study.tell, [2], list[list[float]]()
+
+    class Watched(phases._Hopeless):
+        def __init__(self, known: Sequence[float] = ()) -> None:
+            seen.append([*known])
+            super().__init__(known)
+
+    def cut_off(study: optuna.Study, *args: Any, **options: Any) -> FrozenTrial:
+        if len(study.trials) == 3 and cut:
+            cut.pop()
+            raise KeyboardInterrupt
+        return tell(study, *args, **options)
+
+    monkeypatch.setattr(phases, "_Hopeless", Watched)
+    monkeypatch.setattr(optuna.Study, "tell", cut_off)
+
+    def again() -> Result:
+        return synthesize(DATA, trials=TRIALS, epochs=20, local=False, out=tmp_path / "run")
+
+    with pytest.raises(Interrupted):
+        again()
+    again()
+    assert not cut and [len(known) for known in seen] == [0, 2]

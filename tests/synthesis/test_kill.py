@@ -142,9 +142,6 @@ def test_kills_do_not_change_the_network(killed: Path) -> None:
         assert (folder / weights).read_bytes() == (killed / "straight" / weights).read_bytes()
 
 
-@pytest.mark.xfail(
-    reason="known defect: now and then a trial's rest is missing from the log after a kill", strict=False
-)
 def test_kills_do_not_change_a_search_whose_trials_rest_and_go_on(tmp_path: Path) -> None:
     root = killed_again_and_again(tmp_path, RUNGS_COMMAND, RUNGS, kills=12)
     straight = root / "straight"

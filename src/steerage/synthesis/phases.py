@@ -40,6 +40,7 @@ MAX_EXPANSION = 25.0
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 EARLY = "early_error"  # metric of a trial
+ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 FULL_SCHEME = schemes.gradual(exchange=0.2)
@@ -164,7 +165,7 @@ def search_globally(run: Run) -> list[Values]:
     epochs = None if plan.effort.timed else plan.epochs("search")
     _log_again(run, study)
     # From the study, so that a run that was stopped goes on as it would have gone.
-    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False)]
+    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False, states=ENDED)]
     hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
     given_up = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
 
