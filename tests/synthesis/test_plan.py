@@ -75,6 +75,12 @@ def test_the_longest_trainings_get_all_epochs_and_every_phase_one_at_least() -> 
     assert [Plan(Effort(trials=3, epochs=1)).epochs(phase) for phase in [*PHASES, *OWN_PHASES]] == [1] * 6
 
 
+def test_what_a_search_alone_delivers_gets_all_epochs() -> None:
+    for options in ({"search_only": True}, {"search_only": True, "pareto": "params"}):
+        plan = Plan(Effort(trials=3, epochs=40), **options)
+        assert not plan.longer and plan.epochs("promotion") == 40
+
+
 def test_few_epochs_make_minutes_scarce() -> None:
     plan = Plan(TIMED)
     assert plan.measured(1499.0 / plan.total).scarce

@@ -153,6 +153,6 @@ class Plan:
         full = self.effort.epochs or 1
         shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
         shares |= {"local": 1.0, "absorption": 0.35}
-        if self.pareto is not None:  # nothing comes after it
+        if self.pareto is not None or self.search_only:  # nothing comes after it
             shares["promotion"] = 1.0
         return max(1, round(full * shares[phase]))
