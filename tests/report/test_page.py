@@ -64,7 +64,10 @@ EVENTS: list[dict[str, Any]] = [
         "tau": 0.51,
         "spearman": None,
         "rmse": 0.8,
-        "best_error": 0.04,
+        "best_error": 0.042,
+        "best_number": 9,
+        "coverage": 0.75,
+        "gain": 0.0012,
     },
     {
         "event": "NetworkTrained",
@@ -147,7 +150,7 @@ def test_a_finished_run_tells_what_was_asked_and_delivered(tmp_path: Path) -> No
     assert "14 candidates were trained, 1 failed." in text
     assert "trial 14: loss became NaN" in text
     assert "depth = 2, lr = 0.014, activation = relu" in text
-    assert "1 10 0.510 – 0.800 4.00 %" in text
+    assert "1 10 9 4.00 % 0.510 – 0.800 0.750 0.12 %" in text
     assert "promoted 0 3.00 % 1,490 2,980 14,900" in text
     assert "30 steps changed which connections are active." in text
     assert "0.0% 3,000 2,950 5 10.0% 2,850 2,800 5" in text

@@ -115,23 +115,30 @@ def _ticks_of(run: Run) -> Callable[[float], str]:
 
 
 def rounds(run: Run) -> str:
-    """Quality of the accuracy predictor by round."""
-    rows = [
-        [
+    """How the search stood after each round: the best so far, the accuracy predictor, and what going on promised."""
+    errors = {number(event.get("number")): error_of(event) for event in run.named("TrialFinished")}
+    percent = run.metric == "error"
+    rows = []
+    for event in run.named("RoundFinished"):
+        gain = number(event.get("gain"))
+        rows.append([
             shown(event.get("round")),
             shown(event.get("trials")),
-            *(decimal(number(event.get(name))) for name in ("tau", "spearman", "rmse")),
-            measure(run.metric, number(event.get("best_error"))),
-        ]
-        for event in run.named("RoundFinished")
-    ]
+            shown(event.get("best_number")),
+            measure(run.metric, errors.get(number(event.get("best_number")))),
+            *(decimal(number(event.get(name))) for name in ("tau", "spearman", "rmse", "coverage")),
+            decimal(gain) if not percent or run.pareto else measure(run.metric, gain),
+        ])  # fmt: skip
     if not rows:
         return ""
+    promised = "the front's hypervolume to grow, as a share of it" if run.pareto else "the error to fall"
     intro = (
-        "<p>How well it orders candidates that it has not seen (cross-validated): 1 is the true order, 0 is chance.</p>"
+        "<p>How well the predictor orders candidates that it has not seen (cross-validated; τ and ρ: 1 is the true "
+        "order, 0 is chance), the share of them that its intervals hold (coverage; 0.8 is honest, less is too sure), "
+        f"and by how much the next candidate was expected to let {promised} (gain).</p>"
     )
-    names = ["round", "trials", "Kendall τ", "Spearman ρ", "RMSE of ranks", f"best {Y_LABEL}"]
-    return section("Accuracy predictor", intro + table(names, rows))
+    names = ["round", "trials", "best trial", Y_LABEL, "Kendall τ", "Spearman ρ", "RMSE of ranks", "coverage", "gain"]
+    return section("Rounds of the search", intro + table(names, rows))
 
 
 def networks(run: Run) -> str:
