@@ -131,7 +131,7 @@ def rounds(run: Run) -> str:
         ])  # fmt: skip
     if not rows:
         return ""
-    promised = "the front's hypervolume to grow, as a share of it" if run.pareto else "the error to fall"
+    promised = "the front's hypervolume grow, as a share of it," if run.pareto else "the error fall"
     intro = (
         "<p>How well the predictor orders candidates that it has not seen (cross-validated; τ and ρ: 1 is the true "
         "order, 0 is chance), the share of them that its intervals hold (coverage; 0.8 is honest, less is too sure), "
