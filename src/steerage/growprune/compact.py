@@ -18,6 +18,7 @@ from steerage.growprune import masks as masking
 from steerage.growprune import operations as ops
 from steerage.growprune.graph import Part, UnitGraph, unit_graph
 from steerage.growprune.masks import Masks
+from steerage.growprune.resize import take_
 
 
 def compact(
@@ -27,7 +28,7 @@ def compact(
 
     ``input_shape``: of one input row. ``masks``: dormant weights are zero in the copy; without masks, dormant is what
     is zero. The masks returned cover every linear and convolution layer. Names, types and training mode are kept, as
-    is at least one unit of every layer. Units stay that anything unknown reads or returns: a grouped convolution, a
+    is at least one unit of every layer. Units stay that anything unknown reads or returns: a shuffle of channels, a
     view, a softmax, a layer that is called twice; so do the network's inputs and outputs.
 
     A network that torch.fx cannot trace is copied as it is, with a warning. Raises: UnsupportedLayer for it when
@@ -72,7 +73,7 @@ def _fold_constants_(graph: UnitGraph, masks: Masks) -> bool:
     read, changed = _read(graph), False
     for step in graph.steps:
         part = graph.parts.get(step.node)
-        if part is not None and part.columns is not None:
+        if part is not None and part.columns is not None and not part.grouped:
             rows = max(1, int(read[part.rows].sum()))
             changed |= _fold_(part, constants[part.source], graph.frozen[part.columns], masks, rows=rows)
         constants[step.node] = step.constants(*(constants[node] for node in step.inputs))
@@ -143,33 +144,7 @@ def _cut_(graph: UnitGraph, masks: Masks) -> None:
         rows = kept[part.rows]
         columns = None if part.columns is None else kept[part.columns]
         if not rows.all() or (columns is not None and not columns.all()):
-            _resize_(part, rows, columns, masks)
-
-
-def _resize_(part: Part, rows: Tensor, columns: Tensor | None, masks: Masks) -> None:
-    """Keep the ``rows`` and ``columns`` that are True, in all tensors of a module and their masks."""
-    module: Any = part.module
-
-    def cut(tensor: Tensor, leaf: str) -> Tensor:
-        tensor = tensor.detach()[rows]
-        return tensor[:, columns] if columns is not None and leaf == "weight" else tensor
-
-    for leaf, parameter in list(module.named_parameters(recurse=False)):
-        setattr(module, leaf, nn.Parameter(cut(parameter, leaf), parameter.requires_grad))
-        if (name := _name(part, leaf)) in masks:
-            masks[name] = cut(masks[name], leaf)
-    for leaf, buffer in list(module.named_buffers(recurse=False)):
-        if buffer.ndim > 0:  # unlike the number of batches
-            setattr(module, leaf, cut(buffer, leaf))
-    outputs = int(rows.sum())
-    if isinstance(module, ops.NORMS):
-        module.num_features = outputs
-    elif isinstance(module, nn.Linear):
-        module.out_features, module.in_features = module.weight.shape
-    else:
-        module.out_channels = outputs
-        module.groups = outputs if columns is None else 1
-        module.in_channels = module.weight.shape[1] * module.groups
+            take_(part, rows.nonzero()[:, 0], None if columns is None else columns.nonzero()[:, 0], masks)
 
 
 def _weight_and_mask(part: Part, masks: Masks) -> list[Tensor]:

@@ -21,7 +21,9 @@ from steerage.growprune.trace import Traced, trace
 class Part:
     """A module with tensors to cut: a layer that makes units, or a norm or depthwise convolution that passes them on.
 
-    ``rows``, ``columns``: unit of each row and column of its weight; ``columns`` is None for what passes units on.
+    ``rows``, ``columns``: unit of each row and column of its weight; ``columns`` is None for what passes units on. In a
+    grouped convolution the units at one place of all groups share one fate, and so one number. ``row_blocks``,
+    ``column_blocks``: which neighbours belong together, such as the pixels of one channel behind a flattening.
     ``source``: what it reads. ``norm``: the batch norm that alone reads a layer's output, None if there is none.
     """
 
@@ -29,18 +31,29 @@ class Part:
     module: nn.Module
     rows: Tensor
     columns: Tensor | None
+    row_blocks: Tensor
+    column_blocks: Tensor | None
     source: fx.Node
     norm: _BatchNorm | None = None
+
+    @property
+    def grouped(self) -> bool:
+        """Whether a column of the weight is read from several inputs, one of each group."""
+        return self.columns is not None and getattr(self.module, "groups", 1) > 1
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class UnitGraph:
-    """Operations in order, the parts among them, and which units no edit may touch: ``frozen`` is (units,) bool."""
+    """Operations in order, the parts among them, and which units no edit may touch: ``frozen`` is (units,) bool.
+
+    ``rigid``: (units,) bool, those that can leave but of which there can be no more.
+    """
 
     steps: tuple[Step, ...]
     parts: dict[fx.Node, Part]
     frozen: Tensor
+    rigid: Tensor
 
 
 @final
@@ -79,7 +92,9 @@ class _Walk:
                 self.owners[id(getattr(self.root.get_submodule(path), leaf))] += 1
         self.count = 0
         self.units: dict[fx.Node, Tensor] = {}
+        self.blocks: dict[fx.Node, Tensor] = {}  # of each position of a tensor along its units
         self.frozen: list[Tensor] = []
+        self.rigid: list[Tensor] = []
         self.merged: list[tuple[Tensor, Tensor]] = []
         self.parts: dict[fx.Node, Part] = {}
         self.steps: list[Step] = []
@@ -109,9 +124,10 @@ class _Walk:
             if torch.equal(lower, number):
                 break
             number = lower
-        frozen = torch.zeros(self.count, dtype=torch.bool)
-        for units in self.frozen:
-            frozen[number[units]] = True
+        frozen, rigid = torch.zeros((2, self.count), dtype=torch.bool)
+        for marked, found in ((frozen, self.frozen), (rigid, self.rigid)):
+            for units in found:
+                marked[number[units]] = True
         parts = {}
         for node, part in self.parts.items():
             users = list(node.users)
@@ -119,10 +135,10 @@ class _Walk:
             norm = reader if isinstance(reader, ops.NORMS) and reader.running_mean is not None else None
             columns = None if part.columns is None else number[part.columns]
             parts[node] = replace(part, rows=number[part.rows], columns=columns, norm=norm)
-        return UnitGraph(tuple(self.steps), parts, frozen)
+        return UnitGraph(tuple(self.steps), parts, frozen, rigid | frozen)
 
     def _new(self, node: fx.Node, width: int) -> Tensor:
-        self.units[node] = torch.arange(self.count, self.count + width)
+        self.units[node], self.blocks[node] = torch.arange(self.count, self.count + width), torch.arange(width)
         self.count += width
         return self.units[node]
 
@@ -161,30 +177,36 @@ class _Walk:
         rule = ops.passing(node, module, ranks=len(self.shapes[x]))
         if rule is None or self.shapes[node][:2] != self.shapes[x][:2]:
             return False
-        self.units[node] = self.units[x]
+        self.units[node], self.blocks[node] = self.units[x], self.blocks[x]
         return self._step(node, (x,), rule)
 
     def _part(self, node: fx.Node, module: Any, x: fx.Node) -> bool:
         if len(self.shapes[x]) != len(self.shapes[node]):
             return False
-        name = self.names[module]
         if isinstance(module, ops.NORMS):
-            rows = self.units[node] = self.units[x]
-            self.parts[node] = Part(name, module, rows, None, x)
+            self._passing_part(node, module, x)
             return self._step(node, (x,), lambda values: ops.normalized(module, values))
         ranks = 2 if isinstance(module, nn.Linear) else len(module.kernel_size) + 2
         groups = 1 if isinstance(module, nn.Linear) else module.groups
         if len(self.shapes[x]) != ranks:
             return False
-        if groups == 1:
-            rows = self._new(node, len(module.weight))
-            self.parts[node] = Part(name, module, rows, self.units[x], x)
-            return self._step(node, (), lambda: ops.unread(module))
-        if groups == module.in_channels == module.out_channels:
-            rows = self.units[node] = self.units[x]
-            self.parts[node] = Part(name, module, rows, None, x)
+        if groups > 1 and groups == module.in_channels:
+            if module.out_channels != groups:
+                return False
+            self._passing_part(node, module, x)
             return self._step(node, (x,), lambda values: ops.depthwise(module, values))
-        return False
+        rows = self._new(node, len(module.weight))
+        for units in (self.units[x], rows) if groups > 1 else ():
+            alike = units.view(groups, -1)
+            self.merged.append((alike[:1].expand_as(alike).flatten(), units))
+        columns = self.units[x][: module.weight.shape[1]]
+        blocks = self.blocks[x][: module.weight.shape[1]]
+        self.parts[node] = Part(self.names[module], module, rows, columns, self.blocks[node], blocks, x)
+        return self._step(node, (), lambda: ops.unread(module))
+
+    def _passing_part(self, node: fx.Node, module: nn.Module, x: fx.Node) -> None:
+        self.units[node], self.blocks[node] = self.units[x], self.blocks[x]
+        self.parts[node] = Part(self.names[module], module, self.units[x], None, self.blocks[x], None, x)
 
     def _function(self, node: fx.Node) -> bool:
         """Elementwise functions and sums: the units of several inputs become one."""
@@ -194,7 +216,9 @@ class _Walk:
             return False
         for source in sources[1:]:
             self.merged.append((self.units[sources[0]], self.units[source]))
-        self.units[node] = self.units[sources[0]]
+            if not torch.equal(self.blocks[sources[0]], self.blocks[source]):
+                self.rigid.append(self.units[source])  # a channel's pixels meet neurons that know nothing of them
+        self.units[node], self.blocks[node] = self.units[sources[0]], self.blocks[sources[0]]
 
         def apply(*values: Tensor) -> Tensor:
             given = dict(zip(sources, values, strict=True))
@@ -213,6 +237,11 @@ class _Walk:
             return False
         sources = cast("tuple[fx.Node, ...]", tuple(parts))
         self.units[node] = torch.cat([self.units[source] for source in sources])
+        starts, blocks = 0, []
+        for source in sources:
+            blocks.append(self.blocks[source] + starts)
+            starts += len(blocks[-1])
+        self.blocks[node] = torch.cat(blocks)
         return self._step(node, sources, lambda *values: torch.cat(values))
 
     def _flatten(self, node: fx.Node, x: fx.Node) -> bool:
@@ -221,6 +250,7 @@ class _Walk:
         if self.shapes[node] != (shape[0], shape[1] * pixels):
             return False
         self.units[node] = self.units[x].repeat_interleave(pixels)
+        self.blocks[node] = self.blocks[x].repeat_interleave(pixels)
         return self._step(node, (x,), lambda values: values.repeat_interleave(pixels))
 
     def _reshape(self, node: fx.Node) -> bool:
