@@ -1,0 +1,1 @@
+"""Parts of the benchmark of grow-and-prune: tasks, methods, and one run of one method."""
