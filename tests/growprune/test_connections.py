@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steerage.errors import BadArgument
 from steerage.growprune import masks as masking
@@ -11,9 +11,12 @@ from steerage.growprune.connections import (
     grow,
     keep_best,
     keep_best_per_layer,
+    keep_n_of_m,
     layer_adaptive,
     magnitude,
+    output_scaled,
     prune,
+    random,
 )
 from steerage.growprune.masks import Masks
 
@@ -150,3 +153,60 @@ def test_a_share_of_what_is_allowed_of_each_layer_is_kept() -> None:
     kept = keep_best_per_layer(scores, 0.5, among=allowed)
     assert kept["a"].tolist() == [False, False, True, True, False, False]
     assert not kept["b"].any()
+
+
+def test_random_growth_is_even_and_repeatable() -> None:
+    masks = {"a": torch.zeros(40, 50, dtype=torch.bool), "b": torch.zeros(30, 10, 3, dtype=torch.bool)}
+
+    def grown(seed: int) -> Masks:
+        return grow(masks, random(torch.Generator().manual_seed(seed))(masks), 1450)
+
+    assert masking.active(grown(0)) == 1450
+    assert abs(int(grown(0)["a"].sum()) - 1000) < 4 * (2900 * 0.5 * 0.5) ** 0.5
+    assert all(torch.equal(grown(0)[name], grown(0)[name]) for name in masks)
+    assert not torch.equal(grown(0)["a"], grown(1)["a"])
+
+
+def test_full_growth_leaves_nothing_dormant() -> None:
+    masks = half(weights())
+    dormant = sum(mask.numel() for mask in masks.values()) - masking.active(masks)
+    assert all(mask.all() for mask in grow(masks, magnitude(weights()), dormant).values())
+
+
+def test_a_scaled_magnitude_is_what_the_layer_outputs() -> None:
+    """A layer half as large before a norm is the same layer."""
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(12, 2))
+    conv, norm = model[0], model[1]
+    assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None
+    norm.running_var.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        norm.weight.uniform_(-1.0, 1.0)
+    score = output_scaled(model, (1, 2, 2))
+    before = score(masking.weights(model))
+    assert model.training
+    gain = norm.weight.detach().abs() / (norm.running_var + norm.eps).sqrt()
+    assert torch.allclose(before["0.weight"].flatten(), conv.weight.detach().abs().flatten() * gain)
+    assert torch.equal(before["4.weight"], magnitude(masking.weights(model))["4.weight"])
+    with torch.no_grad():
+        conv.weight.mul_(0.5)
+        norm.running_var.add_(norm.eps).mul_(0.25).sub_(norm.eps)
+    assert torch.allclose(score(masking.weights(model))["0.weight"], before["0.weight"])
+
+
+@pytest.mark.parametrize("shape", [(5, 8), (5, 10), (4, 6, 3, 3), (3, 2)])
+def test_n_of_m_neighbours_stay(shape: tuple[int, ...]) -> None:
+    weight = torch.randn(shape)
+    mask = keep_n_of_m(magnitude({"a": weight}), 2, 4)["a"]
+    assert mask.shape == weight.shape and mask.is_contiguous()
+    for first in range(0, shape[1], 4):
+        group, kept = weight[:, first : first + 4].abs(), mask[:, first : first + 4]
+        size = group.shape[1]
+        assert (kept.sum(dim=1) == min(2, size)).all()
+        least = group.masked_fill(~kept, torch.inf).amin(dim=1)
+        assert (least >= group.masked_fill(kept, 0.0).amax(dim=1)).all()
+
+
+@pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4)])
+def test_impossible_patterns_are_refused(n: int, m: int) -> None:
+    with pytest.raises(BadArgument, match="0 < N <= M"):
+        keep_n_of_m(magnitude(weights()), n, m)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from steerage.errors import BadArgument
+from steerage.growprune.graph import unit_graph
 from steerage.growprune.masks import Masks
 
 Score: TypeAlias = "Callable[[Mapping[str, Tensor]], dict[str, Tensor]]"
@@ -42,6 +44,45 @@ def layer_adaptive(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def gradient(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """|dL/dw| of averaged gradients: how fast a dormant connection would lower the loss (arXiv 1711.02017)."""
     return {name: value.detach().abs() for name, value in gradients.items()}
+
+
+def random(generator: torch.Generator) -> Score:
+    """A score that is uniform in [0, 1) and anew at each call: random growth, or random pruning."""
+
+    def score(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: torch.rand(tensor.shape, generator=generator) for name, tensor in tensors.items()}
+
+    return score
+
+
+def output_scaled(model: nn.Module, input_shape: tuple[int, ...]) -> Score:
+    """|w| times the gain of the batch norm that follows, as it is then: what the layer really outputs.
+
+    The gain of a row is |gamma| / sqrt(running variance + eps); 1 where no batch norm alone reads the layer. Comparable
+    between layers however normalization has let their weights shrink or grow. Raises: UnsupportedLayer for a network
+    that cannot be traced, BadArgument if it cannot run on ``input_shape``.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        parts = unit_graph(model.eval(), input_shape).parts.values()
+    finally:
+        for module, training in modes:
+            module.training = training
+    norms = {f"{part.name}.weight" if part.name else "weight": part.norm for part in parts if part.norm is not None}
+
+    def gain(norm: _BatchNorm) -> Tensor:
+        assert norm.running_var is not None
+        gamma = norm.weight.detach().abs() if norm.weight is not None else torch.ones_like(norm.running_var)
+        return gamma / (norm.running_var + norm.eps).sqrt()
+
+    def score(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        found = magnitude(weights)
+        for name, norm in norms.items():
+            if name in found:
+                found[name] = found[name] * gain(norm).view(-1, *[1] * (found[name].ndim - 1))
+        return found
+
+    return score
 
 
 def keep_best(scores: Mapping[str, Tensor], count: int, *, among: Mapping[str, Tensor] | None = None) -> Masks:
@@ -90,6 +131,25 @@ def keep_best_per_layer(
     return chosen
 
 
+def keep_n_of_m(scores: Mapping[str, Tensor], n: int, m: int) -> Masks:
+    """Masks of the best ``n`` of every ``m`` neighbours along the inputs of each row (N:M sparsity, arXiv 2102.04010).
+
+    For a convolution the inputs of one place of the kernel are neighbours. A last group of fewer than ``m`` keeps
+    ``n`` of them as well, or all. Raises: BadArgument unless 0 < n <= m.
+    """
+    if not 0 < n <= m:
+        raise BadArgument(f"N:M sparsity needs 0 < N <= M, got {n}:{m}")
+    masks: Masks = {}
+    for name, score in scores.items():
+        last = score.detach().movedim(1, -1)  # the inputs
+        short = -last.shape[-1] % m
+        groups = nn.functional.pad(last.double(), (0, short), value=-torch.inf).reshape(*last.shape[:-1], -1, m)
+        order = groups.argsort(dim=-1, descending=True, stable=True)
+        kept = torch.zeros_like(groups, dtype=torch.bool).scatter_(-1, order[..., :n], True)
+        masks[name] = kept.flatten(-2)[..., : last.shape[-1]].movedim(-1, 1).contiguous()
+    return masks
+
+
 def prune(masks: Masks, scores: Mapping[str, Tensor], count: int) -> Masks:
     """Deactivate the ``count`` active connections with the lowest scores."""
     remaining = sum(int(mask.sum()) for mask in masks.values()) - count
@@ -97,7 +157,10 @@ def prune(masks: Masks, scores: Mapping[str, Tensor], count: int) -> Masks:
 
 
 def grow(masks: Masks, scores: Mapping[str, Tensor], count: int) -> Masks:
-    """Activate the ``count`` dormant connections with the highest scores; no active one is touched."""
+    """Activate the ``count`` dormant connections with the highest scores; no active one is touched.
+
+    Full growth is ``count`` of all that are dormant.
+    """
     dormant = {name: ~mask for name, mask in masks.items()}
     born = keep_best(scores, count, among=dormant)
     return {name: mask | born[name] for name, mask in masks.items()}
