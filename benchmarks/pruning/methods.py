@@ -93,8 +93,8 @@ def _pruned(task: Task, seed: int, scheme: schemes.Scheme) -> Trained:
     training, batches = _training(bench, values, seed)
     shape = bench.dataset.spec.input_shape
     editor = GrowPrune(training.model, bench.budget, shape, scheme, score=connections.magnitude)
-    _run(training, bench, task.epochs * batches, editor)
-    editor.finish(training)
+    _run(training, bench, task.epochs * batches, lambda now: editor.step(now.optimizer, now.progress))
+    editor.finish(training.optimizer)
     return _finished(training, bench, editor.masks)
 
 

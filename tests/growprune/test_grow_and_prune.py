@@ -34,6 +34,10 @@ def own() -> nn.Module:
     return Branched()
 
 
+def following(editor: GrowPrune) -> Callable[[Training], None]:
+    return lambda training: editor.step(training.optimizer, training.progress)
+
+
 def grown_and_pruned(
     model: nn.Module,
     data: Dataset,
@@ -49,12 +53,12 @@ def grown_and_pruned(
     editor = GrowPrune(model, budget, data.spec.input_shape, scheme, **options)  # type: ignore[arg-type]
 
     def after_step(training: Training) -> None:
-        editor(training)
+        editor.step(training.optimizer, training.progress)
         watch(training, editor)
 
     for _ in train(training, data, ROWS, effort=Steps(steps), after_step=after_step):
         pass
-    editor.finish(training)
+    editor.finish(training.optimizer)
     return training, editor
 
 
@@ -175,7 +179,7 @@ def test_moments_of_edited_connections_are_cleared_and_all_others_kept(optimizer
         nonlocal edited
         old = editor.masks
         before = {name: [value.clone() for value in moments(training, name)] for name in old}
-        editor(training)
+        editor.step(training.optimizer, training.progress)
         for name in old:
             changed = old[name] != editor.masks[name]
             edited += int(changed.sum())
@@ -232,15 +236,15 @@ def test_a_training_that_ends_before_its_scheme_still_meets_the_budget() -> None
     model, budget = perceptron(), Budget(max_params=120)
     training = Training(model, Recipe(batch_size=16), seed=0)
     editor = GrowPrune(model, budget, (6,), EXCHANGING)
-    for tick in train(training, TABLE, ROWS, effort=Steps(40), after_step=editor):
+    for tick in train(training, TABLE, ROWS, effort=Steps(40), after_step=following(editor)):
         if tick.progress > 0.3:
             break
     assert 0 < editor.next_step < len(EXCHANGING)
-    editor.finish(training)
+    editor.finish(training.optimizer)
     assert editor.next_step == len(EXCHANGING)
     assert budget.violation(delivered(editor)) == 0
     edits = len(editor.edits)
-    editor.finish(training)
+    editor.finish(training.optimizer)
     assert len(editor.edits) == edits
 
 
@@ -264,14 +268,14 @@ def test_a_scheme_that_was_stopped_goes_on_bit_for_bit(
         return Training(model, recipe, seed=0), GrowPrune(model, budget, data.spec.input_shape, EXCHANGING)
 
     straight, editor = fresh()
-    for tick in train(straight, data, ROWS, effort=Steps(40), after_step=editor):
+    for tick in train(straight, data, ROWS, effort=Steps(40), after_step=following(editor)):
         if tick.step == stop:
-            store.save_tree(tmp_path / "state", {"training": straight.state(), "editor": editor.state()})
+            store.save_tree(tmp_path / "state", {"training": straight.state(), "editor": editor.state_dict()})
     resumed, successor = fresh()
     saved = store.load_tree(tmp_path / "state")
     resumed.restore(saved["training"])
-    successor.restore(saved["editor"])
-    for _ in train(resumed, data, ROWS, effort=Steps(40), after_step=successor):
+    successor.load_state_dict(saved["editor"])
+    for _ in train(resumed, data, ROWS, effort=Steps(40), after_step=following(successor)):
         pass
     assert same(editor.masks, successor.masks)
     assert editor.edits == successor.edits

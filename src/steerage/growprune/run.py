@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,15 @@ from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
 from steerage.growprune.schemes import Scheme, checked
-from steerage.training.fit import Training, like
 
 AVERAGED_BATCHES = 10  # over about this many mini-batches gradients for growth are averaged
+
+
+class HasMoments(Protocol):
+    """An optimizer, PyTorch's or ours: what it remembers of each parameter."""
+
+    @property
+    def state(self) -> Mapping[Tensor, Mapping[str, Any]]: ...
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,12 @@ class Edit:
 
 @dataclass
 class GrowPrune:
-    """Edits a network in training along ``scheme``; pass it to ``train`` as ``after_step``.
+    """Edits a network in training along ``scheme``: call ``step`` after every step of the optimizer, and ``finish``.
+
+    Any loop and optimizer will do, with gradients accumulated, in autocast, compiled or distributed: all it reads is
+    the weights, their gradients as they are after the optimizer's step, and the optimizer's moments. Of a wrapped
+    network (DistributedDataParallel, torch.compile) it is given the one inside. ``state_dict`` and ``load_state_dict``
+    save and restore it beside the network's and the optimizer's own.
 
     ``budget`` bounds the finished network: parameters and MACs with dormant connections left out. Networks that fit
     it densely are left as they are. ``exact``: what dead units leave free at the end is used for more connections,
@@ -60,6 +71,7 @@ class GrowPrune:
 
     def __post_init__(self) -> None:
         checked(self.scheme)
+        self._progress = 0.0
         self._held = bool(self.masks)
         self.masks = {**masking.full(self.model), **self.masks} if self._held else masking.initial(self.model)
         self._weights = masking.weights(self.model)
@@ -75,34 +87,38 @@ class GrowPrune:
             self.masks = masking.full(self.model)
         self._limits_checked()
 
-    def __call__(self, training: Training) -> None:
-        """After an optimizer step: hold dormant weights at zero; edit when the scheme says so."""
+    def step(self, optimizer: HasMoments, progress: float) -> None:
+        """After a step of ``optimizer``: hold dormant weights at zero; edit when the scheme says so.
+
+        ``progress`` in [0, 1]: share of the training that is done. Gradients must still be there.
+        """
+        self._progress = progress
         if not self.needed:
             if self._held:
                 masking.apply_(self.model, self.masks)
             return
-        while self.next_step < len(self.scheme) and training.progress >= self.scheme[self.next_step].at:
+        while self.next_step < len(self.scheme) and progress >= self.scheme[self.next_step].at:
             # Steps that were passed within one optimizer step are one edit.
             self.next_step += 1
-            if self.next_step == len(self.scheme) or training.progress < self.scheme[self.next_step].at:
-                self._edit(training)
+            if self.next_step == len(self.scheme) or progress < self.scheme[self.next_step].at:
+                self._edit(optimizer)
         if self.next_step > 0 or self._held:
             masking.apply_(self.model, self.masks)
         if self.next_step < len(self.scheme) and self.scheme[self.next_step].exchange > 0:
             self._average_gradients()
 
-    def finish(self, training: Training) -> None:
-        """Reach the target now, if the training ended before the scheme did."""
+    def finish(self, optimizer: HasMoments) -> None:
+        """Reach the target now, if the training ended before the scheme did. The network is inside the budget then."""
         if self.needed and self.next_step < len(self.scheme):
             self.next_step = len(self.scheme)
-            self._edit(training)
+            self._edit(optimizer)
         if self.needed and self.exact:
             self.masks = within(self.model, self.budget, self.input_shape, self.masks, score=self.score)
         if self.needed:
             masking.apply_(self.model, self.masks)
 
-    def state(self) -> dict[str, Any]:
-        """Tree for ``steerage.store.save_tree``."""
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors and numbers, for ``torch.save`` or ``steerage.store.save_tree``."""
         return {
             "masks": dict(self.masks),
             "gradients": dict(self._gradients),
@@ -110,13 +126,16 @@ class GrowPrune:
             "edits": [[edit.at, edit.before, edit.after, edit.grown] for edit in self.edits],
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state``, saved of the same network, budget and scheme."""
         self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
-        self._gradients = {name: like(self._weights[name], value) for name, value in state["gradients"].items()}
+        self._gradients = {
+            name: torch.empty_like(self._weights[name]).copy_(value) for name, value in state["gradients"].items()
+        }
         self.next_step = int(state["next_step"])
         self.edits = [Edit(at, int(before), int(after), int(grown)) for at, before, after, grown in state["edits"]]
 
-    def _edit(self, training: Training) -> None:
+    def _edit(self, optimizer: HasMoments) -> None:
         began = time.monotonic()
         step = self.scheme[self.next_step - 1]
         before = masking.active(self.masks)
@@ -127,10 +146,10 @@ class GrowPrune:
             new, grown = self._exchanged(new, scores, step.exchange)
         if step.done == 1.0 and self.exact:
             new = self._filled(new, scores)
-        _clear_moments(training.optimizer.state, self._weights, self.masks, new)
+        _clear_moments(optimizer.state, self._weights, self.masks, new)
         self.masks, self._gradients = new, {}
         masking.apply_(self.model, self.masks)
-        self.edits.append(Edit(training.progress, before, masking.active(new), grown))
+        self.edits.append(Edit(self._progress, before, masking.active(new), grown))
         self.seconds += time.monotonic() - began
 
     def _selected(self, scores: Mapping[str, Tensor], done: float, *, slack: int = 0, macs_slack: int = 0) -> Masks:
@@ -262,4 +281,5 @@ def _clear_moments(
     """Zero the optimizer's moments of every connection that was born or died: they belong to another weight."""
     for name, weight in weights.items():
         for value in state.get(weight, {}).values():
-            value.mul_(old[name] == new[name])
+            if isinstance(value, Tensor) and value.shape == weight.shape:  # unlike the number of steps
+                value.mul_(old[name] == new[name])

@@ -154,7 +154,7 @@ def synthesize_candidate(
         try:
             training.restore(saved["training"])
             if editor is not None:
-                editor.restore(saved["editor"])
+                editor.load_state_dict(saved["editor"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise BadBundle(f"{source} does not fit this run; remove it to begin its training again") from error
         began = float(saved["began"])
@@ -165,12 +165,12 @@ def synthesize_candidate(
 
     def hold(training: Training) -> None:
         if editor is not None:
-            editor(training)
+            editor.step(training.optimizer, training.progress)
         else:
             masking.apply_(model, kept)
 
     def state() -> dict[str, object]:
-        tree = {"training": training.state(), "editor": editor.state() if editor else {}}
+        tree = {"training": training.state(), "editor": editor.state_dict() if editor else {}}
         return {**tree, "began": began, "seconds": seconds}
 
     def save() -> None:
@@ -211,7 +211,7 @@ def synthesize_candidate(
             save()
     if editor is not None:
         bench.clock.training -= editor.seconds  # edits in the loop are the program's own work
-        editor.finish(training)
+        editor.finish(training.optimizer)
         kept = editor.masks
     training.use_average()
     masking.apply_(model, kept)
