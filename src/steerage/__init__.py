@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from steerage.growprune.run import GrowPrune
     from steerage.search.sampler import SteerageSampler
     from steerage.space import Space
+    from steerage.synthesis.local import grow_and_prune
     from steerage.synthesis.main import Interrupted, Result, refine, synthesize
     from steerage.synthesis.own_network import OwnNetwork
     from steerage.templates import Template
@@ -36,6 +37,7 @@ __all__ = [
     "__version__",
     "dataset_from_arrays",
     "errors",
+    "grow_and_prune",
     "load",
     "load_dataset",
     "refine",
@@ -56,6 +58,7 @@ _HOMES = {
     "SteerageSampler": "search.sampler",
     "Template": "templates",
     "dataset_from_arrays": "data",
+    "grow_and_prune": "synthesis.local",
     "load": "bundle",
     "load_dataset": "data",
     "refine": "synthesis.main",
