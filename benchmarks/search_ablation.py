@@ -62,7 +62,10 @@ PATCHES: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {
     "four at a time": lambda: mock.patch.object(ours, "BATCH", 4),
     "start of 20": lambda: mock.patch.object(ours, "START", 20),
     "trees, linear base and process": lambda: mock.patch.object(belief, "GaussianProcess", Mixture),
-    "ranks in place of errors": lambda: mock.patch.object(propose, "tempered", lambda e: -normal_scores(-e)),
+    # What is believed is no error then, so it has no say in the naming.
+    "ranks in place of errors": lambda: mock.patch.multiple(
+        propose, tempered=lambda e: -normal_scores(-e), expected_errors=lambda shown, counts, believed: shown
+    ),
     "bad errors not drawn in": lambda: mock.patch.object(propose, "tempered", lambda errors: errors),
     "best shown is to be improved on": lambda: mock.patch.object(belief.Belief, "of", best_shown),
     "prior noise a tenth": lambda: mock.patch.object(
