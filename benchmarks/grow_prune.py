@@ -64,8 +64,9 @@ def main(words: list[str]) -> None:
                 continue
             errors = [one["error"] for one in runs.values()]
             most = max(one["params"] for one in runs.values())
-            rows.append(row(f"{task}: {method}, test error", errors, unit="share of the rows", bar=None))
+            rows.append(row(f"{task}: {method}, test error", errors, unit="fraction", bar=None))
             rows[-1] |= {"parameters": most, "seconds": statistics.fmean(one["seconds"] for one in runs.values())}
+            rows[-1]["commit"] = ", ".join(sorted({one["commit"] for one in runs.values()}))
             print(
                 f"{task}: {method}: {100 * rows[-1]['value']:.2f} % ± "
                 f"{100 * (rows[-1]['std'] or 0.0) / math.sqrt(len(errors)):.2f}, {most} parameters, "
@@ -75,7 +76,8 @@ def main(words: list[str]) -> None:
             shared = [seed for seed in runs if seed in found[OURS]]
             if shared and method != OURS:
                 gaps = [found[OURS][seed]["error"] - runs[seed]["error"] for seed in shared]
-                rows.append(row(f"{task}: ours less {method}", gaps, unit="share of the rows", bar=0.0))
+                rows.append(row(f"{task}: ours less {method}", gaps, unit="fraction", bar=0.0))
+                rows[-1]["commit"] = ", ".join(sorted({found[OURS][seed]["commit"] for seed in shared}))
     seconds = sum(kept.found[one]["seconds"] for one in wanted if one in kept.found)
     if rows:
         print(write("grow_prune", rows, command=" ".join(["python benchmarks/grow_prune.py", *words]), seconds=seconds))
