@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
@@ -17,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from steerage.cost.layers import BATCH_NORMS, CONVOLUTIONS, OTHER_NORMS, LayerUse, Shape, can_fold, only_sole_folds
 from steerage.errors import BadArgument
 from steerage.nn.encoding import PiecewiseLinear
+from steerage.nn.modes import evaluating
 from steerage.nn.reduction import Reduce
 
 _LAYERS = (nn.Linear, Reduce, PiecewiseLinear, *CONVOLUTIONS, *BATCH_NORMS, *OTHER_NORMS)
@@ -30,7 +30,7 @@ def trace(model: nn.Module, input_shape: Shape) -> tuple[list[LayerUse], int]:
 
     Raises: BadArgument if the model cannot run on a row of ``input_shape``.
     """
-    with _evaluating(model):
+    with evaluating(model):
         try:
             return _run(model, input_shape, lambda tensor: torch.empty_like(tensor, device="meta"))
         except Exception:  # a branch on values, say: what a model raises without storage can be anything
@@ -105,15 +105,3 @@ class _Reads(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch leave
         for identity in inputs:
             self.counts[identity] = self.counts.get(identity, 0) + 1
         return result
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside; each module's own mode comes back after."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

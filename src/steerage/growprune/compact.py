@@ -18,7 +18,8 @@ from steerage.growprune import masks as masking
 from steerage.growprune import operations as ops
 from steerage.growprune.graph import Part, UnitGraph, unit_graph
 from steerage.growprune.masks import Masks
-from steerage.growprune.resize import take_
+from steerage.growprune.resize import keep_
+from steerage.nn.modes import evaluating
 
 
 def compact(
@@ -35,11 +36,10 @@ def compact(
     ``strict``; BadArgument for a mask of no parameter, or if the network cannot run on the input.
     """
     result = copy.deepcopy(model)
-    modes = [(module, module.training) for module in result.modules()]
     small = _masked_(result, masks or {})
     try:
-        graph = unit_graph(result.eval(), tuple(input_shape))
-        with torch.no_grad():
+        with evaluating(result), torch.no_grad():
+            graph = unit_graph(result, tuple(input_shape))
             while _empty_unread_(graph, small) or _fold_constants_(graph, small):
                 pass  # what was emptied may have been the last to read what is before it
             _cut_(graph, small)
@@ -47,9 +47,6 @@ def compact(
         if strict:
             raise
         warnings.warn(f"{error}; the network is left as it is", stacklevel=2)
-    finally:
-        for module, training in modes:
-            module.training = training
     return result, small
 
 
@@ -89,7 +86,7 @@ def _fold_(part: Part, constants: Tensor, frozen: Tensor, masks: Masks, *, rows:
     if nonzero.any():
         sums = ops.exact(module.weight[:, nonzero]).reshape(len(module.weight), int(nonzero.sum()), -1).sum(dim=2)
         # A new bias must not need more parameters than the connections that it replaces.
-        mask = masks.get(_name(part, "weight"))
+        mask = masks.get(part.tensor_name("weight"))
         saved = 0 if mask is None else int(mask[:, nonzero].sum())
         if not _shift_(part, sums @ constants[nonzero], may_add=saved >= rows):
             foldable &= ~nonzero
@@ -140,19 +137,10 @@ def _cut_(graph: UnitGraph, masks: Masks) -> None:
     for part in graph.parts.values():
         if not kept[part.rows].any():
             kept[part.rows[0]] = True
-    for part in graph.parts.values():
-        rows = kept[part.rows]
-        columns = None if part.columns is None else kept[part.columns]
-        if not rows.all() or (columns is not None and not columns.all()):
-            take_(part, rows.nonzero()[:, 0], None if columns is None else columns.nonzero()[:, 0], masks)
+    keep_(graph, kept, masks)
 
 
 def _weight_and_mask(part: Part, masks: Masks) -> list[Tensor]:
-    name = _name(part, "weight")
+    name = part.tensor_name("weight")
     weight: Any = part.module.weight
     return [weight, masks[name]] if name in masks else [weight]
-
-
-def _name(part: Part, leaf: str) -> str:
-    """Name of a tensor of the part's in the network."""
-    return f"{part.name}.{leaf}" if part.name else leaf

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from steerage.errors import BadArgument
 from steerage.growprune.graph import unit_graph
 from steerage.growprune.masks import Masks
+from steerage.nn.modes import evaluating
 
 Score: TypeAlias = "Callable[[Mapping[str, Tensor]], dict[str, Tensor]]"
 
@@ -62,13 +63,9 @@ def output_scaled(model: nn.Module, input_shape: tuple[int, ...]) -> Score:
     between layers however normalization has let their weights shrink or grow. Raises: UnsupportedLayer for a network
     that cannot be traced, BadArgument if it cannot run on ``input_shape``.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    try:
-        parts = unit_graph(model.eval(), input_shape).parts.values()
-    finally:
-        for module, training in modes:
-            module.training = training
-    norms = {f"{part.name}.weight" if part.name else "weight": part.norm for part in parts if part.norm is not None}
+    with evaluating(model):
+        parts = unit_graph(model, input_shape).parts.values()
+    norms = {part.tensor_name("weight"): part.norm for part in parts if part.norm is not None}
 
     def gain(norm: _BatchNorm) -> Tensor:
         assert norm.running_var is not None

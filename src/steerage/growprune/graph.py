@@ -36,6 +36,10 @@ class Part:
     source: fx.Node
     norm: _BatchNorm | None = None
 
+    def tensor_name(self, leaf: str) -> str:
+        """Name in the network of the tensor that the module calls ``leaf``."""
+        return f"{self.name}.{leaf}" if self.name else leaf
+
     @property
     def grouped(self) -> bool:
         """Whether a column of the weight is read from several inputs, one of each group."""

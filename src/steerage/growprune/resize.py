@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steerage.growprune import operations as ops
-from steerage.growprune.graph import Part
+from steerage.growprune.graph import Part, UnitGraph
 from steerage.growprune.masks import Masks
 
 
@@ -45,6 +45,16 @@ class Move:
         return found.to(tensor.device)
 
 
+def keep_(graph: UnitGraph, kept: Tensor, masks: Masks) -> list[Move]:
+    """Remove all units but those that are True in ``kept``, (units,) bool; how the tensors moved."""
+    moves: list[Move] = []
+    for part in graph.parts.values():
+        rows, columns = kept[part.rows], None if part.columns is None else kept[part.columns]
+        if not rows.all() or (columns is not None and not columns.all()):
+            moves += take_(part, rows.nonzero()[:, 0], None if columns is None else columns.nonzero()[:, 0], masks)
+    return moves
+
+
 @torch.no_grad()
 def take_(
     part: Part,
@@ -69,7 +79,7 @@ def take_(
             continue
         parameter = tensor if isinstance(tensor, nn.Parameter) else None
         wide = columns is not None and leaf == "weight"
-        name = f"{part.name}.{leaf}" if part.name else leaf
+        name = part.tensor_name(leaf)
         move = Move(name, parameter, tensor.shape, rows, new_rows, *((columns, new_columns) if wide else ()))
         if parameter is None:
             setattr(module, leaf, move.taken(tensor))

@@ -9,7 +9,7 @@ tie their units, concatenations and flattenings move them. A score of one's own 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,9 +18,8 @@ from steerage.errors import BadArgument
 from steerage.growprune import operations as ops
 from steerage.growprune.graph import Part, UnitGraph
 from steerage.growprune.masks import Masks
-from steerage.growprune.resize import Move, take_
-
-UnitScore: TypeAlias = "Callable[[UnitGraph], Tensor]"
+from steerage.growprune.resize import Move, keep_, take_
+from steerage.nn.modes import evaluating
 
 
 def editable(graph: UnitGraph) -> Tensor:
@@ -74,15 +73,12 @@ def activity(model: nn.Module, graph: UnitGraph, x: Tensor) -> Tensor:
         return hook
 
     handles = [part.module.register_forward_pre_hook(hook_of(part)) for part in _layers(graph)]
-    modes = [(module, module.training) for module in model.modules()]
     try:
-        with torch.no_grad():
-            model.eval()(x)
+        with evaluating(model), torch.no_grad():
+            model(x)
     finally:
         for handle in handles:
             handle.remove()
-        for module, training in modes:
-            module.training = training
     return total / counts.clamp_min(1.0)
 
 
@@ -117,14 +113,11 @@ def strongest(graph: UnitGraph, scores: Tensor, count: int, *, layer: str | None
     """
     allowed = editable(graph) & ~graph.rigid
     if layer is not None:
-        made = torch.zeros_like(allowed)
-        for part in _layers(graph):
-            if part.name == layer:
-                made[part.rows] = True
-        if not (allowed & made).any():
-            names = ", ".join(part.name for part in _layers(graph) if (allowed & _of(part, allowed)).any())
-            raise BadArgument(f"layer {layer!r} makes no units that can grow; layers that do: {names or 'none'}")
-        allowed &= made
+        grown = {part.name: part.rows for part in _layers(graph) if allowed[part.rows].any()}
+        if layer not in grown:
+            names = ", ".join(grown) or "none"
+            raise BadArgument(f"layer {layer!r} makes no units that can grow; layers that do: {names}")
+        allowed &= torch.isin(torch.arange(len(allowed)), grown[layer])
     order = torch.argsort(scores, descending=True, stable=True)
     return order[allowed[order]][:count]
 
@@ -138,13 +131,7 @@ def remove_(graph: UnitGraph, units: Tensor, masks: Masks) -> list[Move]:
     for part in graph.parts.values():
         if gone[part.rows].all():
             raise BadArgument(f"all units of layer {part.name!r} would be removed; leave at least one")
-    moves: list[Move] = []
-    for part in graph.parts.values():
-        rows, columns = ~gone[part.rows], None if part.columns is None else ~gone[part.columns]
-        if not rows.all() or (columns is not None and not columns.all()):
-            numbers = None if columns is None else columns.nonzero()[:, 0]
-            moves += take_(part, rows.nonzero()[:, 0], numbers, masks)
-    return moves
+    return keep_(graph, ~gone, masks)
 
 
 def duplicate_(
@@ -247,12 +234,6 @@ def _both(columns: Tensor | None, new: Tensor) -> Tensor:
 
 def _layers(graph: UnitGraph) -> list[Part]:
     return [part for part in graph.parts.values() if part.columns is not None]
-
-
-def _of(part: Part, like: Tensor) -> Tensor:
-    found = torch.zeros_like(like)
-    found[part.rows] = True
-    return found
 
 
 def _squares(part: Part) -> Tensor:
