@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+
+from steerage.report.figures import Point, scatter
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ROOT = RESULTS.parents[1]
 PAGE, README, SEARCH = ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "docs" / "search.md"
+PICTURE = ROOT / "docs" / "img" / "thinking.svg"
+# Where an image stands there is no page to take colours from; they are those of its light side.
+STYLE = (
+    "svg{background:#fff;font-family:sans-serif}text{font-size:13px;fill:#555}.axis{text-anchor:middle}"
+    ".grid,.frame{stroke:#ccc}.path{fill:none;stroke:#36c}circle{fill:#36c}"
+)
 DATA = {
     "digits": ("`digits` (scikit-learn)", 2),
     "letter": ("UCI letter", 10),
@@ -76,6 +85,16 @@ def ablation(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def thinking(document: dict[str, Any]) -> str:
+    """A picture, SVG, of the seconds that one proposal takes over the trials before it."""
+    name = re.compile(r"thinking: one batch after (\d+) trials, seconds")
+    figures = [(int(found[1]), row["value"]) for row in document["rows"] if (found := name.fullmatch(row["name"]))]
+    points = [Point(trials, seconds, f"{trials:,} trials: {seconds:.2f} s") for trials, seconds in sorted(figures)]
+    drawn = scatter(points, x_label="trials before it", y_label="seconds for one proposal", joined=True)
+    style = f"<style>{STYLE}</style>"
+    return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{style}", 1) + "\n"
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -99,6 +118,8 @@ def main() -> None:
     PAGE.write_text("\n\n".join(parts) + "\n")
     print(PAGE)
     insert(README, "main_job", headlines(json.loads((RESULTS / "main_job.json").read_text())))
+    PICTURE.write_text(thinking(json.loads((RESULTS / "search_tables.json").read_text())))
+    print(PICTURE)
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 
