@@ -20,7 +20,7 @@ from steerage.synthesis.phases import FULL_SCHEME
 from steerage.training.evaluate import Scores
 from steerage.training.fit import Steps, Training, train
 
-ONE_SHOT = (schemes.Step(0.5, 1.0),)
+ONE_SHOT = (schemes.Connections(0.5, 1.0),)
 WITHOUT_GROWTH = tuple(replace(step, exchange=0.0) for step in FULL_SCHEME)
 
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from steerage.errors import BadArgument
 from steerage.growprune import masks as masking
 from steerage.growprune.connections import (
+    Signals,
     gradient,
     grow,
     keep_best,
@@ -31,7 +32,7 @@ def half(like: dict[str, Tensor]) -> Masks:
 
 @pytest.mark.parametrize("count", [0, 1, 17, 88, 89])
 def test_exactly_the_best_are_kept(count: int) -> None:
-    scores = magnitude(weights())
+    scores = magnitude(Signals(weights()))
     kept = keep_best(scores, count)
     assert masking.active(kept) == count
     inside = torch.cat([scores[name][kept[name]] for name in scores])
@@ -61,7 +62,7 @@ def test_of_equal_ones_the_first_are_kept(count: int) -> None:
 
 
 def test_only_allowed_positions_are_kept() -> None:
-    scores = magnitude(weights())
+    scores = magnitude(Signals(weights()))
     allowed = half(scores)
     kept = keep_best(scores, 10, among=allowed)
     assert masking.active(kept) == 10
@@ -82,7 +83,7 @@ def test_more_than_is_allowed_cannot_be_kept() -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 20])
 def test_pruning_removes_so_many_and_adds_none(count: int) -> None:
-    scores = magnitude(weights())
+    scores = magnitude(Signals(weights()))
     before = half(scores)
     after = prune(before, scores, count)
     assert masking.active(after) == masking.active(before) - count
@@ -91,7 +92,7 @@ def test_pruning_removes_so_many_and_adds_none(count: int) -> None:
 
 @pytest.mark.parametrize("count", [0, 1, 20])
 def test_growth_adds_so_many_and_deactivates_none(count: int) -> None:
-    scores = gradient(weights())
+    scores = gradient(Signals({}, weights()))
     before = half(scores)
     after = grow(before, scores, count)
     assert masking.active(after) == masking.active(before) + count
@@ -105,9 +106,9 @@ def test_growth_takes_the_dormant_ones_with_the_largest_scores() -> None:
 
 
 def test_what_is_pruned_and_grown_in_equal_numbers_keeps_the_count() -> None:
-    scores = magnitude(weights())
+    scores = magnitude(Signals(weights()))
     before = half(scores)
-    after = grow(prune(before, scores, 12), gradient(weights()), 12)
+    after = grow(prune(before, scores, 12), gradient(Signals({}, weights())), 12)
     assert masking.active(after) == masking.active(before)
 
 
@@ -119,31 +120,34 @@ def naive_lamp(weight: Tensor) -> Tensor:
 
 def test_layer_adaptive_scores_are_those_of_the_definition() -> None:
     layers = weights()
-    for name, score in layer_adaptive(layers).items():
+    for name, score in layer_adaptive(Signals(layers)).items():
         assert torch.allclose(score, naive_lamp(layers[name]), rtol=1e-12)
 
 
 def test_layer_adaptive_scores_do_not_depend_on_the_scale_of_a_layer() -> None:
     layers = weights()
     scaled = {name: weight * 2.0**20 for name, weight in layers.items()}
-    assert all(torch.allclose(one, layer_adaptive(layers)[name]) for name, one in layer_adaptive(scaled).items())
+    assert all(
+        torch.allclose(one, layer_adaptive(Signals(layers))[name])
+        for name, one in layer_adaptive(Signals(scaled)).items()
+    )
 
 
 def test_layer_adaptive_scores_spare_the_last_connection_of_each_layer() -> None:
     layers = weights()
-    kept = keep_best(layer_adaptive(layers), len(layers))
+    kept = keep_best(layer_adaptive(Signals(layers)), len(layers))
     assert [int(mask.sum()) for mask in kept.values()] == [1] * len(layers)
 
 
 def test_layer_adaptive_scores_of_zeros_are_zero() -> None:
-    scores = layer_adaptive({"a": torch.tensor([0.0, 0.0, 2.0]), "b": torch.zeros(4)})
+    scores = layer_adaptive(Signals({"a": torch.tensor([0.0, 0.0, 2.0]), "b": torch.zeros(4)}))
     assert scores["a"].tolist() == [0.0, 0.0, 1.0]
     assert scores["b"].tolist() == [0.0] * 4
 
 
 @pytest.mark.parametrize(("share", "counts"), [(1.0, [35, 48, 6]), (0.5, [18, 24, 3]), (1e-6, [1, 1, 1])])
 def test_a_share_of_each_layer_is_kept_and_at_least_one(share: float, counts: list[int]) -> None:
-    kept = keep_best_per_layer(magnitude(weights()), share)
+    kept = keep_best_per_layer(magnitude(Signals(weights())), share)
     assert [int(mask.sum()) for mask in kept.values()] == counts
 
 
@@ -159,7 +163,7 @@ def test_random_growth_is_even_and_repeatable() -> None:
     masks = {"a": torch.zeros(40, 50, dtype=torch.bool), "b": torch.zeros(30, 10, 3, dtype=torch.bool)}
 
     def grown(seed: int) -> Masks:
-        return grow(masks, random(torch.Generator().manual_seed(seed))(masks), 1450)
+        return grow(masks, random(torch.Generator().manual_seed(seed))(Signals(masks)), 1450)
 
     assert masking.active(grown(0)) == 1450
     assert abs(int(grown(0)["a"].sum()) - 1000) < 4 * (2900 * 0.5 * 0.5) ** 0.5
@@ -170,7 +174,7 @@ def test_random_growth_is_even_and_repeatable() -> None:
 def test_full_growth_leaves_nothing_dormant() -> None:
     masks = half(weights())
     dormant = sum(mask.numel() for mask in masks.values()) - masking.active(masks)
-    assert all(mask.all() for mask in grow(masks, magnitude(weights()), dormant).values())
+    assert all(mask.all() for mask in grow(masks, magnitude(Signals(weights())), dormant).values())
 
 
 def test_a_scaled_magnitude_is_what_the_layer_outputs() -> None:
@@ -182,21 +186,21 @@ def test_a_scaled_magnitude_is_what_the_layer_outputs() -> None:
     with torch.no_grad():
         norm.weight.uniform_(-1.0, 1.0)
     score = output_scaled(model, (1, 2, 2))
-    before = score(masking.weights(model))
+    before = score(Signals(masking.weights(model)))
     assert model.training
     gain = norm.weight.detach().abs() / (norm.running_var + norm.eps).sqrt()
     assert torch.allclose(before["0.weight"].flatten(), conv.weight.detach().abs().flatten() * gain)
-    assert torch.equal(before["4.weight"], magnitude(masking.weights(model))["4.weight"])
+    assert torch.equal(before["4.weight"], magnitude(Signals(masking.weights(model)))["4.weight"])
     with torch.no_grad():
         conv.weight.mul_(0.5)
         norm.running_var.add_(norm.eps).mul_(0.25).sub_(norm.eps)
-    assert torch.allclose(score(masking.weights(model))["0.weight"], before["0.weight"])
+    assert torch.allclose(score(Signals(masking.weights(model)))["0.weight"], before["0.weight"])
 
 
 @pytest.mark.parametrize("shape", [(5, 8), (5, 10), (4, 6, 3, 3), (3, 2)])
 def test_n_of_m_neighbours_stay(shape: tuple[int, ...]) -> None:
     weight = torch.randn(shape)
-    mask = keep_n_of_m(magnitude({"a": weight}), 2, 4)["a"]
+    mask = keep_n_of_m(magnitude(Signals({"a": weight})), 2, 4)["a"]
     assert mask.shape == weight.shape and mask.is_contiguous()
     for first in range(0, shape[1], 4):
         group, kept = weight[:, first : first + 4].abs(), mask[:, first : first + 4]
@@ -209,4 +213,4 @@ def test_n_of_m_neighbours_stay(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4)])
 def test_impossible_patterns_are_refused(n: int, m: int) -> None:
     with pytest.raises(BadArgument, match="0 < N <= M"):
-        keep_n_of_m(magnitude(weights()), n, m)
+        keep_n_of_m(magnitude(Signals(weights())), n, m)

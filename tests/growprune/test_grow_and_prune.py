@@ -17,8 +17,9 @@ from steerage.growprune import connections
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import GrowPrune, within
-from steerage.growprune.schemes import Scheme, Step, gradual, rounds
+from steerage.growprune.run import GrowPrune
+from steerage.growprune.schemes import Connections, Scheme, destructive, gradual
+from steerage.growprune.target import within
 from steerage.templates import TEMPLATES
 from steerage.training import fit
 from steerage.training.fit import Steps, Training, train
@@ -85,7 +86,9 @@ BUDGETS = [
 
 @pytest.mark.parametrize(("build", "data"), NETWORKS)
 @pytest.mark.parametrize("budget", BUDGETS)
-@pytest.mark.parametrize("scheme", [EXCHANGING, rounds(count=3), gradual(steps=1)], ids=["gradual", "rounds", "once"])
+@pytest.mark.parametrize(
+    "scheme", [EXCHANGING, destructive(rounds=3), gradual(steps=1)], ids=["gradual", "rounds", "once"]
+)
 def test_the_network_ends_inside_the_budget(
     build: Callable[[], nn.Module], data: Dataset, budget: Budget, scheme: Scheme
 ) -> None:
@@ -157,7 +160,11 @@ def test_grown_connections_are_those_with_the_largest_gradients() -> None:
     """A step that only exchanges: the weakest two leave, and the two dormant ones that the loss wants most come."""
     model = perceptron()
     _, editor = grown_and_pruned(
-        model, TABLE, Budget(max_params=200), (Step(0.2, 0.8), Step(0.4, 0.8, 0.05), Step(0.99, 1.0)), steps=10
+        model,
+        TABLE,
+        Budget(max_params=200),
+        (Connections(0.2, 0.8), Connections(0.4, 0.8, 0.05), Connections(0.99, 1.0)),
+        steps=10,
     )
     assert [edit.grown > 0 for edit in editor.edits] == [False, True, False]
     assert editor.edits[1].before == editor.edits[1].after
@@ -229,7 +236,7 @@ def test_the_smallest_budget_can_be_met() -> None:
 
 def test_schemes_without_a_target_are_refused() -> None:
     with pytest.raises(BadArgument, match="done=1"):
-        GrowPrune(perceptron(), Budget(max_params=100), (6,), (Step(0.1, 0.5),))
+        GrowPrune(perceptron(), Budget(max_params=100), (6,), (Connections(0.1, 0.5),))
 
 
 def test_a_training_that_ends_before_its_scheme_still_meets_the_budget() -> None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 
 from steerage.errors import BadArgument
-from steerage.growprune.schemes import Scheme, Step, checked, gradual, rounds
+from steerage.growprune.schemes import Connections, Scheme, checked, destructive, gradual
 
 
 @pytest.mark.parametrize(
-    "scheme", [gradual(), gradual(steps=1), gradual(exchange=0.3), rounds(), rounds(count=1)], ids=str
+    "scheme", [gradual(), gradual(steps=1), gradual(exchange=0.3), destructive(), destructive(rounds=1)], ids=str
 )
 def test_schemes_go_forward_from_start_to_target(scheme: Scheme) -> None:
     assert checked(scheme) is scheme
@@ -30,15 +30,15 @@ def test_growth_fades_out_in_gradual_pruning() -> None:
 
 
 def test_every_round_but_the_last_grows_back() -> None:
-    assert [step.exchange for step in rounds(count=3, restore=0.4)] == [0.4, 0.4, 0.0]
+    assert [step.exchange for step in destructive(rounds=3, restore=0.4)] == [0.4, 0.4, 0.0]
 
 
 @pytest.mark.parametrize(
     ("scheme", "why"),
     [
         ((), "at least one step"),
-        ((Step(0.1, 0.5),), "done=1"),
-        ((Step(0.5, 0.5), Step(0.2, 1.0)), "order"),
+        ((Connections(0.1, 0.5),), "done=1"),
+        ((Connections(0.5, 0.5), Connections(0.2, 1.0)), "order"),
     ],
 )
 def test_schemes_that_lead_nowhere_are_refused(scheme: Scheme, why: str) -> None:
@@ -51,10 +51,10 @@ def test_schemes_that_lead_nowhere_are_refused(scheme: Scheme, why: str) -> None
 )
 def test_steps_outside_their_ranges_are_refused(step: dict[str, float]) -> None:
     with pytest.raises(BadArgument, match="outside its ranges"):
-        Step(**step)
+        Connections(**step)
 
 
 @pytest.mark.parametrize("exchange", [-0.1, 1.0])
 def test_nobody_exchanges_everything_or_less_than_nothing(exchange: float) -> None:
     with pytest.raises(BadArgument, match="outside its ranges"):
-        Step(0.5, 1.0, exchange)
+        Connections(0.5, 1.0, exchange)

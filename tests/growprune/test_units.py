@@ -222,7 +222,7 @@ def test_gain_is_what_readers_get() -> None:
     assert units.weakest(graph, units.gain(graph), 2).tolist() == rows[[2, 1]].tolist()
     x = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     model[1].running_var.fill_(1.0 - model[1].eps)
-    assert units.activity(model, graph, x)[rows].tolist() == pytest.approx([1.75, 1.0, 0.0], rel=1e-4)
+    assert units.activity(model, graph, lambda net: net(x))[rows].tolist() == pytest.approx([1.75, 1.0, 0.0], rel=1e-4)
 
 
 def test_what_cannot_be_done_is_refused_by_name() -> None:

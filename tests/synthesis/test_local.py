@@ -13,7 +13,7 @@ import steerage
 from steerage import Budget
 from steerage.cost import count
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
-from steerage.growprune.schemes import Step, rounds
+from steerage.growprune.schemes import Connections, destructive
 from steerage.training.recipe import Recipe
 from tasks import Branched, convolutional, numbers, perceptron, pictures, table
 
@@ -39,13 +39,18 @@ def test_any_network_comes_back_inside_the_budget(model: nn.Module, data: steera
 
 
 def test_a_scheme_and_a_recipe_of_ones_own() -> None:
-    scheme = (Step(0.3, 0.5, exchange=0.2), Step(0.6, 1.0))
+    scheme = (Connections(0.3, 0.5, exchange=0.2), Connections(0.6, 1.0))
     grown = steerage.grow_and_prune(
         perceptron(), DATA, budget=Budget(max_params=200), scheme=scheme, epochs=10, recipe=Recipe(lr=1e-2)
     )
     assert len(grown.edits) == 2 and grown.cost.params == 200
     again = steerage.grow_and_prune(
-        perceptron(), DATA, budget=Budget(max_params=200), scheme=rounds(count=3), epochs=10, recipe=Recipe(lr=1e-2)
+        perceptron(),
+        DATA,
+        budget=Budget(max_params=200),
+        scheme=destructive(rounds=3),
+        epochs=10,
+        recipe=Recipe(lr=1e-2),
     )
     assert len(again.edits) == 3 and sum(edit.grown for edit in again.edits) > 0
 

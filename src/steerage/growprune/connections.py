@@ -1,13 +1,14 @@
 """Connections: which (a score), how many (a count), do it (one edit for any layer).
 
-A score maps a network to one number per weight; a selection turns scores and a count into masks. A policy of one's own
-is one function with the signature of ``magnitude`` or ``gradient``.
+A score maps what is known of a network to one number per weight; a selection turns scores and a count into masks. A
+policy of one's own is one function with the signature of ``magnitude`` or ``gradient``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from dataclasses import dataclass, field
+from typing import TypeAlias, final
 
 import torch
 from torch import Tensor, nn
@@ -18,40 +19,81 @@ from steerage.growprune.graph import unit_graph
 from steerage.growprune.masks import Masks
 from steerage.nn.modes import evaluating
 
-Score: TypeAlias = "Callable[[Mapping[str, Tensor]], dict[str, Tensor]]"
+
+@final
+@dataclass(frozen=True, eq=False)
+class Signals:
+    """What a score may look at, by parameter name, each of the weight's shape.
+
+    ``gradients``: mean of the last mini-batches' gradients of the loss, where somebody needs them. ``squares``: mean
+    of their squares (what Adam divides by), the diagonal of the empirical Fisher information; none of a frozen layer.
+    """
+
+    weights: Mapping[str, Tensor]
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    squares: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-def magnitude(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+Score: TypeAlias = "Callable[[Signals], dict[str, Tensor]]"
+
+
+def magnitude(signals: Signals) -> dict[str, Tensor]:
     """|w|: comparable within a layer, and between layers of like scale."""
-    return {name: weight.detach().abs() for name, weight in weights.items()}
+    return {name: weight.detach().abs() for name, weight in signals.weights.items()}
 
 
-def layer_adaptive(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def layer_adaptive(signals: Signals) -> dict[str, Tensor]:
     """LAMP: w² over the sum of all squares not smaller than it in its layer (arXiv 2010.07611, eq. 3).
 
     Comparable between layers: it is the share of a layer's output that is lost with the weight, so no layer is
     emptied because its weights happen to be small (normalization makes their scale arbitrary).
     """
-    scores = {}
-    for name, weight in weights.items():
-        squares, order = weight.detach().flatten().double().square().sort()
-        remaining = squares.flip(0).cumsum(0).flip(0).clamp_min(1e-30)
-        score = torch.empty_like(squares)
-        score[order] = squares / remaining
-        scores[name] = score.view_as(weight)
+    return _shares(signals.weights)
+
+
+def sensitive(signals: Signals) -> dict[str, Tensor]:
+    """LAMP times the root of the mean squared gradient: what a layer loses with the weight, times what that matters.
+
+    A weight's w² times its mean squared gradient estimates by how much the loss rises without it (optimal brain
+    damage, LeCun et al. 1989, with the empirical Fisher information as curvature); its root, beside LAMP, is less at
+    the mercy of rows that are learnt by heart. Without squares it is LAMP; a layer without has the mean of the others.
+    """
+    known = [value.detach().double().sqrt().mean() for value in signals.squares.values() if value.any()]
+    other = torch.stack(known).mean() if known else torch.ones((), dtype=torch.float64)
+    scores = _shares(signals.weights)
+    for name, score in scores.items():
+        squares = signals.squares.get(name)
+        score *= other if squares is None or not squares.any() else squares.detach().double().sqrt()
     return scores
 
 
-def gradient(gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def gradient(signals: Signals) -> dict[str, Tensor]:
     """|dL/dw| of averaged gradients: how fast a dormant connection would lower the loss (arXiv 1711.02017)."""
-    return {name: value.detach().abs() for name, value in gradients.items()}
+    return {name: value.detach().abs() for name, value in signals.gradients.items()}
+
+
+def layer_adaptive_gradient(signals: Signals) -> dict[str, Tensor]:
+    """LAMP of averaged gradients: growth that treats layers as layer-adaptive pruning does."""
+    return _shares(signals.gradients)
+
+
+def _shares(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Of each entry its square over the sum of all squares not smaller than it in its tensor."""
+    scores = {}
+    for name, tensor in tensors.items():
+        squares, order = tensor.detach().flatten().double().square().sort()
+        remaining = squares.flip(0).cumsum(0).flip(0).clamp_min(1e-30)
+        score = torch.empty_like(squares)
+        score[order] = squares / remaining
+        scores[name] = score.view_as(tensor)
+    return scores
 
 
 def random(generator: torch.Generator) -> Score:
     """A score that is uniform in [0, 1) and anew at each call: random growth, or random pruning."""
 
-    def score(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: torch.rand(tensor.shape, generator=generator) for name, tensor in tensors.items()}
+    def score(signals: Signals) -> dict[str, Tensor]:
+        return {name: torch.rand(weight.shape, generator=generator) for name, weight in signals.weights.items()}
 
     return score
 
@@ -72,8 +114,8 @@ def output_scaled(model: nn.Module, input_shape: tuple[int, ...]) -> Score:
         gamma = norm.weight.detach().abs() if norm.weight is not None else torch.ones_like(norm.running_var)
         return gamma / (norm.running_var + norm.eps).sqrt()
 
-    def score(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        found = magnitude(weights)
+    def score(signals: Signals) -> dict[str, Tensor]:
+        found = magnitude(signals)
         for name, norm in norms.items():
             if name in found:
                 found[name] = found[name] * gain(norm).view(-1, *[1] * (found[name].ndim - 1))
@@ -153,11 +195,11 @@ def prune(masks: Masks, scores: Mapping[str, Tensor], count: int) -> Masks:
     return keep_best(scores, remaining, among=masks)
 
 
-def grow(masks: Masks, scores: Mapping[str, Tensor], count: int) -> Masks:
+def grow(masks: Masks, scores: Mapping[str, Tensor], count: int, *, among: Mapping[str, Tensor] | None = None) -> Masks:
     """Activate the ``count`` dormant connections with the highest scores; no active one is touched.
 
-    Full growth is ``count`` of all that are dormant.
+    Only positions that are True in ``among``; all of those that there are if ``count`` is more, which is full growth.
     """
-    dormant = {name: ~mask for name, mask in masks.items()}
-    born = keep_best(scores, count, among=dormant)
+    dormant = {name: ~mask if among is None else ~mask & among[name] for name, mask in masks.items()}
+    born = keep_best(scores, min(count, sum(int(mask.sum()) for mask in dormant.values())), among=dormant)
     return {name: mask | born[name] for name, mask in masks.items()}

@@ -121,6 +121,40 @@ def _say_sizes_(module: Any, *, outputs: int, passing: bool) -> None:
         module.in_channels = module.weight.shape[1] * module.groups
 
 
+def shapes_of(model: nn.Module) -> dict[str, list[int]]:
+    """Shape of every parameter and buffer, by name."""
+    return {name: [*tensor.shape] for name, tensor in model.state_dict().items()}
+
+
+@torch.no_grad()
+def reshape_(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> bool:
+    """Give tensors of ``model`` these shapes, with zeros in those that change; whether any did.
+
+    Parameters stay the objects that they are. Raises: KeyError for a tensor that ``shapes`` lacks.
+    """
+    changed = False
+    for path, module in model.named_modules():
+        fits = True
+        for leaf, tensor in [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]:
+            shape = tuple(shapes[f"{path}.{leaf}" if path else leaf])
+            if shape == tuple(tensor.shape):
+                continue
+            fits, changed = False, True
+            if isinstance(tensor, nn.Parameter):
+                form = torch.channels_last if _is_channels_last(tensor) else torch.contiguous_format
+                _set_(
+                    tensor, torch.zeros(shape, dtype=tensor.dtype, device=tensor.device).contiguous(memory_format=form)
+                )
+            else:
+                setattr(module, leaf, torch.zeros(shape, dtype=tensor.dtype, device=tensor.device))
+        if not fits:
+            sized: Any = module
+            depthwise = getattr(module, "groups", 1) > 1 and module.groups == module.out_channels
+            outputs = len(sized.weight) if getattr(sized, "weight", None) is not None else len(sized.running_mean)
+            _say_sizes_(module, outputs=outputs, passing=isinstance(module, ops.NORMS) or depthwise)
+    return changed
+
+
 @torch.no_grad()
 def follow_(state: Mapping[Any, Mapping[str, Any]], moves: Sequence[Move]) -> None:
     """Let an optimizer's ``state`` (parameter -> tensors) follow ``moves``; what is new starts at zero."""

@@ -11,16 +11,23 @@ import torch
 from torch import Tensor, nn
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import Cost, count
-from steerage.cost.layers import layer_uses
-from steerage.errors import InfeasibleBudget
-from steerage.growprune import connections
+from steerage.cost.count import count
+from steerage.errors import BadArgument
+from steerage.growprune import bridge, connections, resize, units
 from steerage.growprune import masks as masking
-from steerage.growprune.compact import compact
+from steerage.growprune.connections import Score, Signals
+from steerage.growprune.graph import UnitGraph, unit_graph
 from steerage.growprune.masks import Masks
-from steerage.growprune.schemes import Scheme, checked
+from steerage.growprune.resize import Move
+from steerage.growprune.schemes import Connections, Scheme, Step, Units, checked
+from steerage.growprune.target import Target, within
+from steerage.nn.feedforward import FeedForward
+from steerage.nn.modes import evaluating
+from steerage.seeds import generator
 
 AVERAGED_BATCHES = 10  # over about this many mini-batches gradients for growth are averaged
+TWIN_NOISE = 0.05  # relative to a unit's weights: what lets a unit and its duplicate part
+SQUARES = ("exp_avg_sq", "square_avg")  # what optimizers call their mean of squared gradients
 
 
 class HasMoments(Protocol):
@@ -32,12 +39,18 @@ class HasMoments(Protocol):
 
 @dataclass(frozen=True)
 class Edit:
-    """What a step changed: active connections before and after, how many of them were grown, and when."""
+    """What a step changed, and when: active connections before and after it, how many of them are new; units alike.
+
+    ``error``: that of the network as it came to the step, where it is measured.
+    """
 
     at: float
     before: int
     after: int
     grown: int
+    units_before: int = 0
+    units_after: int = 0
+    error: float | None = None
 
 
 @dataclass
@@ -52,226 +65,273 @@ class GrowPrune:
     ``budget`` bounds the finished network: parameters and MACs with dormant connections left out. Networks that fit
     it densely are left as they are. ``exact``: what dead units leave free at the end is used for more connections,
     which takes a few compactions. ``seconds``: spent on edits so far. ``score`` ranks active connections (pruned from
-    the bottom), ``growth`` ranks dormant ones by their averaged gradients. ``masks`` that are given hold from the
-    first step on; without them, weights that start at zero are free until the first edit. Raises: InfeasibleBudget if
-    not even one connection per layer fits.
+    the bottom), ``growth`` ranks dormant ones. ``masks`` that are given hold from the first step on; without them,
+    weights that start at zero are free until the first edit. ``probe`` returns the loss of the network, as it is, on
+    some rows: what units are active, and where bridges are wanted, is seen on them. ``measure`` returns the error of
+    the network, for the record of edits. Raises: InfeasibleBudget if not even one connection per layer fits;
+    BadArgument for a scheme that needs a probe where there is none; UnsupportedLayer for one that changes units in a
+    network that cannot be traced.
     """
 
     model: nn.Module
     budget: Budget
     input_shape: tuple[int, ...]
     scheme: Scheme
-    score: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.layer_adaptive
-    growth: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.gradient
+    score: Score = connections.sensitive
+    growth: Score = connections.layer_adaptive_gradient
     masks: Masks = field(default_factory=dict)
     edits: list[Edit] = field(default_factory=list)
     next_step: int = 0
     exact: bool = True
     seconds: float = 0.0
+    probe: Callable[[nn.Module], Tensor] | None = None
+    measure: Callable[[nn.Module], float] | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         checked(self.scheme)
-        self._progress = 0.0
+        self._progress, self._grown, self._adjacent = 0.0, 0, False
         self._held = bool(self.masks)
         self.masks = {**masking.full(self.model), **self.masks} if self._held else masking.initial(self.model)
         self._weights = masking.weights(self.model)
-        self._macs = _macs_per_weight(self.model, self.input_shape)
         self._gradients: dict[str, Tensor] = {}
-        self._start = masking.active(self.masks)
-        cost = count(self.model, self.input_shape, masks=self.masks)
-        self._fixed_params = cost.params - self._start
-        self._fixed_macs = cost.macs - self._macs_of(self.masks)
+        self._squares: dict[str, Tensor] = {}
+        self._moments: Mapping[Tensor, Mapping[str, Any]] = {}
+        self._moves: list[Move] = []
         # What is free to grow counts as grown.
-        self.needed = self.budget.violation(cost if self._held else count(self.model, self.input_shape)) > 0
-        if not self.needed and not self._held:
-            self.masks = masking.full(self.model)
-        self._limits_checked()
+        grown = None if self._held else count(self.model, self.input_shape)
+        self._target = Target(self.model, self.budget, self.input_shape, self.masks, grown=grown)
+        self.needed = self._target.needed
+        if not self.needed:
+            self.masks = self.masks if self._held else masking.full(self.model)
+            return
+        self._target.check(self.masks)
+        if any(isinstance(step, Units) for step in self.scheme):
+            self._graph()
+        if self.probe is None and any(
+            isinstance(one, Units) and one.by in ("duplicate", "bridge") for one in self.scheme
+        ):
+            raise BadArgument("the scheme grows units by what they do on some rows; GrowPrune needs probe= for that")
 
-    def step(self, optimizer: HasMoments, progress: float) -> None:
+    def step(self, optimizer: HasMoments, progress: float) -> list[Move]:
         """After a step of ``optimizer``: hold dormant weights at zero; edit when the scheme says so.
 
-        ``progress`` in [0, 1]: share of the training that is done. Gradients must still be there.
+        ``progress`` in [0, 1]: share of the training that is done. Gradients must still be there. What is returned is
+        how tensors of the network moved where units came or left: nothing most of the time. Whoever keeps tensors of
+        their shapes, such as an average of the weights, lets them follow (``resize.follow_average_``).
         """
-        self._progress = progress
+        self._progress, self._moves = progress, []
         if not self.needed:
             if self._held:
                 masking.apply_(self.model, self.masks)
-            return
+            return []
+        due: list[Step] = []
         while self.next_step < len(self.scheme) and progress >= self.scheme[self.next_step].at:
-            # Steps that were passed within one optimizer step are one edit.
+            due.append(self.scheme[self.next_step])
             self.next_step += 1
-            if self.next_step == len(self.scheme) or progress < self.scheme[self.next_step].at:
-                self._edit(optimizer)
+        self._edit(optimizer, due)
         if self.next_step > 0 or self._held:
             masking.apply_(self.model, self.masks)
-        if self.next_step < len(self.scheme) and self.scheme[self.next_step].exchange > 0:
-            self._average_gradients()
+        if self.next_step < len(self.scheme):
+            self._watch(optimizer)
+        return self._moves
 
     def finish(self, optimizer: HasMoments) -> None:
         """Reach the target now, if the training ended before the scheme did. The network is inside the budget then."""
+        self._moves = []
         if self.needed and self.next_step < len(self.scheme):
             self.next_step = len(self.scheme)
-            self._edit(optimizer)
+            self._edit(optimizer, [self.scheme[-1]])
         if self.needed and self.exact:
-            self.masks = within(self.model, self.budget, self.input_shape, self.masks, score=self.score)
+            self.masks = within(
+                self.model, self.budget, self.input_shape, self.masks, score=self.score, squares=self._known_squares()
+            )
         if self.needed:
             masking.apply_(self.model, self.masks)
+
+    # What steps are made of.
+
+    def connect(self, done: float, exchange: float = 0.0) -> None:
+        """Prune, or grow, connections until ``done`` of the way to the target is done; see ``schemes.Connections``."""
+        allowed, active = self._allowed(), masking.active(self.masks)
+        scores, keep = self.score(self._signals()), self._target.connections(done)
+        among = {name: mask & self.masks[name] for name, mask in allowed.items()}
+        chosen = connections.keep_best(scores, min(keep, masking.active(among)), among=among)
+        chosen = self._target.within_macs(chosen, scores, done)
+        if done < 1.0 and self._gradients and (exchange > 0.0 or keep > active):
+            chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
+        if done == 1.0 and self.exact:
+            chosen = self._target.filled(chosen, scores, allowed)
+        _clear_moments(self._moments, self._weights, self.masks, chosen)
+        self.masks, self._gradients = chosen, {}
+
+    def remove_units(self, share: float, by: str) -> None:
+        """Let ``share`` of the neurons and channels leave, those that are least in their layers; one a layer stays."""
+        graph = self._graph()
+        scores = units.relative(graph, units.gain(graph) if by == "gain" else units.norm(graph))
+        chosen = units.weakest(graph, scores, round(share * int(units.editable(graph).sum())))
+        self._moved(units.remove_(graph, chosen, self.masks))
+
+    def grow_units(self, share: float, by: str) -> None:
+        """Let ``share`` as many neurons and channels come as there are, no more than the budget has room for."""
+        graph = self._graph()
+        able = units.editable(graph) & ~graph.rigid
+        count = round(share * int(able.sum()))
+        if self.budget.max_params is not None:
+            room = self.budget.max_params - self._target.fixed_params - len(self.masks)
+            count = min(count, max(0, room // 4))  # each brings a bias or two, and needs connections
+        draw = generator(self.seed, "units", self.next_step)
+        if by == "bridge":
+            assert self.probe is not None
+            self._moved(bridge.bridge_(self.model, self._graph, self.probe, count, self.masks))
+            return
+        while count > 0:
+            if by == "duplicate":
+                assert self.probe is not None
+                scores = units.relative(graph, units.activity(self.model, graph, self.probe))
+            else:
+                scores = torch.rand(len(graph.frozen), generator=draw)
+            beside = units.strongest(graph, scores, count)  # each once at a time
+            if len(beside) == 0:
+                break
+            if by == "duplicate":
+                moves = units.duplicate_(graph, beside, self.masks, noise=TWIN_NOISE, generator=draw)
+            else:
+                moves = units.insert_(graph, beside, self.masks, generator=draw)
+            self._moved(moves)
+            count -= len(beside)
+            graph = self._graph()
+
+    def keep_adjacent(self) -> None:
+        """Give up connections that skip layers of a ``FeedForward``, for good."""
+        self._adjacent = True
+        allowed = self._allowed()
+        self.masks = {name: mask & allowed[name] for name, mask in self.masks.items()}
 
     def state_dict(self) -> dict[str, Any]:
         """Tensors and numbers, for ``torch.save`` or ``steerage.store.save_tree``."""
         return {
             "masks": dict(self.masks),
             "gradients": dict(self._gradients),
+            "squares": dict(self._squares),
+            "adjacent": self._adjacent,
+            "shapes": resize.shapes_of(self.model),
             "next_step": self.next_step,
-            "edits": [[edit.at, edit.before, edit.after, edit.grown] for edit in self.edits],
+            "edits": [list(vars(edit).values()) for edit in self.edits],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state``, saved of the same network, budget and scheme."""
-        self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
-        self._gradients = {
-            name: torch.empty_like(self._weights[name]).copy_(value) for name, value in state["gradients"].items()
-        }
-        self.next_step = int(state["next_step"])
-        self.edits = [Edit(at, int(before), int(after), int(grown)) for at, before, after, grown in state["edits"]]
+        """Go on from ``state``, saved of the same network, budget and scheme.
 
-    def _edit(self, optimizer: HasMoments) -> None:
-        began = time.monotonic()
-        step = self.scheme[self.next_step - 1]
-        before = masking.active(self.masks)
-        scores = self.score(self._weights)
-        new = self._selected(scores, step.done)
-        grown = 0
-        if step.exchange > 0 and self._gradients and step.done < 1.0:
-            new, grown = self._exchanged(new, scores, step.exchange)
-        if step.done == 1.0 and self.exact:
-            new = self._filled(new, scores)
-        _clear_moments(optimizer.state, self._weights, self.masks, new)
-        self.masks, self._gradients = new, {}
-        masking.apply_(self.model, self.masks)
-        self.edits.append(Edit(self._progress, before, masking.active(new), grown))
+        First, before the network's own state: a network whose units have come and left takes its shapes from here.
+        """
+        if resize.reshape_(self.model, state["shapes"]):
+            self._target.look_again({name: mask.bool() for name, mask in state["masks"].items()})
+        self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
+        self._gradients, self._squares = (
+            {name: torch.empty_like(self._weights[name]).copy_(value) for name, value in state[kind].items()}
+            for kind in ("gradients", "squares")
+        )
+        self._adjacent, self.next_step = bool(state["adjacent"]), int(state["next_step"])
+        self.edits = [Edit(*one) for one in state["edits"]]
+
+    def _edit(self, optimizer: HasMoments, due: list[Step]) -> None:
+        """Do the steps ``due``, of those for connections that follow each other the last; one entry in the record."""
+        if not due:
+            return
+        began, before, units_before = time.monotonic(), masking.active(self.masks), self._units()
+        error = None if self.measure is None else self.measure(self.model)
+        self._moments, self._grown = optimizer.state, 0
+        for index, step in enumerate(due):
+            if not (
+                isinstance(step, Connections) and any(isinstance(later, Connections) for later in due[index + 1 :])
+            ):
+                step.apply(self)
+                masking.apply_(self.model, self.masks)
+        self._moments = {}
+        after = masking.active(self.masks)
+        self.edits.append(Edit(self._progress, before, after, self._grown, units_before, self._units(), error))
         self.seconds += time.monotonic() - began
 
-    def _selected(self, scores: Mapping[str, Tensor], done: float, *, slack: int = 0, macs_slack: int = 0) -> Masks:
-        """Best connections by score, as many as the bounds allow when ``done`` of the way to them is done."""
-        available = self._start if done < 1.0 else sum(score.numel() for score in scores.values())
-        keep = self._start
-        if self.budget.max_params is not None:
-            target = min(self._start, self.budget.max_params - self._fixed_params + slack)
-            keep = round(self._start + (target - self._start) * done)
-        chosen = connections.keep_best(scores, min(keep, available))
-        if self.budget.max_macs is not None:
-            total = self._macs_of({name: torch.ones_like(mask) for name, mask in self.masks.items()})
-            target_macs = min(total, self.budget.max_macs - self._fixed_macs + macs_slack)
-            chosen = self._within_macs(chosen, scores, round(total + (target_macs - total) * done))
-        return chosen
-
-    def _within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], limit: int) -> Masks:
-        """The best of ``chosen`` whose MACs together stay within ``limit``."""
-        if self._macs_of(chosen) <= limit:
-            return chosen
-        low, high = 0, masking.active(chosen)  # MACs grow with the count, so the largest one is found by halves
-        while low < high:
-            middle = (low + high + 1) // 2
-            if self._macs_of(connections.keep_best(scores, middle, among=chosen)) <= limit:
-                low = middle
-            else:
-                high = middle - 1
-        return connections.keep_best(scores, low, among=chosen)
-
-    def _exchanged(self, chosen: Masks, scores: Mapping[str, Tensor], share: float) -> tuple[Masks, int]:
-        """``chosen`` with ``share`` of it replaced by those connections of the rest with the largest gradients."""
+    def _with_growth(
+        self, chosen: Masks, scores: Mapping[str, Tensor], exchange: float, keep: int, allowed: Masks
+    ) -> Masks:
+        """``chosen``, filled up to ``keep`` with what growth wants; its ``exchange`` weakest make room as well."""
         total = masking.active(chosen)
-        grown = round(share * total)
-        kept = connections.keep_best(scores, total - grown, among=chosen)
-        gradients = self.growth(self._gradients)
-        born = connections.grow(kept, gradients, grown)
-        if self.budget.max_macs is not None and self._macs_of(born) > self._macs_of(chosen):
-            return chosen, 0  # the connections that growth wants are the dear ones; keep the cheaper set
-        new = sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
-        return born, new
+        kept = connections.keep_best(scores, total - round(exchange * total), among=chosen)
+        wanted = self.growth(self._signals())
+        born = connections.grow(kept, wanted, max(keep, total) - masking.active(kept), among=allowed)
+        limit = max(self._target.macs_of(chosen), self._target.macs_of(self.masks) if keep > total else 0)
+        if self.budget.max_macs is not None and self._target.macs_of(born) > limit:
+            return chosen  # the connections that growth wants are the dear ones; keep the cheaper set
+        self._grown += sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
+        return born
 
-    def _filled(self, chosen: Masks, scores: Mapping[str, Tensor]) -> Masks:
-        """``chosen`` with what dead units leave free used for more connections, exactly up to the budget."""
-        best, slack, macs_slack = chosen, 0, 0
-        for _ in range(6):
-            cost = _compact_cost(self.model, self.input_shape, chosen)
-            if self.budget.violation(cost) == 0:
-                best = chosen
-            free = self.budget.max_params - cost.params if self.budget.max_params is not None else 0
-            free_macs = self.budget.max_macs - cost.macs if self.budget.max_macs is not None else 0
-            if free == 0 and free_macs == 0:
-                break
-            slack, macs_slack = slack + free, macs_slack + free_macs
-            larger = self._selected(scores, 1.0, slack=slack, macs_slack=macs_slack)
-            if all(torch.equal(larger[name], chosen[name]) for name in chosen):
-                break
-            chosen = larger
-        return best
+    def _watch(self, optimizer: HasMoments) -> None:
+        """Average what the next step will ask for."""
+        if self._grows_next():
+            self._average(self._gradients, square=False)
+        if not any(key in optimizer.state.get(weight, {}) for weight in self._weights.values() for key in SQUARES):
+            self._average(self._squares, square=True)
 
-    def _average_gradients(self) -> None:
+    def _grows_next(self) -> bool:
+        """Whether the next step for connections, or one of the user's own before it, may ask for gradients."""
+        reached = max((one.done for one in self.scheme[: self.next_step] if isinstance(one, Connections)), default=0.0)
+        for step in self.scheme[self.next_step :]:
+            if isinstance(step, Connections):
+                return step.exchange > 0.0 or step.done < reached
+            if not isinstance(step, Units):
+                return True
+        return False
+
+    def _average(self, kept: dict[str, Tensor], *, square: bool) -> None:
         for name, weight in self._weights.items():
             # A layer that is frozen or not called has none.
-            new = torch.zeros_like(weight) if weight.grad is None else weight.grad
-            if name in self._gradients:
-                self._gradients[name].lerp_(new, 1.0 / AVERAGED_BATCHES)
+            new = torch.zeros_like(weight) if weight.grad is None else weight.grad.detach()
+            new = new.square() if square else new
+            if name in kept:
+                kept[name].lerp_(new.to(kept[name]), 1.0 / AVERAGED_BATCHES)
             else:
-                self._gradients[name] = new.detach().clone()
+                kept[name] = new.to(weight.dtype, copy=True)
 
-    def _macs_of(self, masks: Mapping[str, Tensor]) -> int:
-        return sum(int(mask.sum()) * self._macs[name] for name, mask in masks.items())
+    def _signals(self) -> Signals:
+        return Signals(self._weights, self._gradients, self._known_squares())
 
-    def _limits_checked(self) -> None:
-        if not self.needed:
-            return
-        least = len(self.masks)
-        bound = self.budget.max_params
-        if bound is not None and bound - self._fixed_params < least:
-            raise InfeasibleBudget("max_params", bound, self._fixed_params + least, {})
-        macs, least_macs = self.budget.max_macs, self._fixed_macs + sum(self._macs.values())
-        if macs is not None and macs < least_macs:
-            raise InfeasibleBudget("max_macs", macs, least_macs, {})
+    def _known_squares(self) -> dict[str, Tensor]:
+        """Mean squared gradients: the optimizer's own, or those averaged here."""
+        found = dict(self._squares)
+        for name, weight in self._weights.items():
+            own = self._moments.get(weight, {})
+            for key in SQUARES:
+                if isinstance(own.get(key), Tensor):
+                    found[name] = own[key]
+        return {name: value for name, value in found.items() if value.shape == self._weights[name].shape}
 
+    def _graph(self) -> UnitGraph:
+        with evaluating(self.model):
+            return unit_graph(self.model, self.input_shape)
 
-def within(
-    model: nn.Module,
-    budget: Budget,
-    input_shape: tuple[int, ...],
-    masks: Masks,
-    *,
-    score: Callable[[Mapping[str, Tensor]], dict[str, Tensor]] = connections.layer_adaptive,
-) -> Masks:
-    """``masks`` without their lowest connections, as many of them as hold the compacted network outside ``budget``.
+    def _moved(self, moves: list[Move]) -> None:
+        """Let everything that has the network's shapes follow."""
+        resize.follow_(self._moments, moves)
+        for kept in (self._gradients, self._squares):
+            resize.follow_average_(kept, moves)
+        self._moves += moves
+        self._target.look_again(self.masks)
 
-    After the last edit a network can grow by a little: a unit without inputs that was zero, and so did nothing, does
-    something once its bias has been trained.
-    """
-    while left := masking.active(masks):
-        cost = _compact_cost(model, input_shape, masks)
-        if budget.violation(cost) == 0:
-            break
-        over = cost.params - budget.max_params if budget.max_params is not None else 0
-        if budget.max_macs is not None and cost.macs > budget.max_macs:
-            over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
-        scores = score(masking.weights(model))
-        masks = connections.prune(masks, {name: scores[name] for name in masks}, min(max(1, over), left))
-    return masks
+    def _allowed(self) -> Masks:
+        """Where connections may be."""
+        allowed = {name: torch.ones_like(mask) for name, mask in self.masks.items()}
+        if self._adjacent:
+            names = {id(weight): name for name, weight in self._weights.items()}
+            for module in self.model.modules():
+                for linear, columns in module.adjacent() if isinstance(module, FeedForward) else ():
+                    allowed[names[id(linear.weight)]] &= columns
+        return allowed
 
-
-def _compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> Cost:
-    """Cost of ``model`` with ``masks`` once its dead units have left."""
-    small, small_masks = compact(model, input_shape, masks=masks)
-    return count(small, input_shape, masks=small_masks)
-
-
-def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
-    """Positions at which each layer's weight is applied, summed over the calls of the layer, by parameter name."""
-    positions = dict.fromkeys(masking.weights(model), 0)
-    for use in layer_uses(model, input_shape)[0]:
-        name = f"{use.name}.weight" if use.name else "weight"
-        if name in positions:
-            positions[name] += use.positions
-    return positions
+    def _units(self) -> int:
+        """Neurons and channels, outputs included: rows of all weights."""
+        return sum(len(weight) for weight in self._weights.values())
 
 
 @torch.no_grad()

@@ -1,24 +1,42 @@
-"""Schemes as data: a tuple of steps, each at a moment of the training and with what to do there.
+"""Schemes as data: a tuple of steps, each at a moment of the training, that one loop runs.
 
-A step says which share of the way from the dense network to the target is done after it, and how many of the remaining
-connections are exchanged: the weakest leave and as many dormant ones with the largest gradient come.
+``Connections`` steps say how far on the way to the target the network is after them; ``Units`` steps let neurons and
+channels come or leave; ``OnlyAdjacent`` gives up connections that skip layers. A step of one's own is any object with
+``at`` and ``apply``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, get_args
 
 from steerage.errors import BadArgument
 
+if TYPE_CHECKING:
+    from steerage.growprune.run import GrowPrune
+
+Growth = Literal["duplicate", "random", "bridge"]
+Removal = Literal["norm", "gain"]
+
+
+class Step(Protocol):
+    """What happens at ``at``, a share of the training effort in [0, 1)."""
+
+    @property
+    def at(self) -> float: ...
+
+    def apply(self, editor: GrowPrune) -> None:
+        """Change the network and its masks by the methods of ``editor``."""
+
 
 @dataclass(frozen=True)
-class Step:
-    """At ``at`` (share of the training effort, in [0, 1)): prune so far that ``done`` in [0, 1] of the way is done.
+class Connections:
+    """Prune or grow so far that ``done`` in [0, 1] of the way from the first network to the target is done.
 
-    ``done=1`` is the target itself. ``exchange`` in [0, 1): share of the connections left after the step that are
-    grown by gradient instead of kept by magnitude.
+    ``done=1`` is the target itself; less than was done before is growth, by gradient. ``exchange`` in [0, 1): share of
+    the connections there are after the step that are grown instead of kept.
     """
 
     at: float
@@ -29,50 +47,110 @@ class Step:
         if not (0.0 <= self.at < 1.0 and 0.0 <= self.done <= 1.0 and 0.0 <= self.exchange < 1.0):
             raise BadArgument(f"{self} is outside its ranges: at and exchange in [0, 1), done in [0, 1]")
 
+    def apply(self, editor: GrowPrune) -> None:
+        editor.connect(self.done, self.exchange)
 
-Scheme: TypeAlias = "tuple[Step, ...]"
+
+@dataclass(frozen=True)
+class Units:
+    """Let a share of the neurons and channels leave (``change`` in (-1, 0)) or as many come (``change`` in (0, 4]).
+
+    ``by``: "norm" or "gain" name those that leave, in relation to the others of their layer; "duplicate" doubles the
+    most active, "random" makes new ones, "bridge" places them where gradients behind a layer correlate most with what
+    is before it. Operations and sources are in docs/grow-and-prune.md.
+    """
+
+    at: float
+    change: float
+    by: Growth | Removal
+
+    def __post_init__(self) -> None:
+        allowed = get_args(Removal) if self.change < 0 else get_args(Growth)
+        if not (0.0 <= self.at < 1.0 and -1.0 < self.change <= 4.0 and self.change != 0.0) or self.by not in allowed:
+            raise BadArgument(
+                f"{self} is outside its ranges: at in [0, 1), change in (-1, 0) by norm or gain, or in (0, 4] by "
+                "duplicate, random or bridge"
+            )
+
+    def apply(self, editor: GrowPrune) -> None:
+        if self.change < 0:
+            editor.remove_units(-self.change, self.by)
+        else:
+            editor.grow_units(self.change, self.by)
+
+
+@dataclass(frozen=True)
+class OnlyAdjacent:
+    """From here on layers read the layer before them alone: what skips layers leaves and does not come back."""
+
+    at: float = 0.0
+
+    def apply(self, editor: GrowPrune) -> None:
+        editor.keep_adjacent()
+
+
+Scheme: TypeAlias = "Sequence[Step]"
 
 
 def checked(scheme: Scheme) -> Scheme:
     """``scheme`` if its steps are in order and end at the target. Raises: BadArgument."""
-    if not scheme or scheme[-1].done != 1.0:
-        raise BadArgument("a scheme needs at least one step, and its last one must have done=1")
+    last = scheme[-1] if scheme else None
+    if not isinstance(last, Connections) or last.done != 1.0:
+        raise BadArgument("a scheme needs at least one step, and its last one must be Connections with done=1")
     if any(later.at < earlier.at for earlier, later in pairwise(scheme)):
         raise BadArgument("the steps of a scheme must be in the order of their moments 'at'")
     return scheme
 
 
-def gradual(*, start: float = 0.2, end: float = 0.75, steps: int = 32, exchange: float = 0.0) -> Scheme:
+def gradual(*, start: float = 0.2, end: float = 0.75, steps: int = 32, exchange: float = 0.0) -> tuple[Step, ...]:
     """Cubic pruning (Zhu & Gupta, arXiv 1710.01878, eq. 1) in small steps, fine-tuning after ``end``.
 
     ``exchange`` fades to zero with the schedule, so that the last connections have time to be trained.
     """
     moments = [(index + 1) / steps for index in range(steps)]
-    return checked(
-        tuple(
-            Step(
-                at=start + (end - start) * moment,
-                done=1.0 - (1.0 - moment) ** 3,
-                exchange=exchange * (1.0 - moment),
-            )
-            for moment in moments
-        )
+    return tuple(
+        Connections(start + (end - start) * moment, 1.0 - (1.0 - moment) ** 3, exchange * (1.0 - moment))
+        for moment in moments
     )
 
 
-def rounds(*, start: float = 0.2, end: float = 0.75, count: int = 6, restore: float = 0.3) -> Scheme:
+def constructive(
+    *, end: float = 0.75, first: float = 0.25, rounds: int = 6, peak: float = 0.9, by: Growth = "duplicate"
+) -> tuple[Step, ...]:
+    """Scheme A (SCANN, arXiv 1904.09090): start tiny, grow units and connections in rounds, prune at the end.
+
+    ``first``: share of the units that there are at the start; at the end of the rounds all are there again.
+    ``peak`` in [0, 1]: how far on the way to the target the network still is when it is largest.
+    """
+    factor = (1.0 / first) ** (1.0 / rounds) - 1.0
+    steps: list[Step] = [Units(0.0, first - 1.0, "norm"), Connections(0.0, 1.0)]
+    grown = 0.6 * end
+    for index in range(1, rounds + 1):
+        at = grown * index / rounds
+        steps += [Units(at, factor, by), Connections(at, 1.0 - (1.0 - peak) * index / rounds)]
+    for part in (1.0 / 3.0, 2.0 / 3.0, 1.0):
+        steps.append(Connections(grown + (end - grown) * part, 1.0 - (1.0 - peak) * (1.0 - part) ** 2))
+    return tuple(steps)
+
+
+def destructive(
+    *, start: float = 0.2, end: float = 0.75, rounds: int = 6, restore: float = 0.3, channels: float = 0.0
+) -> tuple[Step, ...]:
     """Scheme B (SCANN, arXiv 1904.09090): prune hard, grow some back, train; each round to a lower count.
 
-    ``restore``: share of the connections left after a round that were grown back in it.
+    ``restore``: share of the connections left after a round that were grown back in it. ``channels`` in [0, 1): share
+    of the units that leave before each of the first rounds, half of them in all at most, for convolutional networks.
     """
-    moments = [(index + 1) / count for index in range(count)]
-    return checked(
-        tuple(
-            Step(
-                at=start + (end - start) * moment,
-                done=1.0 - (1.0 - moment) ** 2,
-                exchange=restore if moment < 1.0 else 0.0,
-            )
-            for moment in moments
-        )
-    )
+    steps: list[Step] = []
+    for index in range(1, rounds + 1):
+        moment = index / rounds
+        at = start + (end - start) * moment
+        if channels > 0.0 and moment <= 0.5:
+            steps.append(Units(at, -channels, "gain"))
+        steps.append(Connections(at, 1.0 - (1.0 - moment) ** 2, restore if moment < 1.0 else 0.0))
+    return tuple(steps)
+
+
+def adjacent(*, start: float = 0.2, end: float = 0.75, rounds: int = 6, restore: float = 0.3) -> tuple[Step, ...]:
+    """Scheme C (SCANN): like B, but only connections between adjacent layers; a sparse perceptron in the end."""
+    return (OnlyAdjacent(), *destructive(start=start, end=end, rounds=rounds, restore=restore))

@@ -56,8 +56,16 @@ def gain(graph: UnitGraph) -> Tensor:
     return scale * read.sqrt()
 
 
-def activity(model: nn.Module, graph: UnitGraph, x: Tensor) -> Tensor:
-    """Mean absolute value of each unit where it is read, over the rows ``x`` and all positions: (units,)."""
+def relative(graph: UnitGraph, scores: Tensor) -> Tensor:
+    """``scores`` over their mean in the layer that makes the unit, so that layers can be compared."""
+    means = torch.zeros_like(scores)
+    for part in reversed(_layers(graph)):  # of several that make a unit the first has the word
+        means[part.rows] = scores[part.rows].mean()
+    return scores / means.clamp_min(1e-30)
+
+
+def activity(model: nn.Module, graph: UnitGraph, run: Callable[[nn.Module], object]) -> Tensor:
+    """Mean absolute value of each unit where it is read, over all rows and positions of ``run(model)``: (units,)."""
     total = torch.zeros(len(graph.frozen), dtype=torch.float64)
     counts = torch.zeros_like(total)
 
@@ -75,7 +83,7 @@ def activity(model: nn.Module, graph: UnitGraph, x: Tensor) -> Tensor:
     handles = [part.module.register_forward_pre_hook(hook_of(part)) for part in _layers(graph)]
     try:
         with evaluating(model), torch.no_grad():
-            model(x)
+            run(model)
     finally:
         for handle in handles:
             handle.remove()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast, final
 
 import torch
@@ -62,6 +62,17 @@ class FeedForward(nn.Module):
         """Linear layers that read the inputs: the first columns of their weights belong to them."""
         linears = [*(layer.get_submodule("linear") for layer in self.hidden), self.output]
         return cast("list[nn.Linear]", linears if self.skips else linears[:1])
+
+    def adjacent(self) -> Iterator[tuple[nn.Linear, Tensor]]:
+        """Each linear layer, and which of its columns, (reads,) bool, are of the layer just before it."""
+        before = None
+        for linear in [*(layer.get_submodule("linear") for layer in self.hidden), self.output]:
+            assert isinstance(linear, nn.Linear)
+            columns = torch.ones(linear.in_features, dtype=torch.bool)
+            if self.skips and before is not None:
+                columns[: linear.in_features - before] = False
+            yield linear, columns
+            before = linear.out_features
 
 
 def _hidden_layer(inputs: int, width: int, *, activation: str, norm: bool, dropout: float) -> nn.Sequential:

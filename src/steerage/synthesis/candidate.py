@@ -18,8 +18,9 @@ from steerage.errors import BadBundle, TrainingFailed
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import Edit, GrowPrune, within
+from steerage.growprune.run import Edit, GrowPrune
 from steerage.growprune.schemes import Scheme
+from steerage.growprune.target import within
 from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values

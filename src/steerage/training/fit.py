@@ -94,8 +94,8 @@ class Training:
         """Go on from ``state``, taken from a training of the same network and recipe."""
         self.model.load_state_dict(state["model"])
         for parameter, moments in zip(self.optimizer.parameters, state["moments"], strict=True):
-            for name, value in self.optimizer.state[parameter].items():
-                value.copy_(moments[name])
+            # Of the shape that the network has by now: its units may have come and left.
+            self.optimizer.state[parameter] = {name: like(parameter.detach(), value) for name, value in moments.items()}
         counters = state["counters"]
         self.step, self.epoch, self.batch = int(counters["step"]), int(counters["epoch"]), int(counters["batch"])
         self.progress, self.optimizer.steps = float(counters["progress"]), self.step

@@ -1,0 +1,150 @@
+"""What a budget leaves to connections, and which of them to keep so that a network ends inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from steerage.cost.budget import Budget
+from steerage.cost.count import Cost, count
+from steerage.cost.layers import layer_uses
+from steerage.errors import InfeasibleBudget
+from steerage.growprune import connections
+from steerage.growprune import masks as masking
+from steerage.growprune.compact import compact
+from steerage.growprune.connections import Score, Signals
+from steerage.growprune.masks import Masks
+
+
+@final
+class Target:
+    """Counts of connections on the way from ``masks`` to ``budget``.
+
+    ``start``: connections at the beginning. ``needed``: whether the network is outside the budget; ``grown``: what to
+    count for that, the network with its masks by default. ``look_again`` after the network has changed its shape.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        budget: Budget,
+        input_shape: tuple[int, ...],
+        masks: Masks,
+        *,
+        grown: Cost | None = None,
+    ) -> None:
+        self.model, self.budget, self.input_shape = model, budget, input_shape
+        self.start = masking.active(masks)
+        cost = self.look_again(masks)
+        self.needed = budget.violation(grown or cost) > 0
+
+    def look_again(self, masks: Masks) -> Cost:
+        """Count anew what is no connection and stays whatever is pruned; the cost of the network with ``masks``."""
+        self.macs = _macs_per_weight(self.model, self.input_shape)
+        cost = count(self.model, self.input_shape, masks=masks)
+        self.fixed_params = cost.params - masking.active(masks)
+        self.fixed_macs = cost.macs - self.macs_of(masks)
+        return cost
+
+    def check(self, masks: Masks) -> None:
+        """Raises: InfeasibleBudget if not even one connection per layer fits."""
+        least, bound = len(masks), self.budget.max_params
+        if bound is not None and bound - self.fixed_params < least:
+            raise InfeasibleBudget("max_params", bound, self.fixed_params + least, {})
+        macs, least_macs = self.budget.max_macs, self.fixed_macs + sum(self.macs.values())
+        if macs is not None and macs < least_macs:
+            raise InfeasibleBudget("max_macs", macs, least_macs, {})
+
+    def connections(self, done: float, *, slack: int = 0) -> int:
+        """How many are left when ``done`` of the way is, as far as parameters say."""
+        if self.budget.max_params is None:
+            return self.start
+        target = min(self.start, self.budget.max_params - self.fixed_params + slack)
+        return round(self.start + (target - self.start) * done)
+
+    def within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], done: float, *, slack: int = 0) -> Masks:
+        """The best of ``chosen`` whose MACs are no more than ``done`` of the way allows."""
+        if self.budget.max_macs is None:
+            return chosen
+        total = self.macs_of({name: torch.ones_like(mask) for name, mask in chosen.items()})
+        target = min(total, self.budget.max_macs - self.fixed_macs + slack)
+        limit = round(total + (target - total) * done)
+        if self.macs_of(chosen) <= limit:
+            return chosen
+        low, high = 0, masking.active(chosen)  # MACs grow with the count, so the largest one is found by halves
+        while low < high:
+            middle = (low + high + 1) // 2
+            if self.macs_of(connections.keep_best(scores, middle, among=chosen)) <= limit:
+                low = middle
+            else:
+                high = middle - 1
+        return connections.keep_best(scores, low, among=chosen)
+
+    def macs_of(self, masks: Mapping[str, Tensor]) -> int:
+        return sum(int(mask.sum()) * self.macs[name] for name, mask in masks.items())
+
+    def filled(self, chosen: Masks, scores: Mapping[str, Tensor], allowed: Masks) -> Masks:
+        """``chosen`` with what dead units leave free used for more connections, exactly up to the budget."""
+        best, slack, macs_slack, budget = chosen, 0, 0, self.budget
+        most = masking.active(allowed)
+        for _ in range(12):  # what comes back may be of a dead unit, and leave free what it took
+            cost = compact_cost(self.model, self.input_shape, chosen)
+            if budget.violation(cost) == 0:
+                best = chosen
+            free = budget.max_params - cost.params if budget.max_params is not None else 0
+            free_macs = budget.max_macs - cost.macs if budget.max_macs is not None else 0
+            if free == 0 and free_macs == 0:
+                break
+            slack, macs_slack = slack + free, macs_slack + free_macs
+            keep = min(self.connections(1.0, slack=slack), most)
+            larger = connections.keep_best(scores, keep, among=allowed)
+            larger = self.within_macs(larger, scores, 1.0, slack=macs_slack)
+            if all(torch.equal(larger[name], chosen[name]) for name in chosen):
+                break
+            chosen = larger
+        return best
+
+
+def within(
+    model: nn.Module,
+    budget: Budget,
+    input_shape: tuple[int, ...],
+    masks: Masks,
+    *,
+    score: Score = connections.layer_adaptive,
+    squares: Mapping[str, Tensor] | None = None,
+) -> Masks:
+    """``masks`` without their lowest connections, as many of them as hold the compacted network outside ``budget``.
+
+    After the last edit a network can grow by a little: a unit without inputs that was zero, and so did nothing, does
+    something once its bias has been trained.
+    """
+    while left := masking.active(masks):
+        cost = compact_cost(model, input_shape, masks)
+        if budget.violation(cost) == 0:
+            break
+        over = cost.params - budget.max_params if budget.max_params is not None else 0
+        if budget.max_macs is not None and cost.macs > budget.max_macs:
+            over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
+        scores = score(Signals(masking.weights(model), squares=squares or {}))
+        masks = connections.prune(masks, {name: scores[name] for name in masks}, min(max(1, over), left))
+    return masks
+
+
+def compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> Cost:
+    """Cost of ``model`` with ``masks`` once its dead units have left."""
+    small, small_masks = compact(model, input_shape, masks=masks)
+    return count(small, input_shape, masks=small_masks)
+
+
+def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:
+    """Positions at which each layer's weight is applied, summed over the calls of the layer, by parameter name."""
+    positions = dict.fromkeys(masking.weights(model), 0)
+    for use in layer_uses(model, input_shape)[0]:
+        name = f"{use.name}.weight" if use.name else "weight"
+        if name in positions:
+            positions[name] += use.positions
+    return positions
