@@ -161,7 +161,7 @@ class GrowPrune:
         if done < 1.0 and self._gradients and (exchange > 0.0 or keep > active):
             chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
         if done == 1.0 and self.exact:
-            chosen = self._target.filled(chosen, scores, allowed)
+            chosen = self._target.filled(chosen, self._with_wishes(scores), allowed)
         _clear_moments(self._moments, self._weights, self.masks, chosen)
         self.masks, self._gradients = chosen, {}
 
@@ -267,6 +267,18 @@ class GrowPrune:
         self._grown += sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
         return born
 
+    def _with_wishes(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``scores`` in which dormant connections come after all active ones, by what growth wants."""
+        if not self._gradients:
+            return dict(scores)
+        wanted = self.growth(self._signals())
+        most = max(float(one.max()) for one in wanted.values())
+        least = min(float(one.min()) for one in scores.values())
+        return {
+            name: torch.where(self.masks[name], score, least - 1.0 + wanted[name].to(score) / max(most, 1e-30))
+            for name, score in scores.items()
+        }
+
     def _watch(self, optimizer: HasMoments) -> None:
         """Average what the next step will ask for."""
         if self._grows_next():
@@ -279,7 +291,7 @@ class GrowPrune:
         reached = max((one.done for one in self.scheme[: self.next_step] if isinstance(one, Connections)), default=0.0)
         for step in self.scheme[self.next_step :]:
             if isinstance(step, Connections):
-                return step.exchange > 0.0 or step.done < reached
+                return step.exchange > 0.0 or step.done < reached or (step.done == 1.0 and self.exact)
             if not isinstance(step, Units):
                 return True
         return False

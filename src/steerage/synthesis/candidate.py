@@ -19,6 +19,7 @@ from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
 from steerage.growprune.run import Edit, GrowPrune
+from steerage.growprune.resize import follow_average_
 from steerage.growprune.schemes import Scheme
 from steerage.growprune.target import within
 from steerage.nn.fit_inputs import fit_inputs
@@ -27,11 +28,13 @@ from steerage.space import Values
 from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.templates.template import Template
 from steerage.training.evaluate import Scores, evaluate
-from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, train
+from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of, train
 from steerage.training.recipe import Recipe, recipe_from
 
 SAVE_EVERY_SECONDS = 10.0
 LATEST_REST = 0.8  # of a training: to rest later saves next to nothing
+PROBED_ROWS = 1024
+MEASURED_ROWS = 2048
 FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inputs are computed from
 
 
@@ -130,12 +133,14 @@ def synthesize_candidate(
     hopeless: Callable[[float, Scores], bool] | None = None,
     rests: Rests | None = None,
     exact: bool = True,
+    measured: bool = False,
 ) -> Trained:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
     seconds. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
+    ``measured``: before each edit the validation error is taken, on up to ``MEASURED_ROWS`` rows, for its record.
     ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
     Raises: TrainingFailed.
     """
@@ -147,15 +152,20 @@ def synthesize_candidate(
     kept = {} if start is None else start.masks
     editor = None
     if scheme is not None:
-        editor = GrowPrune(model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact)
+        probe = _probe(bench, rows, child_seed(seed, "probe"))
+        editor = GrowPrune(
+            model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact, probe=probe, seed=seed
+        )
+        if measured:
+            editor.measure = _measure(bench)
     began = bench.clock()
     source = rests.file if rests is not None and rests.going_on else checkpoint
     if source is not None and source.exists():
         saved = store.load_tree(source)
         try:
-            training.restore(saved["training"])
-            if editor is not None:
+            if editor is not None:  # first: the network takes its shapes from it
                 editor.load_state_dict(saved["editor"])
+            training.restore(saved["training"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise BadBundle(f"{source} does not fit this run; remove it to begin its training again") from error
         began = float(saved["began"])
@@ -166,7 +176,8 @@ def synthesize_candidate(
 
     def hold(training: Training) -> None:
         if editor is not None:
-            editor.step(training.optimizer, training.progress)
+            moves = editor.step(training.optimizer, training.progress)
+            follow_average_(training.average, moves)
         else:
             masking.apply_(model, kept)
 
@@ -227,6 +238,23 @@ def synthesize_candidate(
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained
+
+
+def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tensor]:
+    """Loss on some of the rows to learn from, which shows what units do."""
+
+    def probe(model: nn.Module) -> Tensor:
+        dataset = bench.dataset
+        picked = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:PROBED_ROWS]]
+        outputs = model(dataset.prepare(dataset.x[picked]))
+        return loss_of(outputs, dataset.y[picked], dataset, 0.0)
+
+    return probe
+
+
+def _measure(bench: Bench) -> Callable[[nn.Module], float]:
+    some = replace(bench, validation_rows=bench.validation_rows[:MEASURED_ROWS])
+    return lambda model: some.scores(model).error
 
 
 def _as_it_is(training: Training) -> nn.Module:

@@ -147,7 +147,7 @@ def train(
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
-                loss = _loss(outputs.float(), target, dataset, recipe.label_smoothing)
+                loss = loss_of(outputs.float(), target, dataset, recipe.label_smoothing)
                 training.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 training.optimizer.step()
@@ -204,7 +204,8 @@ def _inputs(training: Training, dataset: Dataset, picked: Tensor, augment: Augme
     return x
 
 
-def _loss(outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float) -> Tensor:
+def loss_of(outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float) -> Tensor:
+    """Mean cross-entropy of ``outputs`` (batch, classes), or squared error of (batch, 1) in standardized units."""
     if dataset.spec.task == "classification":
         return F.cross_entropy(outputs, target, label_smoothing=smoothing)
     return F.mse_loss(outputs[:, 0], target)
