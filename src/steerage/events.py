@@ -125,10 +125,11 @@ class NetworkTrained:
 
 @final
 @dataclass(frozen=True)
-class ConnectionsEdited:
-    """A step of grow-and-prune: active connections before and after it, and how many of them it grew.
+class NetworkEdited:
+    """A step of grow-and-prune: active connections before and after it, and how many of them it grew; units alike.
 
-    ``at``: share of the training done, in [0, 1].
+    ``progress``: share of the training done, in [0, 1]. ``error``: of the network as it came to the step, on validation
+    rows, in [0, 1] (regression: 1 - R²).
     """
 
     name: str
@@ -136,6 +137,9 @@ class ConnectionsEdited:
     before: int
     after: int
     grown: int
+    units_before: int
+    units_after: int
+    error: float | None
 
 
 @final

@@ -79,7 +79,7 @@ EVENTS: list[dict[str, Any]] = [
     },
     *(
         {
-            "event": "ConnectionsEdited",
+            "event": "NetworkEdited",
             "name": "local",
             "progress": n / 30,
             "before": 3000 - 50 * n,

@@ -58,7 +58,7 @@ def test_a_scheme_and_a_recipe_of_ones_own() -> None:
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"budget": Budget()}, BadArgument, "needs a budget"),
+        ({"budget": Budget()}, BadArgument, "budget with a bound"),
         ({"budget": Budget(max_params=3)}, InfeasibleBudget, "max_params=3"),
         ({"budget": Budget(max_params=100), "epochs": 3, "minutes": 1.0}, BadArgument, "exclude each other"),
     ],

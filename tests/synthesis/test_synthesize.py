@@ -90,7 +90,7 @@ def test_events_tell_what_happened_in_order(finished: Result) -> None:
     trained = [event for event in logged if event["event"] == "NetworkTrained"]
     assert [event["name"] for event in trained if event["name"].startswith("promoted")]
     assert all(event["params"] <= 120 for event in trained if event["name"] != "baseline")
-    assert any(event["event"] == "ConnectionsEdited" for event in logged)
+    assert any(event["event"] == "NetworkEdited" for event in logged)
 
 
 def test_nothing_that_is_only_of_use_on_the_way_stays(finished: Result) -> None:

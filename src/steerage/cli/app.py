@@ -17,6 +17,8 @@ from steerage.cli.options import (
     Factory,
     Fidelity,
     FidelityChoice,
+    Front,
+    MaxLoss,
     MaxMacs,
     MaxParams,
     Minutes,
@@ -96,6 +98,8 @@ def synth(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_loss: MaxLoss = None,
+    front: Front = False,
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -111,7 +115,9 @@ def synth(
 
     The same command again goes on with a run that was stopped.
     """
-    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    wish = runs.Wish(
+        data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet, max_loss, front
+    )
     how_far = fidelity_name(fidelity)
     return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=True)
 
@@ -156,6 +162,7 @@ def search(
     epilog=_examples(
         "steerage refine my_model.py:Net data.npz --max-params 50k --minutes 20",
         "steerage refine runs/digits/network digits --max-params 800 --out runs/smaller",
+        "steerage refine runs/digits/network digits --max-loss 0.5 --front --out runs/smallest",
     )
 )
 def refine(
@@ -171,6 +178,8 @@ def refine(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_loss: MaxLoss = None,
+    front: Front = False,
     minutes: Minutes = None,
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -180,7 +189,9 @@ def refine(
     quiet: Quiet = False,
 ) -> Job:
     """Grow and prune a network that exists already, down to the budget."""
-    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    wish = runs.Wish(
+        data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet, max_loss, front
+    )
     return runs.refine(wish, network=network, factory=factory)
 
 

@@ -81,6 +81,15 @@ Pareto = Annotated[
     CostName | None,
     Option("--pareto", help="Networks for the front of error and this cost, in place of one; see docs/search.md."),
 ]
+MaxLoss = Annotated[
+    float | None,
+    Option(
+        "--max-loss",
+        metavar="POINTS",
+        help="The smallest network that costs at most so many percentage points of error.",
+    ),
+]
+Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str, Option("--template", metavar="NAME", help="auto, mlp, cnn, or file.py:Class, which is executed.")

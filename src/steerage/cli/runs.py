@@ -42,6 +42,15 @@ class Wish:
     out: Path | None
     as_json: bool
     quiet: bool
+    max_loss: float | None = None
+    front: bool = False
+
+    @property
+    def tolerated(self) -> float | None:
+        """``max_loss``, percentage points, as a fraction. Raises: BadArgument for one outside [0, 100)."""
+        if self.max_loss is not None and not 0.0 <= self.max_loss < 100.0:
+            raise BadArgument(f"--max-loss must be from 0 to 100 percentage points, got {self.max_loss:g}")
+        return None if self.max_loss is None else self.max_loss / 100.0
 
 
 def synth(
@@ -68,6 +77,8 @@ def synth(
                 patience=patience,
                 fidelity=fidelity,
                 pareto=pareto,
+                max_loss=wish.tolerated,
+                front=wish.front,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -90,8 +101,8 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
     """Grow-and-prune of a network from the user's file or a bundle."""
 
     def job(session: Session) -> str:
-        if wish.max_params is None and wish.max_macs is None:
-            raise BadArgument("refine needs a budget to prune to: give --max-params or --max-macs")
+        if wish.max_params is None and wish.max_macs is None and wish.tolerated is None and not wish.front:
+            raise BadArgument("refine needs to know how far: give --max-params, --max-macs, --max-loss or --front")
         if network.endswith(".py") or network.rpartition(":")[0].endswith(".py"):
             given, made = None, owncode.factory_from(network)
         else:
@@ -111,6 +122,8 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 own,
                 dataset,
                 budget=budget,
+                max_loss=wish.tolerated,
+                front=wish.front,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,
@@ -137,7 +150,8 @@ def _told(
     work: Callable[[Dataset, Budget, Listener], Result],
 ) -> str:
     """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
-    story = Story(kind, f"reading {wish.data}", clock=lambda: time.monotonic() - session.started, seconds=None)
+    chapters = f"{kind} down" if wish.front or wish.max_loss is not None else kind
+    story = Story(chapters, f"reading {wish.data}", clock=lambda: time.monotonic() - session.started, seconds=None)
     with progress.shown(story, quiet=wish.quiet) as say:
         from steerage.cost.budget import Budget
         from steerage.data.load import load_dataset
@@ -190,6 +204,8 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
 
     lines = [title, *table.budget(result.summary), "", *table.networks(result.summary), ""]
     study = result.folder / "study.db"
+    if wish.front:
+        lines += [*table.front_networks(result.summary, "all sizes that nobody beats:"), ""]
     if kind == "search" and study.is_file():
         trials, regression = ranking(open_study(f"sqlite:///{study.resolve()}")), result.summary["task"] == "regression"
         named = _front(result.folder)
@@ -199,7 +215,8 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
             cost, numbers = named
             found = {trial.number: trial for trial in trials}
             lines += [*table.front([found[number] for number in numbers], cost, regression=regression), ""]
-            lines += [*table.front_networks(result.summary), ""]
+            title = "networks of it, trained longer; those that others then beat are left out:"
+            lines += [*table.front_networks(result.summary, title), ""]
             lines.append(f"front:   {result.folder / 'front.csv'}")
         if (ranked := result.folder / "ranking.csv").is_file():
             lines.append(f"ranking: {ranked}")

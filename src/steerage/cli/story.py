@@ -11,6 +11,8 @@ PHASES: Mapping[str, Sequence[str]] = {
     "synth": ("baseline", "search", "promotion", "refit"),
     "search": ("baseline", "search", "promotion"),
     "refine": ("local", "absorption"),
+    "synth down": ("baseline", "search", "promotion", "trajectory", "polish", "absorption"),
+    "refine down": ("trajectory", "polish", "absorption"),
 }
 TITLES = {
     "baseline": "plain baseline",
@@ -18,6 +20,8 @@ TITLES = {
     "promotion": "longer training of the best",
     "refit": "grow and prune, validation rows included",
     "local": "grow and prune",
+    "trajectory": "grow and prune through all sizes",
+    "polish": "training on at the sizes that promise most",
     "absorption": "final training, validation rows included",
 }
 TRIALS_PER_LINE = 10
@@ -71,7 +75,11 @@ class Story:
             self.tau, self.gain = event.tau, event.gain
             return [self._round(event)]
         elif isinstance(event, events.NetworkTrained):
-            if self.phase in ("promotion", "local"):  # the baseline knows no budget, the last training no validation
+            if self.phase in (
+                "promotion",
+                "local",
+                "polish",
+            ):  # the baseline knows no budget, the last training no validation
                 self._improve(event.error, event.name)
             if self._trained is None or event.error < self._trained.error:
                 self._trained = event

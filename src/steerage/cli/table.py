@@ -81,8 +81,8 @@ def front(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -> list
     return [title, *_candidates(trials, cost, regression=regression)]
 
 
-def front_networks(summary: Mapping[str, Any]) -> list[str]:
-    """The networks of the front: where each is, its errors and costs."""
+def front_networks(summary: Mapping[str, Any], title: str) -> list[str]:
+    """The networks of a front under ``title``: where each is, its errors and costs."""
     metric = "r2" if summary.get("task") == "regression" else "error"
     rows = [
         [
@@ -93,7 +93,6 @@ def front_networks(summary: Mapping[str, Any]) -> list[str]:
         for member in summary.get("front", ())
     ]
     names = [f"{part} {METRICS[metric]}" for part in ("validation", "test")]
-    title = "networks of it, trained longer; those that others then beat are left out:"
     return [title, *aligned(["", *names, "parameters", "MACs"], rows)]
 
 

@@ -67,10 +67,11 @@ class GrowPrune:
     which takes a few compactions. ``seconds``: spent on edits so far. ``score`` ranks active connections (pruned from
     the bottom), ``growth`` ranks dormant ones. ``masks`` that are given hold from the first step on; without them,
     weights that start at zero are free until the first edit. ``probe`` returns the loss of the network, as it is, on
-    some rows: what units are active, and where bridges are wanted, is seen on them. ``measure`` returns the error of
-    the network, for the record of edits. Raises: InfeasibleBudget if not even one connection per layer fits;
-    BadArgument for a scheme that needs a probe where there is none; UnsupportedLayer for one that changes units in a
-    network that cannot be traced.
+    some rows: what units are active, and where bridges are wanted, is seen on them. ``measure`` is called
+    before each edit, and returns the error of the network for the record.
+
+    Raises: InfeasibleBudget if not even one connection per layer fits; BadArgument for a scheme that needs a probe
+    where there is none; UnsupportedLayer for one that changes units in a network that cannot be traced.
     """
 
     model: nn.Module
@@ -85,7 +86,7 @@ class GrowPrune:
     exact: bool = True
     seconds: float = 0.0
     probe: Callable[[nn.Module], Tensor] | None = None
-    measure: Callable[[nn.Module], float] | None = None
+    measure: Callable[[GrowPrune], float] | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -240,7 +241,7 @@ class GrowPrune:
         if not due:
             return
         began, before, units_before = time.monotonic(), masking.active(self.masks), self._units()
-        error = None if self.measure is None else self.measure(self.model)
+        error = None if self.measure is None else self.measure(self)
         self._moments, self._grown = optimizer.state, 0
         for index, step in enumerate(due):
             if not (

@@ -163,7 +163,7 @@ def local(run: Run) -> str:
     """Grow-and-prune of the last network that was edited: active connections over the training, and its steps."""
     steps = [
         (progress, after, event)
-        for event in run.named("ConnectionsEdited")
+        for event in run.named("NetworkEdited")
         if (progress := number(event.get("progress"))) is not None and (after := number(event.get("after"))) is not None
     ]
     if not steps:

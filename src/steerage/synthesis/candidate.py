@@ -18,8 +18,8 @@ from steerage.errors import BadBundle, TrainingFailed
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.growprune.run import Edit, GrowPrune
 from steerage.growprune.resize import follow_average_
+from steerage.growprune.run import Edit, GrowPrune
 from steerage.growprune.schemes import Scheme
 from steerage.growprune.target import within
 from steerage.nn.fit_inputs import fit_inputs
@@ -133,14 +133,14 @@ def synthesize_candidate(
     hopeless: Callable[[float, Scores], bool] | None = None,
     rests: Rests | None = None,
     exact: bool = True,
-    measured: bool = False,
+    watch: Callable[[GrowPrune], float] | None = None,
 ) -> Trained:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
     seconds. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
-    ``measured``: before each edit the validation error is taken, on up to ``MEASURED_ROWS`` rows, for its record.
+    ``watch``: returns the error that an edit's record has, before it is made; ``validation_error`` for one.
     ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
     Raises: TrainingFailed.
     """
@@ -156,8 +156,8 @@ def synthesize_candidate(
         editor = GrowPrune(
             model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact, probe=probe, seed=seed
         )
-        if measured:
-            editor.measure = _measure(bench)
+        if watch is not None:
+            editor.measure = watch
     began = bench.clock()
     source = rests.file if rests is not None and rests.going_on else checkpoint
     if source is not None and source.exists():
@@ -252,9 +252,11 @@ def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tenso
     return probe
 
 
-def _measure(bench: Bench) -> Callable[[nn.Module], float]:
-    some = replace(bench, validation_rows=bench.validation_rows[:MEASURED_ROWS])
-    return lambda model: some.scores(model).error
+def validation_error(bench: Bench) -> Callable[[GrowPrune], float]:
+    """Error of a network in training on up to ``MEASURED_ROWS`` validation rows."""
+    every = max(1, len(bench.validation_rows) // MEASURED_ROWS)
+    some = replace(bench, validation_rows=bench.validation_rows[::every])
+    return lambda editor: some.scores(editor.model).error
 
 
 def _as_it_is(training: Training) -> nn.Module:

@@ -25,6 +25,7 @@ from steerage.synthesis.phases import Finalist, Run
 from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
 from steerage.synthesis.threads import threads_for
+from steerage.synthesis.trajectory import Wanted
 from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
 from steerage.training.split import validation_split
@@ -70,6 +71,8 @@ def synthesize(
     patience: int | None = None,
     fidelity: Fidelity = "auto",
     pareto: str | None = None,
+    max_loss: float | None = None,
+    front: bool = False,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -85,6 +88,9 @@ def synthesize(
     that at its end; "full" trains each to its end. With ``pareto`` each is.
     ``pareto``, "params" or "macs", with ``local=False``: networks for the front of error and that cost, each in a
     folder ``front/NN`` of the run and in the summary's ``front``; what is returned is the most accurate of them.
+    ``max_loss``, a fraction in [0, 1): the smallest network whose validation error is at most that above the one of
+    the search's winner, inside the budget if there is one. ``front``: the local search leaves the networks of all
+    sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most accurate of them is returned.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
@@ -99,7 +105,11 @@ def synthesize(
         raise BadArgument(f"patience must be positive, got {patience}")
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
+    wanted = Wanted(max_loss, front)
+    if wanted.anything and not local:
+        raise BadArgument("sizes are a matter of the local search: max_loss and front go with local=True")
     asked |= {
+        **({"max_loss": max_loss, "front": front} if wanted.anything else {}),
         "patience": patience,
         "fidelity": fidelity,
         "pareto": pareto,
@@ -110,7 +120,10 @@ def synthesize(
     # Rungs compare the error alone, by which a front's small networks are rightly behind.
     full = fidelity == "full" or pareto is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
-    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
+    plan = replace(plan, way_down=wanted.anything)
+    request = _Request(
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+    )
     return _run(request, budget or Budget(), template)
 
 
@@ -128,12 +141,23 @@ def refine(
     listener: Listener | None = None,
     started: float | None = None,
     command: str = "",
+    max_loss: float | None = None,
+    front: bool = False,
 ) -> Result:
-    """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``."""
+    """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
+
+    ``max_loss`` is told from the error of the network as it comes.
+    """
     effort = effort_from(minutes, None, epochs)
+    wanted = Wanted(max_loss, front)
+    if budget == Budget() and not wanted.anything:
+        raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
     asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
-    plan = Plan(effort, local_only=True)
-    request = _Request(data, target, task, asked, effort, plan, seed, out, listener or _ignore, started, command)
+    asked |= {"max_loss": max_loss, "front": front} if wanted.anything else {}
+    plan = Plan(effort, local_only=True, way_down=wanted.anything)
+    request = _Request(
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+    )
     return _run(request, budget, network)
 
 
@@ -145,6 +169,7 @@ class _Request:
     asked: dict[str, Any]
     effort: Effort
     plan: Plan
+    wanted: Wanted
     seed: int
     out: str | Path | None
     listener: Listener
@@ -205,8 +230,12 @@ def _phases(run: Run, request: _Request) -> Result:
     if run.plan.local_only:
         template = bench.template
         assert isinstance(template, OwnNetwork)
-        values = template.baseline(bench.dataset.spec)
-        best = phases.refine_locally(run, values, template.start(bench, run.seed))
+        values, start = template.baseline(bench.dataset.spec), template.start(bench, run.seed)
+        if run.plan.way_down:
+            given = Finalist("as it came", values, start)
+            best, front = phases.walk_down(run, given, request.wanted, start=start)
+        else:
+            best = phases.refine_locally(run, values, start)
     else:
         with suppress(TrainingFailed):  # a plain network is for comparison only
             baseline = phases.train_baseline(run)
@@ -215,15 +244,17 @@ def _phases(run: Run, request: _Request) -> Result:
         if run.plan.pareto:
             front = phases.promote_front(run, candidates)
         best = after_search = front[-1] if front else phases.promote(run, candidates)
+        if run.plan.way_down:
+            best, front = phases.walk_down(run, best, request.wanted)
     final = best.trained
     if not run.plan.search_only:
-        finish = phases.absorb if run.plan.local_only else phases.refit
+        finish = phases.absorb if run.plan.local_only or run.plan.way_down else phases.refit
         with suppress(TrainingFailed):  # there is a network already
             finished = finish(run, best)
             # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
             if finished.scores.objective <= best.trained.scores.objective:
                 final = finished
-    if not front:  # its members are compacted
+    if not run.plan.pareto:  # those of a search's front are compacted
         final = compacted(final, bench)
     return _delivered(run, baseline, after_search, best, final, front)
 

@@ -15,10 +15,11 @@ from optuna.trial import TrialState
 
 from steerage import events, store
 from steerage.cost.budget import Budget
-from steerage.cost.count import Cost, dense_cost, least_cost
+from steerage.cost.count import Cost, count, dense_cost, least_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
-from steerage.growprune.run import Edit
+from steerage.growprune.resize import reshape_
+from steerage.growprune.run import Edit, GrowPrune
 from steerage.search.curves import Judge, is_stopped
 from steerage.search.fidelity import RUNGS
 from steerage.search.propose import find_feasible
@@ -27,8 +28,16 @@ from steerage.search.run import InRungs, TrialOutcome, open_study, search, small
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
-from steerage.synthesis import pareto
-from steerage.synthesis.candidate import Bench, Rests, Trained, build, synthesize_candidate
+from steerage.synthesis import pareto, trajectory
+from steerage.synthesis.candidate import (
+    Bench,
+    Rests,
+    Trained,
+    build,
+    compacted,
+    synthesize_candidate,
+    validation_error,
+)
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Plan
 from steerage.synthesis.rankingfile import write_ranking
@@ -441,6 +450,85 @@ def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
     return _trained(run, "local", values, phase="local", seconds=seconds, scheme=FULL_SCHEME, start=start)
 
 
+def walk_down(
+    run: Run, winner: Finalist, wanted: trajectory.Wanted, *, start: Trained | None = None
+) -> tuple[Finalist, list[Finalist]]:
+    """One training of ``winner`` through many sizes, of which the good ones are trained on: what is wanted of them.
+
+    First what to deliver: the smallest whose loss is tolerated, or the most accurate, inside the budget; ``winner``
+    where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, compacted, by rising size.
+    Sizes are trained from fresh weights, or on from ``start``.
+    """
+    run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
+    bench, local = trajectory.smallest_budget(run.bench, winner.values, wanted), run.directory.local
+    shape = bench.dataset.spec.input_shape
+
+    def keep(editor: GrowPrune) -> float:
+        """The network as it came to a step, in a file of its own."""
+        scores = bench.scores(editor.model)
+        cost = count(editor.model, shape, masks=editor.masks)
+        point = Trained(editor.model, editor.masks, scores, cost, (), 0.0, 0.0)
+        remember(local / f"size-{len(editor.edits):02}.done", winner.values, point)
+        return scores.error
+
+    dense, least = dense_cost(bench.template, winner.values, bench.dataset.spec).params, bench.budget.max_params
+    assert least is not None
+    last = _trained(
+        replace(run, bench=bench),
+        "trajectory",
+        winner.values,
+        phase="trajectory",
+        seconds=_left(run, run.plan.ends("trajectory"), 1),
+        scheme=trajectory.stairs(dense, least),
+        announce=False,
+        start=start,
+        watch=keep,
+    )
+    sizes = [recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True)]
+    sizes = [last, *(one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0)]
+    run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
+    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else sizes
+    polished: dict[str, Finalist] = {}
+
+    def polish(one: Finalist, shares: float) -> Finalist:
+        if one.name not in polished:
+            polished[one.name] = _polished(run, one, shares)
+        return polished[one.name]
+
+    if wanted.front:
+        for index, one in enumerate(promising):
+            polish(one, len(promising) - index)
+    elif wanted.max_loss is None:
+        polish(last, 1.0)
+    limit = winner.trained.scores.error + (wanted.max_loss or 0.0)
+    if wanted.max_loss is None:
+        ready = list(polished.values())
+        chosen = min(ready, key=lambda one: one.trained.scores.objective)
+    else:
+        rounds = math.log2(len(promising) + 1) + 1.0
+        found = trajectory.smallest(promising, lambda one: polish(one, rounds).trained.scores.error <= limit)
+        chosen = winner if found is None else polish(found, 1.0)
+    ready = [replace(one, trained=compacted(one.trained, run.bench)) for one in polished.values()]
+    members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
+    return chosen, [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
+
+
+def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
+    """A size of the trajectory, trained on with its masks held and a lower learning rate, without validation rows."""
+    recipe = run.bench.recipe(size.values)
+    return _trained(
+        run,
+        f"polished-{size.name}",
+        size.values,
+        phase="polish",
+        seconds=_left(run, run.plan.ends("polish"), shares),
+        scheme=None,
+        announce=False,
+        start=size.trained,
+        recipe=replace(recipe, lr=ABSORPTION_LR * recipe.lr),
+    )
+
+
 def absorb(run: Run, chosen: Finalist) -> Trained:
     """The masks are final: train the user's own network on, with the validation rows as well.
 
@@ -478,7 +566,7 @@ def _trained(
 ) -> Finalist:
     """A training outside the search: found finished in the run directory, gone on with, or begun."""
     directory = run.directory
-    folder = directory.local if phase in ("refit", "local", "absorption") else directory.candidates
+    folder = directory.candidates if phase in ("baseline", "promotion") else directory.local
     done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
     if done.is_file():
         return recall(run.bench, done, name)
@@ -493,13 +581,13 @@ def _trained(
         epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
         scheme=scheme,
         checkpoint=checkpoint,
-        **options,
+        **({"watch": validation_error(run.bench)} | options),
     )
     remember(done, values, trained)
     for leftover in (checkpoint, store.previous(checkpoint)):
         leftover.unlink(missing_ok=True)
     for edit in trained.edits:
-        run.emit(events.ConnectionsEdited(name, edit.at, edit.before, edit.after, edit.grown))
+        run.emit(events.NetworkEdited(name, *astuple(edit)))
     scores, cost = trained.scores, trained.cost
     run.emit(events.NetworkTrained(name, scores.error, scores.loss, cost.params, cost.dense_params, cost.macs))
     directory.heartbeat(run.bench.clock)
@@ -525,6 +613,7 @@ def recall(bench: Bench, path: Path, name: str) -> Finalist:
     """What ``remember`` kept. Raises: BadBundle."""
     tree = store.load_tree(path)
     model = build(bench, tree["values"], 0)
+    reshape_(model, {name: tensor.shape for name, tensor in tree["model"].items()})
     model.load_state_dict(tree["model"])
     trained = Trained(
         model=model,

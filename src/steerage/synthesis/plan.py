@@ -20,6 +20,9 @@ LONGER = (2.5, 6.0)
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.98}
+# Of the time after the promotion, where the local search is to find a size as well.
+WAY_DOWN = {"trajectory": 0.5, "polish": 0.85, "absorption": 1.0}
+LAST_END = 0.98
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 400, and more of them still help
 HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
 TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
@@ -76,6 +79,7 @@ class Plan:
     the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
     trained to its end; else, of many, those that are behind rest where the ranking can be trusted. ``pareto``: the
     cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
+    ``way_down``: the local search goes through many sizes, since a size or a front is wanted of it.
     """
 
     effort: Effort
@@ -87,6 +91,7 @@ class Plan:
     patience: int | None = None
     full: bool = False
     pareto: str | None = None
+    way_down: bool = False
 
     @property
     def total(self) -> float:
@@ -94,6 +99,9 @@ class Plan:
 
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
+        if self.way_down and phase in WAY_DOWN:
+            begun = 0.0 if self.local_only else self.ends("promotion") / self.total
+            return (begun + WAY_DOWN[phase] * (LAST_END - begun)) * self.total
         if self.local_only:
             return LOCAL_ONLY_ENDS[phase] * self.total
         if self.pareto is not None:
@@ -152,7 +160,7 @@ class Plan:
         """Epochs per training when effort is counted in epochs."""
         full = self.effort.epochs or 1
         shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
-        shares |= {"local": 1.0, "absorption": 0.35}
+        shares |= {"local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
         if self.pareto is not None or self.search_only:  # nothing comes after it
             shares["promotion"] = 1.0
         return max(1, round(full * shares[phase]))

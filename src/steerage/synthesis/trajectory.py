@@ -1,0 +1,89 @@
+"""The way down as networks to choose from: one training through many sizes, and the best of them trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from steerage.cost.count import dense_cost, least_cost
+from steerage.errors import BadArgument
+from steerage.growprune.schemes import Connections, Step
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, Trained
+
+SIZES = 12  # on the way from the dense network to the smallest
+SMALLEST = 400  # times smaller than the dense network the smallest one is, where the biases allow that
+START, END = 0.15, 0.8  # of the training, in which the network becomes smaller
+EXCHANGE = 0.1  # of the connections at each size are grown
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of the way down.
+
+    ``max_loss``: the smallest network whose validation error is no more than that above the one before local search,
+    as a fraction in [0, 1]; None for the most accurate inside the budget. ``front``: all sizes that nobody beats.
+
+    Raises: BadArgument for a loss outside its range.
+    """
+
+    max_loss: float | None = None
+    front: bool = False
+
+    def __post_init__(self) -> None:
+        if self.max_loss is not None and not 0.0 <= self.max_loss < 1.0:
+            raise BadArgument(f"the tolerated loss must be from 0 to 100 points of error, got {100 * self.max_loss:g}")
+
+    @property
+    def anything(self) -> bool:
+        return self.front or self.max_loss is not None
+
+
+def stairs(dense: int, least: int) -> tuple[Step, ...]:
+    """From ``dense`` connections to ``least`` in equal ratios, at equal distances of the training."""
+    steps: list[Step] = []
+    for index in range(1, SIZES + 1):
+        left = dense * (least / dense) ** (index / SIZES)
+        done = 1.0 if index == SIZES else (dense - left) / max(1, dense - least)
+        exchange = EXCHANGE if index < SIZES else 0.0
+        steps.append(Connections(START + (END - START) * (index - 1) / (SIZES - 1), min(1.0, done), exchange))
+    return tuple(steps)
+
+
+def smallest_budget(bench: Bench, values: Values, wanted: Wanted) -> Bench:
+    """``bench`` with the budget at which the way down ends: its own, or far below where a loss is tolerated.
+
+    Where parameters are not bounded but MACs are, the way is one of parameters all the same; what is delivered is
+    inside every bound.
+    """
+    spec, bound = bench.dataset.spec, bench.budget.max_params
+    least, dense = least_cost(bench.template, values, spec).params, dense_cost(bench.template, values, spec).params
+    bottom = min(dense, max(round(1.3 * least), dense // SMALLEST))
+    if bound is not None:
+        bottom = bound if wanted.max_loss is None else min(bound, bottom)
+    return replace(bench, budget=replace(bench.budget, max_params=bottom))
+
+
+def unbeaten(networks: Sequence[Trained]) -> list[int]:
+    """Positions of ``networks`` that are more accurate than each smaller one, by rising size."""
+    kept: list[int] = []
+    for at in sorted(range(len(networks)), key=lambda i: (networks[i].cost.params, networks[i].scores.objective)):
+        if not kept or networks[at].scores.objective < networks[kept[-1]].scores.objective:
+            kept.append(at)
+    return kept
+
+
+T = TypeVar("T")
+
+
+def smallest(candidates: Sequence[T], good: Callable[[T], bool]) -> T | None:
+    """The first of ``candidates``, by rising size, that is ``good``, found by halves as if all after it were too."""
+    low, high, found = 0, len(candidates) - 1, None
+    while low <= high:
+        middle = (low + high) // 2
+        if good(candidates[middle]):
+            found, high = candidates[middle], middle - 1
+        else:
+            low = middle + 1
+    return found
