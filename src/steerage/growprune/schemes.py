@@ -115,19 +115,26 @@ def gradual(*, start: float = 0.2, end: float = 0.75, steps: int = 32, exchange:
 
 
 def constructive(
-    *, end: float = 0.75, first: float = 0.25, rounds: int = 6, peak: float = 0.9, by: Growth = "duplicate"
+    *,
+    end: float = 0.75,
+    first: float = 0.25,
+    rounds: int = 6,
+    peak: float = 0.9,
+    exchange: float = 0.2,
+    by: Growth = "duplicate",
 ) -> tuple[Step, ...]:
     """Scheme A (SCANN, arXiv 1904.09090): start tiny, grow units and connections in rounds, prune at the end.
 
     ``first``: share of the units that there are at the start; at the end of the rounds all are there again.
-    ``peak`` in [0, 1]: how far on the way to the target the network still is when it is largest.
+    ``peak`` in [0, 1]: how far on the way to the target the network still is when it is largest. ``exchange``: share of
+    the connections that each round grows by gradient, whatever new units have brought along.
     """
     factor = (1.0 / first) ** (1.0 / rounds) - 1.0
     steps: list[Step] = [Units(0.0, first - 1.0, "norm"), Connections(0.0, 1.0)]
     grown = 0.6 * end
     for index in range(1, rounds + 1):
         at = grown * index / rounds
-        steps += [Units(at, factor, by), Connections(at, 1.0 - (1.0 - peak) * index / rounds)]
+        steps += [Units(at, factor, by), Connections(at, 1.0 - (1.0 - peak) * index / rounds, exchange)]
     for part in (1.0 / 3.0, 2.0 / 3.0, 1.0):
         steps.append(Connections(grown + (end - grown) * part, 1.0 - (1.0 - peak) * (1.0 - part) ** 2))
     return tuple(steps)
