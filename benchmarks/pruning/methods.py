@@ -16,17 +16,18 @@ from steerage.growprune.run import GrowPrune
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, compacted, synthesize_candidate
-from steerage.synthesis.phases import FULL_SCHEME
 from steerage.training.evaluate import Scores
 from steerage.training.fit import Steps, Training, train
 
 ONE_SHOT = (schemes.Connections(0.5, 1.0),)
-WITHOUT_GROWTH = tuple(replace(step, exchange=0.0) for step in FULL_SCHEME)
+WITHOUT_GROWTH = tuple(
+    replace(step, exchange=0.0) if isinstance(step, schemes.Connections) else step for step in schemes.AUTO
+)
 
 
 def ours(task: Task, seed: int) -> Trained:
     """What the product does with a candidate that it delivers."""
-    return _product(task, seed, FULL_SCHEME)
+    return _product(task, seed, schemes.AUTO)
 
 
 def without_growth(task: Task, seed: int) -> Trained:

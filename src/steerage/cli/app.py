@@ -29,6 +29,7 @@ from steerage.cli.options import (
     Part,
     Patience,
     Quiet,
+    SchemeName,
     Seed,
     Target,
     TaskChoice,
@@ -100,6 +101,7 @@ def synth(
     max_macs: MaxMacs = None,
     max_loss: MaxLoss = None,
     front: Front = False,
+    scheme: SchemeName = "auto",
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -116,7 +118,20 @@ def synth(
     The same command again goes on with a run that was stopped.
     """
     wish = runs.Wish(
-        data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet, max_loss, front
+        data,
+        target,
+        task_name(task),
+        max_params,
+        max_macs,
+        minutes,
+        epochs,
+        seed,
+        out,
+        as_json,
+        quiet,
+        max_loss,
+        front,
+        scheme,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=True)
@@ -180,6 +195,7 @@ def refine(
     max_macs: MaxMacs = None,
     max_loss: MaxLoss = None,
     front: Front = False,
+    scheme: SchemeName = "auto",
     minutes: Minutes = None,
     epochs: Epochs = None,
     seed: Seed = 0,
@@ -190,7 +206,20 @@ def refine(
 ) -> Job:
     """Grow and prune a network that exists already, down to the budget."""
     wish = runs.Wish(
-        data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet, max_loss, front
+        data,
+        target,
+        task_name(task),
+        max_params,
+        max_macs,
+        minutes,
+        epochs,
+        seed,
+        out,
+        as_json,
+        quiet,
+        max_loss,
+        front,
+        scheme,
     )
     return runs.refine(wish, network=network, factory=factory)
 

@@ -90,6 +90,10 @@ MaxLoss = Annotated[
     ),
 ]
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
+SchemeName = Annotated[
+    str,
+    Option("--scheme", metavar="NAME", help="How it grows and prunes: auto, A, B or C; see docs/grow-and-prune.md."),
+]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str, Option("--template", metavar="NAME", help="auto, mlp, cnn, or file.py:Class, which is executed.")

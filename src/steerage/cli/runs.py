@@ -44,6 +44,7 @@ class Wish:
     quiet: bool
     max_loss: float | None = None
     front: bool = False
+    scheme: str = "auto"
 
     @property
     def tolerated(self) -> float | None:
@@ -79,6 +80,7 @@ def synth(
                 pareto=pareto,
                 max_loss=wish.tolerated,
                 front=wish.front,
+                scheme=wish.scheme,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -124,6 +126,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 budget=budget,
                 max_loss=wish.tolerated,
                 front=wish.front,
+                scheme=wish.scheme,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,

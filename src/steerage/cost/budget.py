@@ -39,6 +39,11 @@ class Budget:
         """Sum of the relative excesses; 0 inside the budget."""
         return sum(self.excess(cost).values())
 
+    def expansion(self, cost: Cost) -> float:
+        """How many times ``cost`` is the bound that it breaks most, or comes nearest to; 0 where nothing is bounded."""
+        used = {"max_params": cost.params, "max_macs": cost.macs}
+        return max((used[name] / bound for name, bound in self.to_json().items() if bound is not None), default=0.0)
+
     def to_json(self) -> dict[str, int | None]:
         """Bounds by name; ``Budget(**json)`` restores them."""
         return dict(vars(self))  # all are plain numbers, and searches ask for it very often

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Growth = Literal["duplicate", "random", "bridge"]
 Removal = Literal["norm", "gain"]
+Name = Literal["auto", "A", "B", "C"]
+NAMES: tuple[Name, ...] = get_args(Name)
 
 
 class Step(Protocol):
@@ -161,3 +163,30 @@ def destructive(
 def adjacent(*, start: float = 0.2, end: float = 0.75, rounds: int = 6, restore: float = 0.3) -> tuple[Step, ...]:
     """Scheme C (SCANN): like B, but only connections between adjacent layers; a sparse perceptron in the end."""
     return (OnlyAdjacent(), *destructive(start=start, end=end, rounds=rounds, restore=restore))
+
+
+def named(name: str, *, convolutional: bool, expansion: float) -> Scheme:
+    """The scheme ``name``, with rates for a network that is ``expansion`` times as dense as its target.
+
+    "auto" is gradual pruning with growth: of all schemes the best or among the best wherever they were compared
+    (``benchmarks/grow_prune.py``). In B, channels of convolutional networks leave as well, if there are that many more
+    than the target needs. Raises: BadArgument for an unknown name.
+    """
+    checked_name(name)
+    if name == "A":
+        return constructive()
+    if name == "B":
+        return destructive(channels=0.15 if convolutional and expansion > 4.0 else 0.0)
+    if name == "C":
+        return adjacent()
+    return AUTO
+
+
+def checked_name(name: str) -> str:
+    """``name`` of a scheme. Raises: BadArgument for one that is none of ``NAMES``."""
+    if name not in NAMES:
+        raise BadArgument(f"scheme must be one of {', '.join(NAMES)}, got {name!r}")
+    return name
+
+
+AUTO: Scheme = gradual(start=0.1, end=0.6, exchange=0.1)

@@ -9,14 +9,14 @@ from typing import Literal
 from torch import nn
 
 from steerage.cost.budget import Budget
+from steerage.cost.count import count
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument
-from steerage.growprune.schemes import Scheme
-from steerage.synthesis.candidate import Bench, Trained, compacted, synthesize_candidate
+from steerage.growprune.schemes import Scheme, named
+from steerage.synthesis.candidate import Bench, Trained, compacted, synthesize_candidate, validation_error
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.own_network import OwnNetwork
-from steerage.synthesis.phases import FULL_SCHEME
 from steerage.synthesis.plan import effort_from
 from steerage.training.recipe import Recipe
 from steerage.training.split import validation_split
@@ -27,7 +27,7 @@ def grow_and_prune(
     data: str | Path | Dataset,
     *,
     budget: Budget,
-    scheme: Scheme = FULL_SCHEME,
+    scheme: Scheme | str = "auto",
     minutes: float | None = None,
     epochs: int | None = None,
     recipe: Recipe | None = None,
@@ -37,10 +37,11 @@ def grow_and_prune(
 ) -> Trained:
     """Train ``model`` on, from the weights that it has, down to ``budget`` along ``scheme``; it is left as it is.
 
-    ``data`` as for ``synthesize``; ``minutes`` (10 by default) or ``epochs`` of training. ``recipe``: how it is
-    trained, the program's own for a network of unknown kind by default. What comes back is compacted, inside the
-    budget, with its masks, its cost, what each step changed, and its scores on validation rows, which it has not
-    learnt from. ``refine`` does the same with a run directory, and lets it learn from those rows too.
+    ``scheme``: "auto", "A", "B", "C", or steps of your own (``steerage.growprune.schemes``). ``data`` as for
+    ``synthesize``; ``minutes`` (10 by default) or ``epochs`` of training. ``recipe``: how it is trained, the program's
+    own for a network of unknown kind by default. What comes back is compacted, inside the budget, with its masks, its
+    cost, what each step changed, and its scores on validation rows, which it has not learnt from. ``refine`` does the
+    same with a run directory, and lets it learn from those rows too.
 
     Raises: InfeasibleBudget if not even one connection a layer fits; BadArgument for a budget without a bound, or a
     network that does not run on rows of the data; BadData; TrainingFailed.
@@ -52,6 +53,9 @@ def grow_and_prune(
     own = OwnNetwork(type(model).__name__, lambda: copy.deepcopy(model))
     rows, validation = validation_split(dataset, seed)
     bench = Bench(dataset, own, budget, rows, validation, RunClock())
+    if isinstance(scheme, str):
+        expansion = budget.expansion(count(model, dataset.spec.input_shape))
+        scheme = named(scheme, convolutional=len(dataset.spec.input_shape) == 3, expansion=expansion)
     trained = synthesize_candidate(
         bench,
         own.baseline(dataset.spec),
@@ -60,6 +64,7 @@ def grow_and_prune(
         seconds=60.0 * effort.minutes if effort.minutes is not None else None,
         epochs=effort.epochs,
         scheme=scheme,
+        watch=validation_error(bench),
         start=own.start(bench, seed),
         recipe=recipe,
     )

@@ -16,6 +16,7 @@ from steerage.cost.budget import Budget
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
+from steerage.growprune.schemes import checked_name
 from steerage.report.page import write_report
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis import phases, summary
@@ -73,6 +74,7 @@ def synthesize(
     pareto: str | None = None,
     max_loss: float | None = None,
     front: bool = False,
+    scheme: str = "auto",
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -91,6 +93,7 @@ def synthesize(
     ``max_loss``, a fraction in [0, 1): the smallest network whose validation error is at most that above the one of
     the search's winner, inside the budget if there is one. ``front``: the local search leaves the networks of all
     sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most accurate of them is returned.
+    ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
@@ -105,11 +108,12 @@ def synthesize(
         raise BadArgument(f"patience must be positive, got {patience}")
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
+    checked_name(scheme)
     wanted = Wanted(max_loss, front)
     if wanted.anything and not local:
         raise BadArgument("sizes are a matter of the local search: max_loss and front go with local=True")
     asked |= {
-        **({"max_loss": max_loss, "front": front} if wanted.anything else {}),
+        **_about_local(wanted, scheme),
         "patience": patience,
         "fidelity": fidelity,
         "pareto": pareto,
@@ -120,7 +124,7 @@ def synthesize(
     # Rungs compare the error alone, by which a front's small networks are rightly behind.
     full = fidelity == "full" or pareto is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
-    plan = replace(plan, way_down=wanted.anything)
+    plan = replace(plan, way_down=wanted.anything, scheme=scheme)
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
     )
@@ -143,6 +147,7 @@ def refine(
     command: str = "",
     max_loss: float | None = None,
     front: bool = False,
+    scheme: str = "auto",
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -153,8 +158,8 @@ def refine(
     if budget == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
     asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
-    asked |= {"max_loss": max_loss, "front": front} if wanted.anything else {}
-    plan = Plan(effort, local_only=True, way_down=wanted.anything)
+    asked |= _about_local(wanted, checked_name(scheme))
+    plan = Plan(effort, local_only=True, way_down=wanted.anything, scheme=scheme)
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
     )
@@ -175,6 +180,12 @@ class _Request:
     listener: Listener
     started: float | None
     command: str
+
+
+def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
+    """What is asked of the local search beyond the usual, as run.json has it."""
+    sizes = {"max_loss": wanted.max_loss, "front": wanted.front} if wanted.anything else {}
+    return {**sizes, **({"scheme": scheme} if scheme != "auto" else {})}
 
 
 def _ignore(event: object) -> None:

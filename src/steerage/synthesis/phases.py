@@ -52,7 +52,6 @@ EARLY = "early_error"  # metric of a trial
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
-FULL_SCHEME = schemes.gradual(exchange=0.2)
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
@@ -276,12 +275,11 @@ def starting_points(bench: Bench) -> list[Values]:
 
     Within a factor of two, or where there is no budget, in the template's order.
     """
-    spec, bounds = bench.dataset.spec, bench.budget.to_json()
+    spec = bench.dataset.spec
 
     def miss(values: Values) -> int:
-        cost = dense_cost(bench.template, values, spec)
-        shares = [getattr(cost, name.removeprefix("max_")) / bound for name, bound in bounds.items() if bound]
-        return abs(round(math.log2(max(shares) / EXPANSION))) if shares else 0
+        expansion = bench.budget.expansion(dense_cost(bench.template, values, spec))
+        return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
     return sorted(bench.template.starts(spec), key=miss)
 
@@ -381,7 +379,7 @@ def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: f
         phase="promotion",
         seconds=_left(run, run.plan.ends("promotion"), shares),
         epochs=round(multiple * run.plan.epochs("promotion")),
-        scheme=FULL_SCHEME,
+        scheme=scheme_of(run, values),
         announce=False,
     )
 
@@ -439,7 +437,7 @@ def refit(run: Run, chosen: Finalist) -> Trained:
         phase="refit",
         seconds=seconds,
         epochs=epochs,
-        scheme=FULL_SCHEME,
+        scheme=scheme_of(run, chosen.values),
         rows=rows,
     ).trained
 
@@ -447,7 +445,15 @@ def refit(run: Run, chosen: Finalist) -> Trained:
 def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
     """Grow-and-prune of the user's own network, from the weights that it has."""
     seconds = _left(run, run.plan.ends("local"), 1)
-    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=FULL_SCHEME, start=start)
+    scheme = scheme_of(run, values)
+    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=scheme, start=start)
+
+
+def scheme_of(run: Run, values: Values) -> schemes.Scheme:
+    """The scheme that the plan names, for the candidate ``values``."""
+    spec = run.bench.dataset.spec
+    expansion = run.bench.budget.expansion(dense_cost(run.bench.template, values, spec))
+    return schemes.named(run.plan.scheme, convolutional=len(spec.input_shape) == 3, expansion=expansion)
 
 
 def walk_down(

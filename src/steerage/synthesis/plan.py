@@ -79,7 +79,8 @@ class Plan:
     the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
     trained to its end; else, of many, those that are behind rest where the ranking can be trusted. ``pareto``: the
     cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
-    ``way_down``: the local search goes through many sizes, since a size or a front is wanted of it.
+    ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
+    sizes, since a size or a front is wanted of it.
     """
 
     effort: Effort
@@ -92,6 +93,7 @@ class Plan:
     full: bool = False
     pareto: str | None = None
     way_down: bool = False
+    scheme: str = "auto"
 
     @property
     def total(self) -> float:
