@@ -20,19 +20,17 @@ from steerage.training.evaluate import Scores
 from steerage.training.fit import Steps, Training, train
 
 ONE_SHOT = (schemes.Connections(0.5, 1.0),)
-WITHOUT_GROWTH = tuple(
-    replace(step, exchange=0.0) if isinstance(step, schemes.Connections) else step for step in schemes.AUTO
-)
+ZHU_GUPTA = schemes.gradual()
 
 
 def ours(task: Task, seed: int) -> Trained:
     """What the product does with a candidate that it delivers."""
-    return _product(task, seed, schemes.AUTO)
+    return _product(task, seed, _scheme(task))
 
 
 def without_growth(task: Task, seed: int) -> Trained:
     """The same, and nothing grows."""
-    return _product(task, seed, WITHOUT_GROWTH)
+    return _product(task, seed, _still(_scheme(task)))
 
 
 def one_shot(task: Task, seed: int) -> Trained:
@@ -42,7 +40,7 @@ def one_shot(task: Task, seed: int) -> Trained:
 
 def gradual(task: Task, seed: int) -> Trained:
     """Zhu & Gupta (arXiv 1710.01878): the cubic schedule, by magnitude over all layers."""
-    return _pruned(task, seed, WITHOUT_GROWTH)
+    return _pruned(task, seed, ZHU_GUPTA)
 
 
 def rigl(task: Task, seed: int) -> Trained:
@@ -78,6 +76,54 @@ METHODS: dict[str, Callable[[Task, int], Trained]] = {
     "gradual magnitude": gradual,
     "RigL": rigl,
     "small dense": small,
+}
+
+
+def _scheme(task: Task) -> schemes.Scheme:
+    bench, values = bench_of(task)
+    expansion = task.size and _dense(bench, values) / task.size
+    return schemes.named(task.scheme, convolutional=task.template == "cnn", expansion=expansion)
+
+
+def _still(scheme: schemes.Scheme) -> schemes.Scheme:
+    """``scheme`` in which nothing is grown in place of something else."""
+    return tuple(replace(one, exchange=0.0) if isinstance(one, schemes.Connections) else one for one in scheme)
+
+
+def _named(name: str) -> Callable[[Task, int], Trained]:
+    return lambda task, seed: ours(replace(task, scheme=name), seed)
+
+
+def _scored(score: connections.Score, growth: connections.Score | None = None) -> Callable[[Task, int], Trained]:
+    """Ours with another score of connections, or another growth."""
+
+    def method(task: Task, seed: int) -> Trained:
+        bench, values = bench_of(task)
+        training, batches = _training(bench, values, seed)
+        editor = GrowPrune(training.model, bench.budget, bench.dataset.spec.input_shape, _scheme(task), score=score)
+        if growth is not None:
+            editor.growth = growth
+        _run(training, bench, task.epochs * batches, lambda now: _step(editor, now))
+        editor.finish(training.optimizer)
+        return _finished(training, bench, editor.masks)
+
+    return method
+
+
+def _step(editor: GrowPrune, training: Training) -> None:
+    editor.step(training.optimizer, training.progress)
+
+
+ABLATION: dict[str, Callable[[Task, int], Trained]] = {
+    "ours": ours,
+    "ours without growth": without_growth,
+    "ours, scheme A": _named("A"),
+    "ours, scheme B": _named("B"),
+    "ours, scheme C": _named("C"),
+    "ours, pruning by LAMP": _scored(connections.layer_adaptive),
+    "ours, pruning by magnitude": _scored(connections.magnitude),
+    "ours, growth by gradient over all layers": _scored(connections.sensitive, connections.gradient),
+    "ours, random growth": _scored(connections.sensitive, connections.random(torch.Generator().manual_seed(0))),
 }
 
 
