@@ -88,7 +88,7 @@ def test_a_front_shows_all_its_trials_and_networks_in_80_columns() -> None:
     assert "validation error" in lines[1] and "MACs" in lines[1] and " parameters" not in lines[1]
     assert lines[2].split()[:5] == ["trial", "0", "0.00", "%", "5,000,000"]
     members = [{**entry(0.02, 1_498_000), "path": "front/01"}, {**entry(0.01, 2_000_000), "path": "front/02"}]
-    assert table.front_networks({"task": "classification", "front": members})[1:] == [
+    assert table.front_networks({"task": "classification", "front": members}, "networks")[1:] == [
         "          validation error  test error  parameters       MACs",
         "front/01            2.00 %      3.00 %   1,498,000  2,996,000",
         "front/02            1.00 %      2.00 %   2,000,000  4,000,000",
