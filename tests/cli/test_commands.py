@@ -151,6 +151,15 @@ def test_refine_of_a_users_file_needs_that_file_again(command: Type, net: Path, 
     assert command("eval", tmp_path / "run", "iris", "--factory", f"{net}:Net")[0] == 0
 
 
+def test_refine_finds_the_smallest_and_all_sizes(command: Type, net: Path, tmp_path: Path) -> None:
+    words = ["iris", "--max-loss", "5", "--front", "--scheme", "B", "--epochs", "15", "--out", tmp_path / "run"]
+    code, out, err = command("refine", f"{net}:Net", *words)
+    assert code == 0, err
+    assert "all sizes that nobody beats" in out and "front/01" in out
+    code, out, err = command("eval", tmp_path / "run" / "front" / "01", "iris", "--factory", f"{net}:Net")
+    assert code == 0 and "error" in out
+
+
 def test_refine_of_a_bundle_stays_a_network_of_its_template(command: Type, iris: Path, tmp_path: Path) -> None:
     words = ["iris", "--max-params", 250, "--epochs", 3, "--out", tmp_path / "run", "--quiet"]
     code, out, err = command("refine", iris, *words)
@@ -212,7 +221,13 @@ FAULTS = {
     "two kinds of effort": (["synth", "iris", "--minutes", "1", "--epochs", "2"], "exclude each other"),
     "a folder of someone else": (["synth", "iris", "--epochs", "1", "--out", "foreign"], "holds other files"),
     "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),
-    "refine without a budget": (["refine", "my_model.py:Net", "iris"], "--max-params or --max-macs"),
+    "refine without a budget": (
+        ["refine", "my_model.py:Net", "iris"],
+        "--max-params, --max-macs, --max-loss or --front",
+    ),
+    "a loss below nothing": (["refine", "my_model.py:Net", "iris", "--max-loss", "-1"], "from 0 to 100"),
+    "a loss of everything": (["synth", "iris", "--max-loss", "100"], "from 0 to 100"),
+    "a scheme that is none": (["refine", "my_model.py:Net", "iris", "--front", "--scheme", "Z"], "auto, A, B, C"),
     "a module that does not fit": (["refine", "my_model.py:Narrow", "iris", "--max-params", "20"], "input of shape"),
     "a module that needs arguments": (["refine", "my_model.py:Needy", "iris", "--max-params", "20"], "'width'"),
     "something else than a module": (["refine", "my_model.py:Number", "iris", "--max-params", "20"], "got int"),

@@ -43,7 +43,7 @@ def test_a_scheme_and_a_recipe_of_ones_own() -> None:
     grown = steerage.grow_and_prune(
         perceptron(), DATA, budget=Budget(max_params=200), scheme=scheme, epochs=10, recipe=Recipe(lr=1e-2)
     )
-    assert len(grown.edits) == 2 and grown.cost.params == 200
+    assert len(grown.edits) == 2 and 196 <= grown.cost.params <= 200
     again = steerage.grow_and_prune(
         perceptron(),
         DATA,
@@ -55,9 +55,17 @@ def test_a_scheme_and_a_recipe_of_ones_own() -> None:
     assert len(again.edits) == 3 and sum(edit.grown for edit in again.edits) > 0
 
 
+@pytest.mark.parametrize("scheme", ["auto", "A", "B", "C"])
+def test_schemes_by_name(scheme: str) -> None:
+    grown = steerage.grow_and_prune(perceptron(), DATA, budget=Budget(max_params=200), scheme=scheme, epochs=12)
+    assert 190 <= grown.cost.params <= 200
+    assert all(edit.error is not None for edit in grown.edits)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
+        ({"budget": Budget(max_params=100), "scheme": "Z"}, BadArgument, "auto, A, B, C"),
         ({"budget": Budget()}, BadArgument, "budget with a bound"),
         ({"budget": Budget(max_params=3)}, InfeasibleBudget, "max_params=3"),
         ({"budget": Budget(max_params=100), "epochs": 3, "minutes": 1.0}, BadArgument, "exclude each other"),
