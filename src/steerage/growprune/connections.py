@@ -27,11 +27,13 @@ class Signals:
 
     ``gradients``: mean of the last mini-batches' gradients of the loss, where somebody needs them. ``squares``: mean
     of their squares (what Adam divides by), the diagonal of the empirical Fisher information; none of a frozen layer.
+    ``remembered``: of dormant connections the weight that they had when they were pruned; 0 of all others.
     """
 
     weights: Mapping[str, Tensor]
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     squares: Mapping[str, Tensor] = field(default_factory=dict)
+    remembered: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 Score: TypeAlias = "Callable[[Signals], dict[str, Tensor]]"
@@ -75,6 +77,22 @@ def gradient(signals: Signals) -> dict[str, Tensor]:
 def layer_adaptive_gradient(signals: Signals) -> dict[str, Tensor]:
     """LAMP of averaged gradients: growth that treats layers as layer-adaptive pruning does."""
     return _shares(signals.gradients)
+
+
+def restoring(signals: Signals) -> dict[str, Tensor]:
+    """By how much the loss falls, to first order, if a dormant connection gets the weight back that it had: -w dL/dw.
+
+    0 where it would rise. One that never was active counts as if it had the mean size of its layer's weights, in the
+    direction that the loss wants.
+    """
+    scores = {}
+    for name, slope in signals.gradients.items():
+        weight, slope = signals.weights[name].detach(), slope.detach()
+        before = signals.remembered.get(name, torch.zeros_like(weight))
+        sizes = torch.cat([weight[weight != 0].abs().flatten(), before[before != 0].abs().flatten()])
+        typical = sizes.mean() if len(sizes) > 0 else torch.ones((), dtype=weight.dtype)
+        scores[name] = torch.where(before != 0, (-slope * before).clamp_min(0.0), slope.abs() * typical)
+    return scores
 
 
 def _shares(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -65,10 +65,12 @@ class GrowPrune:
     ``budget`` bounds the finished network: parameters and MACs with dormant connections left out. Networks that fit
     it densely are left as they are. ``exact``: what dead units leave free at the end is used for more connections,
     which takes a few compactions. ``seconds``: spent on edits so far. ``score`` ranks active connections (pruned from
-    the bottom), ``growth`` ranks dormant ones. ``masks`` that are given hold from the first step on; without them,
-    weights that start at zero are free until the first edit. ``probe`` returns the loss of the network, as it is, on
-    some rows: what units are active, and where bridges are wanted, is seen on them. ``measure`` is called
-    before each edit, and returns the error of the network for the record.
+    the bottom), ``growth`` ranks dormant ones; of those, none that it gives 0 is exchanged for an active one. What is
+    grown begins with the weight that it was pruned with, where the gradient asks for its sign, or else at zero.
+    ``masks`` that are given hold from the first step on; without them, weights that start at zero are free until the
+    first edit. ``probe`` returns the loss of the network, as it is, on some rows: what units are active, and where
+    bridges are wanted, is seen on them. ``measure`` is called before each edit, and returns the error of the network
+    for the record.
 
     Raises: InfeasibleBudget if not even one connection per layer fits; BadArgument for a scheme that needs a probe
     where there is none; UnsupportedLayer for one that changes units in a network that cannot be traced.
@@ -79,7 +81,7 @@ class GrowPrune:
     input_shape: tuple[int, ...]
     scheme: Scheme
     score: Score = connections.sensitive
-    growth: Score = connections.layer_adaptive_gradient
+    growth: Score = connections.restoring
     masks: Masks = field(default_factory=dict)
     edits: list[Edit] = field(default_factory=list)
     next_step: int = 0
@@ -97,6 +99,7 @@ class GrowPrune:
         self._weights = masking.weights(self.model)
         self._gradients: dict[str, Tensor] = {}
         self._squares: dict[str, Tensor] = {}
+        self._remembered: dict[str, Tensor] = {}
         self._moments: Mapping[Tensor, Mapping[str, Any]] = {}
         self._moves: list[Move] = []
         # What is free to grow counts as grown.
@@ -163,6 +166,7 @@ class GrowPrune:
             chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
         if done == 1.0 and self.exact:
             chosen = self._target.filled(chosen, self._with_wishes(scores), allowed)
+        self._restore_(chosen)
         _clear_moments(self._moments, self._weights, self.masks, chosen)
         self.masks, self._gradients = chosen, {}
 
@@ -215,6 +219,7 @@ class GrowPrune:
             "masks": dict(self.masks),
             "gradients": dict(self._gradients),
             "squares": dict(self._squares),
+            "remembered": dict(self._remembered),
             "adjacent": self._adjacent,
             "shapes": resize.shapes_of(self.model),
             "next_step": self.next_step,
@@ -229,9 +234,9 @@ class GrowPrune:
         if resize.reshape_(self.model, state["shapes"]):
             self._target.look_again({name: mask.bool() for name, mask in state["masks"].items()})
         self.masks = {name: mask.bool() for name, mask in state["masks"].items()}
-        self._gradients, self._squares = (
+        self._gradients, self._squares, self._remembered = (
             {name: torch.empty_like(self._weights[name]).copy_(value) for name, value in state[kind].items()}
-            for kind in ("gradients", "squares")
+            for kind in ("gradients", "squares", "remembered")
         )
         self._adjacent, self.next_step = bool(state["adjacent"]), int(state["next_step"])
         self.edits = [Edit(*one) for one in state["edits"]]
@@ -258,9 +263,10 @@ class GrowPrune:
         self, chosen: Masks, scores: Mapping[str, Tensor], exchange: float, keep: int, allowed: Masks
     ) -> Masks:
         """``chosen``, filled up to ``keep`` with what growth wants; its ``exchange`` weakest make room as well."""
-        total = masking.active(chosen)
-        kept = connections.keep_best(scores, total - round(exchange * total), among=chosen)
-        wanted = self.growth(self._signals())
+        total, wanted = masking.active(chosen), self.growth(self._signals())
+        useful = {name: ~chosen[name] & allowed[name] & (score > 0.0) for name, score in wanted.items()}
+        leaving = min(round(exchange * total), masking.active(useful))
+        kept = connections.keep_best(scores, total - leaving, among=chosen)
         born = connections.grow(kept, wanted, max(keep, total) - masking.active(kept), among=allowed)
         limit = max(self._target.macs_of(chosen), self._target.macs_of(self.masks) if keep > total else 0)
         if self.budget.max_macs is not None and self._target.macs_of(born) > limit:
@@ -279,6 +285,17 @@ class GrowPrune:
             name: torch.where(self.masks[name], score, least - 1.0 + wanted[name].to(score) / max(most, 1e-30))
             for name, score in scores.items()
         }
+
+    @torch.no_grad()
+    def _restore_(self, new: Masks) -> None:
+        """Give what is born the weight that it had, if the loss asks for its sign, and remember those of the dead."""
+        for name, weight in self._weights.items():
+            before = self._remembered.setdefault(name, torch.zeros_like(weight))
+            if name in self._gradients:
+                back = new[name] & ~self.masks[name] & (before * self._gradients[name] < 0.0)
+                weight.copy_(torch.where(back, before, weight))
+            died = self.masks[name] & ~new[name]
+            before.copy_(torch.where(died, weight, before).mul_(~new[name]))
 
     def _watch(self, optimizer: HasMoments) -> None:
         """Average what the next step will ask for."""
@@ -308,7 +325,7 @@ class GrowPrune:
                 kept[name] = new.to(weight.dtype, copy=True)
 
     def _signals(self) -> Signals:
-        return Signals(self._weights, self._gradients, self._known_squares())
+        return Signals(self._weights, self._gradients, self._known_squares(), self._remembered)
 
     def _known_squares(self) -> dict[str, Tensor]:
         """Mean squared gradients: the optimizer's own, or those averaged here."""
@@ -327,7 +344,7 @@ class GrowPrune:
     def _moved(self, moves: list[Move]) -> None:
         """Let everything that has the network's shapes follow."""
         resize.follow_(self._moments, moves)
-        for kept in (self._gradients, self._squares):
+        for kept in (self._gradients, self._squares, self._remembered):
             resize.follow_average_(kept, moves)
         self._moves += moves
         self._target.look_again(self.masks)
