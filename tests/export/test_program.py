@@ -154,6 +154,29 @@ def test_outputs_are_those_of_the_network_for_any_number_of_rows(name: str, form
     assert all(parameter.requires_grad for parameter in program.parameters())
 
 
+class Many(nn.Module):
+    """Operators side by side: 4 x 4 x 4 -> many."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        plain = [F.relu6, F.elu, F.celu, F.selu, F.silu, F.mish, F.softplus, F.hardtanh, F.hardsigmoid, F.softshrink]
+        parts = [function(x) for function in plain]
+        parts += [F.leaky_relu(x, 0.3), F.gelu(x, approximate="tanh"), F.threshold(x, 0.1, 20.0), 1.0 - x, 2.0**x]
+        parts += [F.max_pool2d(x, 3, 1, 1), F.avg_pool2d(x, 3, 2, 1, count_include_pad=False), x.amax((2, 3))]
+        parts += [F.adaptive_max_pool2d(x, (2, 1)), F.max_pool1d(x.flatten(2), 2), F.pixel_shuffle(x, 2), x.sum(1)]
+        parts += [torch.cat(x.split([1, 3], 1)[::-1], 1), torch.stack([x, x * 2.0], 1), x.flip(1), x.transpose(1, 2)]
+        parts += [x[:, 1:3, ::2], x[:, 1] + x[..., 0, :1], x.unflatten(1, (2, 2)).sum(2), F.normalize(x, dim=1)]
+        parts += [torch.where(x > 0.0, x, 0.5), torch.einsum("bchw,bdhw->bcd", x, x), x.std(-1), x.log_softmax(1)]
+        parts += [x.reshape(len(x), 2, 2, 16).transpose(1, 2).reshape(len(x), 4, 16), (x * 1.0).add_(1.0).relu_()]
+        return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+
+@pytest.mark.parametrize("decomposed", [False, True])
+def test_operators_compute_what_they_did(decomposed: bool, tmp_path: Path) -> None:
+    path = exported(Many(), (4, 4, 4), tmp_path / "net.pt2", decomposed=decomposed)
+    x = torch.randn(5, 4, 4, 4)
+    assert torch.allclose(load_program(path)(x), Many()(x), atol=1e-5)
+
+
 def test_a_batch_of_one_row_is_no_fixed_size(tmp_path: Path) -> None:
     model = Branched().eval()
     x = torch.randn(4, 3, 8, 8)

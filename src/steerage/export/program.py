@@ -81,7 +81,7 @@ def _check_rows(program: Program) -> None:
     except Exception as error:  # what operators raise for sizes that do not fit can be anything
         line = str(error).strip().partition("\n")[0]
         raise UnsupportedLayer(
-            f"the program does not run on batches of other sizes ({line}); export it with a dynamic batch"
+            f"the program does not run on 3 rows ({line}); if it was made for another number, export a dynamic batch"
         ) from error
     if together.ndim != 2 or not together.is_floating_point():
         raise BadArgument(f"the program must return (rows, outputs), and returns {tuple(together.shape)} for 3 rows")

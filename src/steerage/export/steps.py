@@ -150,8 +150,10 @@ def _expand(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
 def _squeeze(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
     shape, dims = walk.shape(node.options["self"]), node.options.get("dim")
     if dims is None:  # all of size 1, but not the batch, even where it was exported with one row
-        dims = [place for place, size in enumerate(shape) if size == 1 and place > 0]
-    return "squeeze", {"self": node.options["self"], "dim": dims}
+        dims = range(1, len(shape))
+    # Those of other sizes stay: an open batch, too, which may have one row now.
+    there = [dim for dim in ([dims] if isinstance(dims, int) else dims) if shape[dim] == 1]
+    return "squeeze", {"self": node.options["self"], "dim": there}
 
 
 def _addmm(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
@@ -213,7 +215,7 @@ def _group_norm(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
 
 def _split(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
     sizes = node.options["split_sizes"] if "split_sizes" in node.options else node.options["split_size"]
-    return "split", {"self": node.options["self"], "split_size_or_sizes": sizes, "dim": node.options.get("dim", 0)}
+    return "split", {"self": node.options["self"], "sizes": sizes, "dim": node.options.get("dim", 0)}
 
 
 def _pad(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
@@ -233,7 +235,7 @@ def _detach(walk: _Walk, node: Node) -> tuple[str, dict[str, Any]]:
 
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("view", "reshape", "_unsafe_view", "unflatten"), _reshape),
-    "expand": _expand,
+    **dict.fromkeys(("expand", "expand_as"), _expand),
     "squeeze": _squeeze,
     "addmm": _addmm,
     "mm": _mm,

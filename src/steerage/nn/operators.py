@@ -66,6 +66,12 @@ def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = 
     return x[(slice(None),) * (dim if dim >= 0 else x.ndim + dim) + (slice(start, end, step),)]
 
 
+def _elu(x: Tensor, alpha: float = 1.0, scale: float = 1.0, input_scale: float = 1.0) -> Tensor:
+    if (scale, input_scale) == (1.0, 1.0):
+        return F.elu(x, alpha)
+    return scale * torch.where(x > 0, x, alpha * torch.expm1(x * input_scale))
+
+
 def _where(condition: Tensor, self: Tensor, other: Tensor) -> Tensor:
     return torch.where(condition, self, other)
 
@@ -84,20 +90,34 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
         name: getattr(F, name)
         for name in (
-            *("relu", "relu6", "leaky_relu", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "softsign"),
+            *("relu", "relu6", "leaky_relu", "celu", "selu", "gelu", "silu", "mish", "softplus", "softsign"),
             *("hardtanh", "hardsigmoid", "hardswish", "hardshrink", "softshrink", "threshold", "glu", "prelu"),
         )
     },
     **{
         name: getattr(torch, name)
         for name in (
-            *("tanh", "sigmoid", "clamp", "clamp_min", "clamp_max", "abs", "square", "exp", "log", "log1p", "sqrt"),
+            *(
+                "tanh",
+                "sigmoid",
+                "clamp",
+                "clamp_min",
+                "clamp_max",
+                "abs",
+                "square",
+                "exp",
+                "expm1",
+                "log",
+                "log1p",
+                "sqrt",
+            ),
             *("rsqrt", "reciprocal", "neg", "pow", "sin", "cos", "erf", "floor", "ceil", "round", "sign"),
             *("add", "sub", "mul", "maximum", "minimum", "gt", "ge", "lt", "le", "eq", "ne", "masked_fill"),
             *("logical_not", "logical_and", "logical_or", "full_like"),
         )
     },
     "log_sigmoid": F.logsigmoid,
+    "elu": _elu,
     "rsub": _subtracted,
     "div": _divided,
     "where": _where,
@@ -117,14 +137,18 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         for name in (
             *("mean", "sum", "amax", "amin", "any", "var", "std", "softmax", "log_softmax", "matmul", "bmm", "baddbmm"),
             *("addmm", "cumsum", "flatten", "reshape", "permute", "transpose", "squeeze", "unsqueeze", "select"),
-            *("cat", "stack", "chunk", "split", "unbind", "flip", "roll"),
+            *("cat", "stack", "chunk", "unbind", "flip", "roll"),
         )
     },
+    "linalg_vector_norm": torch.linalg.vector_norm,
+    "einsum": lambda equation, tensors, path=None: torch.einsum(equation, *tensors),
     "linear": F.linear,
     "layer_norm": F.layer_norm,
     "group_norm": F.group_norm,
+    "rms_norm": F.rms_norm,
     "scaled_dot_product_attention": F.scaled_dot_product_attention,
     "slice": _slice,
+    "split": lambda x, sizes, dim: x.split(sizes, dim),
     "expand": lambda x, size: x.expand(size),
     "repeat": lambda x, repeats: x.repeat(repeats),
 }
