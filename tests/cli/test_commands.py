@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import load_iris
 from sklearn.model_selection import train_test_split
+from torch import nn
 
 import steerage
 from steerage.cli.guard import run
@@ -168,6 +171,48 @@ def test_refine_of_a_bundle_stays_a_network_of_its_template(command: Type, iris:
     assert command("eval", tmp_path / "run", "iris")[0] == 0
 
 
+def exported(model: nn.Module, width: int, path: Path) -> Path:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.export.save(torch.export.export(model.eval(), (torch.zeros(2, width),)), path)
+    return path
+
+
+def test_refine_of_an_exported_program_needs_no_code_afterwards(command: Type, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+    file = exported(model, 4, tmp_path / "net.pt2")
+    words = ["iris", "--max-params", 70, "--epochs", 3, "--out", tmp_path / "run", "--quiet", "--json"]
+    code, out, err = command("refine", file, *words)
+    assert (code, err) == (0, "")
+    assert 0 < json.loads(out)["params"] <= 70
+    file.unlink()
+    code, out, _ = command("eval", tmp_path / "run", "iris", "--json")
+    assert (code, json.loads(out)["rows"]) == (0, 30)
+    assert command("export", tmp_path / "run", "--to", "onnx")[0] == 0
+    network = steerage.load(tmp_path / "run" / "network")
+    assert len(network.predict(load_iris().data[:5])) == 5
+    again = ["iris", "--max-params", 50, "--epochs", 2, "--out", tmp_path / "again", "--quiet"]
+    assert command("refine", tmp_path / "run", *again)[0] == 0
+    assert steerage.load(tmp_path / "again" / "network").cost.params <= 50
+
+
+@pytest.mark.parametrize(
+    ("width", "outputs", "message"),
+    [
+        (7, 3, "net.pt2 takes inputs of shape (7,), and the data has inputs of shape (4,)"),
+        (4, 2, "net.pt2 has 2 outputs, and the data needs 3"),
+    ],
+)
+def test_an_exported_program_for_other_data_is_refused_in_one_line(
+    width: int, outputs: int, message: str, command: Type, tmp_path: Path
+) -> None:
+    file = exported(nn.Linear(width, outputs), width, tmp_path / "net.pt2")
+    code, out, err = command("refine", file, "iris", "--max-params", 9, "--out", tmp_path / "run")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_stop_becomes_one_line_and_its_exit_code(
     command: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +278,8 @@ FAULTS = {
     "something else than a module": (["refine", "my_model.py:Number", "iris", "--max-params", "20"], "got int"),
     "a name that is missing": (["refine", "my_model.py:Nope", "iris", "--max-params", "20"], "must define Nope"),
     "a file without a name": (["refine", "my_model.py", "iris", "--max-params", "20"], "file.py:Net"),
+    "an export that is none": (["refine", "one.csv", "iris", "--max-params", "20"], "torch.export.save"),
+    "an export that is missing": (["refine", "no.pt2", "iris", "--max-params", "20"], "no.pt2 does not exist"),
     "not a bundle": (["eval", "foreign", "iris"], "network.json does not exist"),
     "a folder that is missing": (["eval", "nowhere", "iris"], "nowhere does not exist"),
     "not a run": (["report", "foreign"], "is not a run"),

@@ -16,12 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from steerage._version import __version__
-from steerage.bundle.network import Architecture, FromFactory, FromTemplate, Network
+from steerage.bundle.network import Architecture, FromFactory, FromProgram, FromTemplate, Network
 from steerage.bundle.rebuild import groups_of, resize_, shapes_of
 from steerage.cost.count import Cost
 from steerage.data.dataset import TaskSpec
 from steerage.data.preprocess import preprocess_from_json
 from steerage.errors import BadBundle, SteerageError
+from steerage.nn.program import Program, graph_from_json
 from steerage.store import plain, read_bytes, read_json, write_atomic, write_json
 from steerage.templates import TEMPLATES, Template
 
@@ -51,7 +52,7 @@ def save_network(path: str | Path, network: Network, *, template: Template | Non
         state[f"{MASK}{name}"] = mask.to(torch.uint8).contiguous()
     weights = safetensors.torch.save(state)
     description = _described(network, hashlib.sha256(weights).hexdigest())
-    if isinstance(network.architecture, FromTemplate):
+    if not isinstance(network.architecture, FromFactory):
         _check_round_trip(network, _Source(str(path), description, weights), template)
     # The description goes last: until it is there, a folder that held another network fails its checksum.
     write_atomic(Path(path) / WEIGHTS, weights)
@@ -64,8 +65,8 @@ def load_network(
     """The network in the folder ``path``; no code that is in the folder, or named there, is run.
 
     ``template``, or ``factory`` (no arguments, returns the module), is needed for a network whose architecture is
-    not one of steerage's templates. The generators' states are left as they were. Raises: BadBundle when anything is
-    missing, damaged, of an unknown version, or does not fit together.
+    neither one of steerage's templates nor from an exported program. The generators' states are left as they were.
+    Raises: BadBundle when anything is missing, damaged, of an unknown version, or does not fit together.
     """
     path = Path(path)
     if not path.is_dir():
@@ -194,6 +195,8 @@ def _spec(document: Mapping[str, Any]) -> TaskSpec:
 def _architecture(document: Mapping[str, Any]) -> Architecture:
     if "factory" in document:
         return FromFactory(document["factory"])
+    if "program" in document:
+        return FromProgram(graph_from_json(document["program"]))
     return FromTemplate(document["template"], dict(document["values"]))
 
 
@@ -219,6 +222,8 @@ def _built(
                     "import it yourself and give it: load_network(path, factory=Net)"
                 )
             return factory()
+        if isinstance(architecture, FromProgram):
+            return Program(architecture.program)
         found = template or TEMPLATES.get(architecture.template)
         if found is None or found.name != architecture.template:
             raise BadBundle(
@@ -264,6 +269,6 @@ def _check_round_trip(network: Network, source: _Source, template: Template | No
         expected, got = network.model(x.to(device)).cpu(), loaded.model(x)
     if not torch.allclose(expected, got, rtol=1e-4, atol=1e-4 * max(1.0, expected.abs().max().item()), equal_nan=True):
         raise BadBundle(
-            f"{source.where}: the network, rebuilt by its template, predicts something else; "
+            f"{source.where}: the network, rebuilt from what it was made from, predicts something else; "
             "change nothing but weights and numbers of units in a network that is to be saved"
         )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from steerage.cost.count import Cost
 from steerage.data.dataset import Preprocess, TaskSpec
 from steerage.errors import BadArgument
+from steerage.nn.program import Graph
 from steerage.space import Values
 
 BATCH_ROWS = 1024
@@ -35,7 +36,14 @@ class FromFactory:
     factory: str
 
 
-Architecture: TypeAlias = FromTemplate | FromFactory
+@dataclass(frozen=True)
+class FromProgram:
+    """Built from the steps of an exported program, which are data; units may have been added or removed since."""
+
+    program: Graph
+
+
+Architecture: TypeAlias = FromTemplate | FromFactory | FromProgram
 
 
 @final

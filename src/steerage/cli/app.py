@@ -176,6 +176,7 @@ def search(
 @app.command(
     epilog=_examples(
         "steerage refine my_model.py:Net data.npz --max-params 50k --minutes 20",
+        "steerage refine exported.pt2 data.npz --max-params 50k --minutes 20",
         "steerage refine runs/digits/network digits --max-params 800 --out runs/smaller",
         "steerage refine runs/digits/network digits --max-loss 0.5 --front --out runs/smallest",
     )
@@ -185,7 +186,8 @@ def refine(
         str,
         typer.Argument(
             metavar="NETWORK",
-            help="file.py:Net, a callable that returns a torch module (the file is executed), or a network's folder.",
+            help="file.py:Net, a callable that returns a torch module (the file is executed); a network's folder; "
+            "or a file of torch.export.save (.pt2), of which nothing is executed.",
         ),
     ],
     data: Data,

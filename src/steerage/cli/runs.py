@@ -100,14 +100,15 @@ def synth(
 
 
 def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
-    """Grow-and-prune of a network from the user's file or a bundle."""
+    """Grow-and-prune of a network from the user's file, an exported program or a bundle."""
 
     def job(session: Session) -> str:
         if wish.max_params is None and wish.max_macs is None and wish.tolerated is None and not wish.front:
             raise BadArgument("refine needs to know how far: give --max-params, --max-macs, --max-loss or --front")
+        given, made = None, None
         if network.endswith(".py") or network.rpartition(":")[0].endswith(".py"):
-            given, made = None, owncode.factory_from(network)
-        else:
+            made = owncode.factory_from(network)
+        elif not (Path(network).is_file() or (network.endswith(".pt2") and not Path(network).is_dir())):
             _refuse_own_template(Path(network))
             given = open_network(Path(network), OwnCode(factory))
             made = _again(given)
@@ -115,11 +116,14 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
 
         def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
             from steerage.synthesis.main import refine as refined
-            from steerage.synthesis.own_network import OwnNetwork
+            from steerage.synthesis.own_network import OwnNetwork, exported_network
 
             if given is not None:
                 _check_same_task(given, dataset, network)
-            own = OwnNetwork(network, made, architecture=None if given is None else given.architecture)
+            if made is None:
+                own = exported_network(network, dataset.spec)
+            else:
+                own = OwnNetwork(network, made, architecture=None if given is None else given.architecture)
             return refined(
                 own,
                 dataset,

@@ -1,7 +1,8 @@
-"""Networks in the form that other programs run."""
+"""Networks in the form that other programs run, and from the form in which PyTorch exports them."""
 
 from __future__ import annotations
 
 from steerage.export.onnx import export_onnx
+from steerage.export.program import load_program
 
-__all__ = ["export_onnx"]
+__all__ = ["export_onnx", "load_program"]

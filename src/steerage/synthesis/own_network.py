@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, final
 
+import torch
 from torch import nn
 
-from steerage.bundle import Architecture, FromFactory
+from steerage.bundle import Architecture, FromFactory, FromProgram
 from steerage.cost.count import count
 from steerage.data.dataset import TaskSpec
+from steerage.errors import BadArgument
 from steerage.growprune import masks as masking
+from steerage.nn.modes import evaluating
 from steerage.space import Space, Values
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.template import Template
@@ -49,3 +54,21 @@ class OwnNetwork(Template):
         masks = masking.initial(model)
         cost = count(model, bench.dataset.spec.input_shape, masks=masks)
         return Trained(model, masks, bench.scores(model), cost, (), 0.0, 0.0)
+
+
+def exported_network(path: str | Path, spec: TaskSpec) -> OwnNetwork:
+    """The network in a file of ``torch.export.save``, to be refined on data of ``spec``; its bundle needs no code.
+
+    Raises: as ``load_program``; BadArgument for a network with other inputs or outputs than the data has.
+    """
+    from steerage.export.program import load_program
+
+    program = load_program(path)
+    shape = program.graph.input_shape
+    if shape != tuple(spec.input_shape):
+        raise BadArgument(f"{path} takes inputs of shape {shape}, and the data has inputs of shape {spec.input_shape}")
+    with evaluating(program), torch.no_grad():
+        outputs = program(torch.zeros(1, *shape)).shape[1]
+    if outputs != spec.outputs:
+        raise BadArgument(f"{path} has {outputs} outputs, and the data needs {spec.outputs}")
+    return OwnNetwork(str(path), lambda: copy.deepcopy(program), architecture=FromProgram(program.graph))
