@@ -175,12 +175,26 @@ def local(run: Run) -> str:
     ]
     label = "active connections"
     figure = scatter(points, x_label="training, %", y_label=label, joined=True, log_x=False, show_y=short)
+    metric, name = ("r2", "R²") if run.metric == "loss" else ("error", "error")
     rows = [
-        [f"{progress:.1%}", count(number(event.get("before"))), count(after), count(number(event.get("grown")))]
-        for progress, after, event in _thinned(steps)
+        [
+            f"{progress:.1%}",
+            _came_with(metric, number(event.get("error"))),
+            *(count(number(event.get(what))) for what in ("before", "after", "grown")),
+            *(count(number(event.get(f"units_{when}"))) for when in ("before", "after")),
+        ]
+        for progress, _, event in _thinned(steps)
     ]
-    intro = f"<p>{len(steps)} steps changed which connections are active.</p>"
-    return section("Grow and prune", intro + figure + table(["training", "before", "after", "of these grown"], rows))
+    names = [f"{name} before", "connections", "after", "of these grown", "units", "after"]
+    intro = (
+        f"<p>{len(steps)} steps changed the network. Errors are validation errors, with which it came to a step.</p>"
+    )
+    return section("Grow and prune", intro + figure + table(["training", *names], rows))
+
+
+def _came_with(metric: str, error: float | None) -> str:
+    """Validation error of a step, or R² for a regression."""
+    return measure(metric, None if error is None else 1.0 - error if metric == "r2" else error)
 
 
 def _thinned(steps: Sequence[T]) -> list[T]:
