@@ -85,6 +85,9 @@ EVENTS: list[dict[str, Any]] = [
             "before": 3000 - 50 * n,
             "after": 2950 - 50 * n,
             "grown": 5,
+            "units_before": 90,
+            "units_after": 90,
+            "error": 0.125,
         }
         for n in range(30)
     ),
@@ -152,7 +155,7 @@ def test_a_finished_run_tells_what_was_asked_and_delivered(tmp_path: Path) -> No
     assert "depth = 2, lr = 0.014, activation = relu" in text
     assert "1 10 9 4.00 % 0.510 – 0.800 0.750 0.12 %" in text
     assert "promoted 0 3.00 % 1,490 2,980 14,900" in text
-    assert "30 steps changed which connections are active." in text
+    assert "30 steps changed the network." in text
     assert "0.0% 3,000 2,950 5 10.0% 2,850 2,800 5" in text
     assert "96.7% 1,550 1,500 5" in text
     assert "steerage synth 'my digits.csv' --max-params 1500" in text
