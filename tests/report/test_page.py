@@ -156,8 +156,8 @@ def test_a_finished_run_tells_what_was_asked_and_delivered(tmp_path: Path) -> No
     assert "1 10 9 4.00 % 0.510 – 0.800 0.750 0.12 %" in text
     assert "promoted 0 3.00 % 1,490 2,980 14,900" in text
     assert "30 steps changed the network." in text
-    assert "0.0% 3,000 2,950 5 10.0% 2,850 2,800 5" in text
-    assert "96.7% 1,550 1,500 5" in text
+    assert "0.0% 12.50 % 3,000 2,950 5 90 90 10.0% 12.50 % 2,850 2,800 5 90 90" in text
+    assert "96.7% 12.50 % 1,550 1,500 5" in text
     assert "steerage synth 'my digits.csv' --max-params 1500" in text
     assert "search = 61.2" in text
     assert checker.tags.count("svg") == 2

@@ -18,7 +18,7 @@ from steerage.growprune.schemes import Connections, checked
 from steerage.store import read_json
 from steerage.synthesis.candidate import Trained
 from steerage.synthesis.main import Result
-from steerage.synthesis.trajectory import Wanted, smallest, stairs, unbeaten
+from steerage.synthesis.trajectory import SIZES, Wanted, sizes, smallest, stairs, unbeaten
 from steerage.training.evaluate import Scores
 from tasks import perceptron, table
 
@@ -86,10 +86,19 @@ def test_the_smallest_within_a_loss(max_loss: float, tmp_path: Path) -> None:
     assert asked["max_loss"] == max_loss
 
 
-def test_a_budget_bounds_the_front(tmp_path: Path) -> None:
-    result = refined(tmp_path / "run", budget=Budget(max_params=300), front=True, max_loss=0.5)
-    assert all(member["params"] <= 300 for member in result.summary["front"])
+@pytest.mark.parametrize("max_loss", [None, 0.5])
+def test_a_budget_bounds_what_is_delivered_and_the_front_goes_on(max_loss: float | None, tmp_path: Path) -> None:
+    result = refined(tmp_path / "run", budget=Budget(max_params=300), front=True, max_loss=max_loss)
     assert result.summary["params"] <= 300
+    assert len(result.summary["front"]) > 1
+
+
+def test_the_budget_is_one_of_the_sizes() -> None:
+    for through in (20, 100, 2_000, 9_000):
+        found = sizes(10_000, 10, through=through)
+        assert len(found) == SIZES and found == sorted(found, reverse=True)
+        assert any(size == pytest.approx(through) for size in found)
+        assert found[-1] == pytest.approx(10)
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path: Path) -> None:

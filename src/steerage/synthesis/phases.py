@@ -18,6 +18,7 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, count, dense_cost, least_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
+from steerage.growprune.compact import compact
 from steerage.growprune.resize import reshape_
 from steerage.growprune.run import Edit, GrowPrune
 from steerage.search.curves import Judge, is_stopped
@@ -34,7 +35,6 @@ from steerage.synthesis.candidate import (
     Rests,
     Trained,
     build,
-    compacted,
     synthesize_candidate,
     validation_error,
 )
@@ -462,11 +462,12 @@ def walk_down(
     """One training of ``winner`` through many sizes, of which the good ones are trained on: what is wanted of them.
 
     First what to deliver: the smallest whose loss is tolerated, or the most accurate, inside the budget; ``winner``
-    where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, compacted, by rising size.
+    where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, above and below the budget,
+    compacted, by rising size.
     Sizes are trained from fresh weights, or on from ``start``.
     """
     run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
-    bench, local = trajectory.smallest_budget(run.bench, winner.values, wanted), run.directory.local
+    bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
     shape = bench.dataset.spec.input_shape
 
     def keep(editor: GrowPrune) -> float:
@@ -485,38 +486,45 @@ def walk_down(
         winner.values,
         phase="trajectory",
         seconds=_left(run, run.plan.ends("trajectory"), 1),
-        scheme=trajectory.stairs(dense, least),
+        scheme=trajectory.stairs(dense, least, through=run.bench.budget.max_params),
         announce=False,
         start=start,
         watch=keep,
     )
-    sizes = [recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True)]
-    sizes = [last, *(one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0)]
+    sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
+    fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
     run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
-    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else sizes
+    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else []
+    best = min(fitting, key=lambda one: one.trained.scores.objective, default=None)
+    asked = trajectory.Asked(len(promising) + (2.0 if wanted.max_loss is None else math.log2(len(sizes) + 1) + 1.0))
     polished: dict[str, Finalist] = {}
 
-    def polish(one: Finalist, shares: float) -> Finalist:
+    def polish(one: Finalist) -> Finalist:
         if one.name not in polished:
-            polished[one.name] = _polished(run, one, shares)
+            polished[one.name] = _polished(run, one, asked.shares())
         return polished[one.name]
 
-    if wanted.front:
-        for index, one in enumerate(promising):
-            polish(one, len(promising) - index)
-    elif wanted.max_loss is None:
-        polish(last, 1.0)
-    limit = winner.trained.scores.error + (wanted.max_loss or 0.0)
-    if wanted.max_loss is None:
-        ready = list(polished.values())
-        chosen = min(ready, key=lambda one: one.trained.scores.objective)
-    else:
-        rounds = math.log2(len(promising) + 1) + 1.0
-        found = trajectory.smallest(promising, lambda one: polish(one, rounds).trained.scores.error <= limit)
-        chosen = winner if found is None else polish(found, 1.0)
-    ready = [replace(one, trained=compacted(one.trained, run.bench)) for one in polished.values()]
+    for one in promising:
+        polish(one)
+    chosen: Finalist | None = None
+    if wanted.max_loss is not None:
+        limit = winner.trained.scores.error + wanted.max_loss
+        chosen = trajectory.smallest(fitting, lambda one: polish(one).trained.scores.error <= limit)
+        chosen = None if chosen is None else polish(chosen)
+    elif best is not None:
+        polish(best)
+        inside = [one for one in polished.values() if run.bench.budget.violation(one.trained.cost) == 0]
+        chosen = min(inside, key=lambda one: one.trained.scores.objective)
+    ready = [replace(one, trained=_compact(one.trained, shape)) for one in polished.values()]
     members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
-    return chosen, [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
+    front = [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
+    return winner if chosen is None else chosen, front
+
+
+def _compact(trained: Trained, shape: tuple[int, ...]) -> Trained:
+    """``trained`` without its dead units, whatever the budget."""
+    model, masks = compact(trained.model, shape, masks=trained.masks)
+    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
 
 
 def _polished(run: Run, size: Finalist, shares: float) -> Finalist:

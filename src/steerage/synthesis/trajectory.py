@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost, least_cost
 from steerage.errors import BadArgument
 from steerage.growprune.schemes import Connections, Step
@@ -40,19 +42,32 @@ class Wanted:
         return self.front or self.max_loss is not None
 
 
-def stairs(dense: int, least: int) -> tuple[Step, ...]:
-    """From ``dense`` connections to ``least`` in equal ratios, at equal distances of the training."""
+def stairs(dense: int, least: int, *, through: int | None = None) -> tuple[Step, ...]:
+    """From ``dense`` parameters to ``least`` in equal ratios, at equal distances of the training.
+
+    ``through``: one of the sizes between, with equal ratios before it and after it.
+    """
     steps: list[Step] = []
-    for index in range(1, SIZES + 1):
-        left = dense * (least / dense) ** (index / SIZES)
-        done = 1.0 if index == SIZES else (dense - left) / max(1, dense - least)
-        exchange = EXCHANGE if index < SIZES else 0.0
-        steps.append(Connections(START + (END - START) * (index - 1) / (SIZES - 1), min(1.0, done), exchange))
+    for index, left in enumerate(sizes(dense, least, through=through)):
+        exchange = EXCHANGE if index < SIZES - 1 else 0.0
+        done = 1.0 if index == SIZES - 1 else (dense - left) / max(1, dense - least)
+        steps.append(Connections(START + (END - START) * index / (SIZES - 1), min(1.0, done), exchange))
     return tuple(steps)
 
 
-def smallest_budget(bench: Bench, values: Values, wanted: Wanted) -> Bench:
-    """``bench`` with the budget at which the way down ends: its own, or far below where a loss is tolerated.
+def sizes(dense: int, least: int, *, through: int | None = None) -> list[float]:
+    """``SIZES`` sizes below ``dense``, the last of them ``least``."""
+    if through is None or not least < through < dense:
+        return [dense * (least / dense) ** (index / SIZES) for index in range(1, SIZES + 1)]
+    share = math.log(dense / through) / math.log(dense / least)
+    first = min(SIZES - 1, max(1, round(share * SIZES)))
+    above = [dense * (through / dense) ** (index / first) for index in range(1, first + 1)]
+    rest = SIZES - first
+    return above + [through * (least / through) ** (index / rest) for index in range(1, rest + 1)]
+
+
+def smallest_budget(bench: Bench, values: Values) -> Bench:
+    """``bench`` with the budget at which the way down ends: far below the dense network, and its own budget.
 
     Where parameters are not bounded but MACs are, the way is one of parameters all the same; what is delivered is
     inside every bound.
@@ -60,9 +75,7 @@ def smallest_budget(bench: Bench, values: Values, wanted: Wanted) -> Bench:
     spec, bound = bench.dataset.spec, bench.budget.max_params
     least, dense = least_cost(bench.template, values, spec).params, dense_cost(bench.template, values, spec).params
     bottom = min(dense, max(round(1.3 * least), dense // SMALLEST))
-    if bound is not None:
-        bottom = bound if wanted.max_loss is None else min(bound, bottom)
-    return replace(bench, budget=replace(bench.budget, max_params=bottom))
+    return replace(bench, budget=Budget(max_params=bottom if bound is None else min(bound, bottom)))
 
 
 def unbeaten(networks: Sequence[Trained]) -> list[int]:
@@ -72,6 +85,17 @@ def unbeaten(networks: Sequence[Trained]) -> list[int]:
         if not kept or networks[at].scores.objective < networks[kept[-1]].scores.objective:
             kept.append(at)
     return kept
+
+
+class Asked:
+    """How many equal parts what is left of the time has for the next of about ``total`` trainings."""
+
+    def __init__(self, total: float) -> None:
+        self._left = total
+
+    def shares(self) -> float:
+        now, self._left = self._left, self._left - 1.0
+        return max(1.0, now)
 
 
 T = TypeVar("T")
