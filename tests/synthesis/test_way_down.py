@@ -93,6 +93,15 @@ def test_a_budget_bounds_what_is_delivered_and_the_front_goes_on(max_loss: float
     assert len(result.summary["front"]) > 1
 
 
+def test_what_is_delivered_is_as_good_as_its_size_was(tmp_path: Path) -> None:
+    """No size above the budget is cut down to be delivered."""
+    result = synthesize("digits", budget=Budget(max_params=1500), front=True, epochs=20, trials=2, out=tmp_path / "run")
+    front = {member["params"]: member for member in result.summary["front"]}
+    assert result.summary["params"] <= 1500
+    inside = [member["error"]["test"] for params, member in front.items() if params <= 1500]
+    assert result.summary["error"]["test"] < min(inside) + 0.03
+
+
 def test_the_budget_is_one_of_the_sizes() -> None:
     for through in (20, 100, 2_000, 9_000):
         found = sizes(10_000, 10, through=through)

@@ -531,7 +531,7 @@ def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
     """A size of the trajectory, trained on with its masks held and a lower learning rate, without validation rows."""
     recipe = run.bench.recipe(size.values)
     return _trained(
-        run,
+        replace(run, bench=replace(run.bench, budget=Budget())),  # its size is its own
         f"polished-{size.name}",
         size.values,
         phase="polish",
