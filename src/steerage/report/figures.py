@@ -133,12 +133,13 @@ def _ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 of each power of ten whose logarithm is in [low, high], the powers alone where that is many."""
+    """1, 2, 5 of each power of ten whose logarithm is in [low, high]; 1, 3 or the powers alone where that is many."""
     powers = range(math.floor(low), math.ceil(high) + 1)
-    ticks = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
-    if len(inside) > 7:
-        inside = [tick for tick in inside if math.log10(tick).is_integer()]
+    for factors in ((1, 2, 5), (1, 3), (1,)):
+        ticks = [factor * 10.0**power for power in powers for factor in factors]
+        inside = [tick for tick in ticks if low <= math.log10(tick) <= high]
+        if len(inside) <= 7:
+            break
     return inside if len(inside) > 2 else _ticks(10.0**low, 10.0**high)
 
 

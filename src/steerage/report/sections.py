@@ -91,19 +91,20 @@ def _front_points(run: Run, cost: str) -> list[Point]:
 def front(run: Run) -> str:
     """The networks of a front, which were trained longer than the candidates."""
     metric, name = ("r2", "R²") if run.metric == "loss" else ("error", "error")
+    differ = len({settings(member.get("values")) for member in run.front}) > 1  # sizes of one candidate do not
     rows = [
         [
             shown(member.get("path")),
             *(measure(metric, number(at(member, metric, part))) for part in ("validation", "test")),
             *(count(number(member.get(cost))) for cost in COSTS),
-            settings(member.get("values")),
+            *([settings(member.get("values"))] if differ else []),
         ]
         for member in run.front
     ]
     if not rows:
         return ""
-    names = ["network", f"validation {name}", f"test {name}", X_LABEL, "dense", "MACs", "hyperparameters"]
-    return section("Front", table(names, rows))
+    names = ["network", f"validation {name}", f"test {name}", X_LABEL, "dense", "MACs"]
+    return section("Front", table([*names, "hyperparameters"] if differ else names, rows))
 
 
 def _error_text(run: Run, error: float) -> str:
