@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import torch
 
+from pruning.distilled import distil
 from pruning.rigl import RigL
 from pruning.tasks import Task, bench_of, sized, unbounded
 from steerage.cost.count import count
@@ -110,6 +111,17 @@ def _scored(score: connections.Score, growth: connections.Score | None = None) -
     return method
 
 
+def distilled(task: Task, seed: int) -> Trained:
+    """Half of the epochs train a dense teacher, from whose weights the student begins."""
+    bench, values = bench_of(task)
+    teacher, batches = _training(bench, values, seed)
+    student, _ = _training(bench, values, seed)
+    editor = GrowPrune(student.model, bench.budget, bench.dataset.spec.input_shape, _scheme(task))
+    distil(teacher, student, editor, bench.dataset, bench.train_rows, task.epochs * batches)
+    editor.finish(student.optimizer)
+    return _finished(student, bench, editor.masks)
+
+
 def _step(editor: GrowPrune, training: Training) -> None:
     editor.step(training.optimizer, training.progress)
 
@@ -122,6 +134,7 @@ ABLATION: dict[str, Callable[[Task, int], Trained]] = {
     "ours, scheme C": _named("C"),
     "ours, pruning by LAMP": _scored(connections.layer_adaptive),
     "ours, pruning by magnitude": _scored(connections.magnitude),
+    "ours, distilled": distilled,
     "ours, growth by gradient over all layers": _scored(connections.sensitive, connections.gradient),
     "ours, random growth": _scored(connections.sensitive, connections.random(torch.Generator().manual_seed(0))),
 }
