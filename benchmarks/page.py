@@ -12,6 +12,7 @@ from steerage.report.figures import Point, scatter
 RESULTS = Path(__file__).resolve().parent / "results"
 ROOT = RESULTS.parents[1]
 PAGE, README, SEARCH = ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "docs" / "search.md"
+LOCAL = ROOT / "docs" / "grow-and-prune.md"
 PICTURE = ROOT / "docs" / "img" / "thinking.svg"
 # Where an image stands there is no page to take colours from; they are those of its light side.
 STYLE = (
@@ -85,6 +86,26 @@ def ablation(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def grown(document: dict[str, Any], section: str) -> str:
+    """Test errors by method and task of one section of grow_prune, with the standard error of the mean."""
+    figures: dict[str, dict[str, str]] = {}
+    seeds: dict[str, int] = {}
+    for row in document["rows"]:
+        where, task, what = (*row["name"].split(": "), "", "")[:3]
+        if where == section and what.endswith(", test error"):
+            spread = "" if row["std"] is None else f" ± {100 * row['std'] / row['n'] ** 0.5:.2f}"
+            bar = "" if row["bar"] is None else f" (bar {100 * row['bar']:.2f})"
+            figures.setdefault(what.removesuffix(", test error"), {})[task] = f"{100 * row['value']:.2f}{spread}{bar}"
+            seeds[task] = max(row["n"], seeds.get(task, 0))
+    heads = [f"{task} ({n} seed{'' if n == 1 else 's'})" for task, n in seeds.items()]
+    lines = ["| " + " | ".join(["test error, %", *heads]) + " |", "|---" * (len(heads) + 1) + "|"]
+    lines += [
+        "| " + " | ".join([method, *(found.get(task, "-") for task in seeds)]) + " |"
+        for method, found in figures.items()
+    ]
+    return "\n".join(lines)
+
+
 def thinking(document: dict[str, Any]) -> str:
     """A picture, SVG, of the seconds that one proposal takes over the trials before it."""
     name = re.compile(r"thinking: one batch after (\d+) trials, seconds")
@@ -120,6 +141,9 @@ def main() -> None:
     insert(README, "main_job", headlines(json.loads((RESULTS / "main_job.json").read_text())))
     PICTURE.write_text(thinking(json.loads((RESULTS / "search_tables.json").read_text())))
     print(PICTURE)
+    local = json.loads((RESULTS / "grow_prune.json").read_text())
+    for section in ("compared", "absolute", "ablation"):
+        insert(LOCAL, f"grow_prune_{section}", grown(local, section))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 

@@ -16,7 +16,7 @@ from pruning.tasks import COMPARED, bench_of, unbounded
 from steerage.growprune.schemes import AUTO
 from steerage.synthesis.candidate import synthesize_candidate
 
-TASKS = {"letter 5000": 10, "digits-cnn 800": 20, "mnist-cnn 2700": 1}  # epochs
+TASKS = {"letter 5000": 40, "digits-cnn 800": 60, "mnist-cnn 2700": 3}  # epochs
 PAIRS = 5
 MOST_TIME, MOST_MEMORY = 1.10, 1.20
 

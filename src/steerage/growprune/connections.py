@@ -60,12 +60,13 @@ def sensitive(signals: Signals) -> dict[str, Tensor]:
     damage, LeCun et al. 1989, with the empirical Fisher information as curvature); its root, beside LAMP, is less at
     the mercy of rows that are learnt by heart. Without squares it is LAMP; a layer without has the mean of the others.
     """
-    known = [value.detach().double().sqrt().mean() for value in signals.squares.values() if value.any()]
-    other = torch.stack(known).mean() if known else torch.ones((), dtype=torch.float64)
+    roots = {name: value.detach().sqrt() for name, value in signals.squares.items()}
+    means = {name: float(root.mean()) for name, root in roots.items()}
+    known = [mean for mean in means.values() if mean > 0.0]
+    other = sum(known) / len(known) if known else 1.0
     scores = _shares(signals.weights)
     for name, score in scores.items():
-        squares = signals.squares.get(name)
-        score *= other if squares is None or not squares.any() else squares.detach().double().sqrt()
+        score *= roots[name] if means.get(name, 0.0) > 0.0 else other
     return scores
 
 
@@ -96,14 +97,20 @@ def restoring(signals: Signals) -> dict[str, Tensor]:
 
 
 def _shares(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Of each entry its square over the sum of all squares not smaller than it in its tensor."""
+    """Of each entry its square over the sum of all squares not smaller than it in its tensor.
+
+    Only what is not zero is sorted: of a network that has been pruned that is little.
+    """
     scores = {}
     for name, tensor in tensors.items():
-        squares, order = tensor.detach().flatten().double().square().sort()
+        flat = tensor.detach().flatten()
+        used = flat.nonzero()[:, 0]
+        sizes, order = flat[used].abs().sort()
+        squares = sizes.double().square()
         remaining = squares.flip(0).cumsum(0).flip(0).clamp_min(1e-30)
-        score = torch.empty_like(squares)
-        score[order] = squares / remaining
-        scores[name] = score.view_as(tensor)
+        score = torch.zeros_like(flat)
+        score[used[order]] = (squares / remaining).to(flat.dtype)
+        scores[name] = score.view(tensor.shape)
     return scores
 
 
@@ -148,7 +155,7 @@ def keep_best(scores: Mapping[str, Tensor], count: int, *, among: Mapping[str, T
     Raises: BadArgument when ``count`` is negative or more than there are to choose from.
     """
     names = list(scores)
-    flat = torch.cat([scores[name].detach().flatten().double() for name in names])
+    flat = torch.cat([scores[name].detach().flatten() for name in names])
     if among is not None:
         allowed = torch.cat([among[name].flatten() for name in names])
         flat = flat.masked_fill(~allowed, -torch.inf)

@@ -135,7 +135,7 @@ class GrowPrune:
             self.next_step += 1
         self._edit(optimizer, due)
         if self.next_step > 0 or self._held:
-            masking.apply_(self.model, self.masks)
+            self._hold_()
         if self.next_step < len(self.scheme):
             self._watch(optimizer)
         return self._moves
@@ -285,6 +285,12 @@ class GrowPrune:
             name: torch.where(self.masks[name], score, least - 1.0 + wanted[name].to(score) / max(most, 1e-30))
             for name, score in scores.items()
         }
+
+    @torch.no_grad()
+    def _hold_(self) -> None:
+        """What ``masks.apply_`` does, after every step of the optimizer and so without looking for the weights."""
+        for name, weight in self._weights.items():
+            weight.mul_(self.masks[name])
 
     @torch.no_grad()
     def _restore_(self, new: Masks) -> None:
