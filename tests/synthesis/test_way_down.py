@@ -86,6 +86,11 @@ def test_the_smallest_within_a_loss(max_loss: float, tmp_path: Path) -> None:
     assert asked["max_loss"] == max_loss
 
 
+def test_an_untrained_network_is_no_measure_of_loss(tmp_path: Path) -> None:
+    result = refined(tmp_path / "run", max_loss=0.02, epochs=150)
+    assert result.summary["error"]["validation"] < 0.2  # by chance it would be 0.67
+
+
 @pytest.mark.parametrize("max_loss", [None, 0.5])
 def test_a_budget_bounds_what_is_delivered_and_the_front_goes_on(max_loss: float | None, tmp_path: Path) -> None:
     result = refined(tmp_path / "run", budget=Budget(max_params=300), front=True, max_loss=max_loss)

@@ -90,9 +90,10 @@ def synthesize(
     that at its end; "full" trains each to its end. With ``pareto`` each is.
     ``pareto``, "params" or "macs", with ``local=False``: networks for the front of error and that cost, each in a
     folder ``front/NN`` of the run and in the summary's ``front``; what is returned is the most accurate of them.
-    ``max_loss``, a fraction in [0, 1): the smallest network whose validation error is at most that above the one of
-    the search's winner, inside the budget if there is one. ``front``: the local search leaves the networks of all
-    sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most accurate of them is returned.
+    ``max_loss``, a fraction in [0, 1): the smallest network whose validation error is at most that above the lowest
+    seen, of the search's winner and of all sizes on the way; inside the budget if there is one. ``front``: the local
+    search leaves the networks of all sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most
+    accurate of them is returned.
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
@@ -151,7 +152,7 @@ def refine(
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
-    ``max_loss`` is told from the error of the network as it comes.
+    ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
     """
     effort = effort_from(minutes, None, epochs)
     wanted = Wanted(max_loss, front)

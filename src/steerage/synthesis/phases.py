@@ -508,7 +508,8 @@ def walk_down(
         polish(one)
     chosen: Finalist | None = None
     if wanted.max_loss is not None:
-        limit = winner.trained.scores.error + wanted.max_loss
+        # A network that comes untrained is no measure; the best size on the way is one then.
+        limit = min(one.trained.scores.error for one in (winner, *sizes)) + wanted.max_loss
         chosen = trajectory.smallest(fitting, lambda one: polish(one).trained.scores.error <= limit)
         chosen = None if chosen is None else polish(chosen)
     elif best is not None:

@@ -24,8 +24,8 @@ EXCHANGE = 0.1  # of the connections at each size are grown
 class Wanted:
     """What is wanted of the way down.
 
-    ``max_loss``: the smallest network whose validation error is no more than that above the one before local search,
-    as a fraction in [0, 1]; None for the most accurate inside the budget. ``front``: all sizes that nobody beats.
+    ``max_loss``: the smallest network whose validation error is no more than that above the lowest that was seen, as
+    a fraction in [0, 1); None for the most accurate inside the budget. ``front``: all sizes that nobody beats.
 
     Raises: BadArgument for a loss outside its range.
     """
