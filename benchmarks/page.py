@@ -94,8 +94,7 @@ def grown(document: dict[str, Any], section: str) -> str:
         where, task, what = (*row["name"].split(": "), "", "")[:3]
         if where == section and what.endswith(", test error"):
             spread = "" if row["std"] is None else f" ± {100 * row['std'] / row['n'] ** 0.5:.2f}"
-            bar = "" if row["bar"] is None else f" (bar {100 * row['bar']:.2f})"
-            figures.setdefault(what.removesuffix(", test error"), {})[task] = f"{100 * row['value']:.2f}{spread}{bar}"
+            figures.setdefault(what.removesuffix(", test error"), {})[task] = f"{100 * row['value']:.2f}{spread}"
             seeds[task] = max(row["n"], seeds.get(task, 0))
     heads = [f"{task} ({n} seed{'' if n == 1 else 's'})" for task, n in seeds.items()]
     lines = ["| " + " | ".join(["test error, %", *heads]) + " |", "|---" * (len(heads) + 1) + "|"]
@@ -103,6 +102,24 @@ def grown(document: dict[str, Any], section: str) -> str:
         "| " + " | ".join([method, *(found.get(task, "-") for task in seeds)]) + " |"
         for method, found in figures.items()
     ]
+    return "\n".join(lines)
+
+
+def alone(document: dict[str, Any]) -> str:
+    """Test error, bar and cost of each task of the section ``absolute`` of grow_prune."""
+    lines = ["| task and parameters | test error, % | bar | seeds | seconds a run |", "|---|---|---|---|---|"]
+    for row in document["rows"]:
+        section, task = row["name"].split(": ")[:2]
+        if section == "absolute":
+            spread = "" if row["std"] is None else f" ± {100 * row['std'] / row['n'] ** 0.5:.2f}"
+            cells = [
+                task,
+                f"{100 * row['value']:.2f}{spread}",
+                f"{100 * row['bar']:.2f}",
+                str(row["n"]),
+                f"{row['seconds']:.0f}",
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -142,8 +159,9 @@ def main() -> None:
     PICTURE.write_text(thinking(json.loads((RESULTS / "search_tables.json").read_text())))
     print(PICTURE)
     local = json.loads((RESULTS / "grow_prune.json").read_text())
-    for section in ("compared", "absolute", "ablation"):
+    for section in ("compared", "ablation"):
         insert(LOCAL, f"grow_prune_{section}", grown(local, section))
+    insert(LOCAL, "grow_prune_absolute", alone(local))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 

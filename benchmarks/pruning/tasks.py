@@ -81,8 +81,12 @@ ABSOLUTE = {
     ),
     "letter 5000": Task(str(TABLES / "letter.csv.gz"), "mlp", 5000, 30, 3, (*LETTER, ("lr", 1.6e-2)), bar=0.037),
     "letter 20000": Task(str(TABLES / "letter.csv.gz"), "mlp", 20_000, 30, 3, (*LETTER, ("lr", 1.6e-2)), bar=0.022),
-    "mnist-lenet300 8000": Task(MNIST, LENET, 8000, 30, 1, (("lr", 8e-3),), bar=0.011),
-    "mnist-lenet300 4100": Task(MNIST, LENET, 4100, 30, 1, (("lr", 8e-3),), bar=0.015),
+    "mnist-lenet300 8000": Task(
+        MNIST, LENET, 8000, 30, 1, (("lr", 8e-3), ("augment", 0.5), ("batch_size", 128)), bar=0.011
+    ),
+    "mnist-lenet300 4100": Task(
+        MNIST, LENET, 4100, 30, 1, (("lr", 8e-3), ("augment", 0.5), ("batch_size", 128)), bar=0.015
+    ),
     "mnist-cnn 5300": Task(MNIST, "cnn", 5300, 30, 3, bar=0.0033),
     "mnist-cnn 2700": Task(MNIST, "cnn", 2700, 30, 1, bar=0.0045),
     "mnist-cnn 1200": Task(MNIST, "cnn", 1200, 30, 1, bar=0.0065),
