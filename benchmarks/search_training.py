@@ -35,7 +35,8 @@ from steerage.seeds import child_seed
 from steerage.space import Space, Values
 from steerage.synthesis.candidate import Bench, synthesize_candidate
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import TRIAL_SCHEME, violation_of
+from steerage.synthesis.feasible import violation_of
+from steerage.synthesis.phases import TRIAL_SCHEME
 from steerage.templates.registry import load_template
 from steerage.training.split import validation_split
 

@@ -18,7 +18,7 @@ from steerage.nn.feedforward import FeedForward
 from steerage.space import Space, Value, Values
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import starting_points
+from steerage.synthesis.feasible import starting_points
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.registry import load_template
 from steerage.templates.template import RECIPE_GENES, Template

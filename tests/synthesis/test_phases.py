@@ -10,12 +10,14 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost
 from steerage.errors import InfeasibleBudget
 from steerage.space import Values
-from steerage.synthesis import phases
+from steerage.synthesis import feasible, phases
 from steerage.synthesis.candidate import Bench, Trained
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.phases import Finalist, Run, preferred, promote, starting_points, with_experience
+from steerage.synthesis.feasible import starting_points
+from steerage.synthesis.phases import preferred, promote, with_experience
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
+from steerage.synthesis.stage import Finalist, Run
 from steerage.templates import Mlp
 from steerage.training.evaluate import Scores
 from tasks import numbers, perceptron, table
@@ -62,15 +64,15 @@ def test_bounds_that_fit_one_by_one_and_not_together_are_refused_with_the_closes
         params, macs = round(100 + 900 * share), round(1000 - 900 * share)
         return Cost(params, params, macs, macs)
 
-    monkeypatch.setattr(phases, "least_cost", cost)
-    monkeypatch.setattr(phases, "dense_cost", cost)
-    phases.check_feasible(replace(run.bench, budget=Budget(max_params=200)), 0)
-    phases.check_feasible(replace(run.bench, budget=Budget(max_macs=200)), 0)
+    monkeypatch.setattr(feasible, "least_cost", cost)
+    monkeypatch.setattr(feasible, "dense_cost", cost)
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_params=200)), 0)
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_macs=200)), 0)
     with pytest.raises(InfeasibleBudget, match="cannot be met at once") as refusal:
-        phases.check_feasible(replace(run.bench, budget=Budget(max_params=200, max_macs=200)), 0)
+        feasible.check_feasible(replace(run.bench, budget=Budget(max_params=200, max_macs=200)), 0)
     wanted = cost(template, refusal.value.values, spec)
     assert refusal.value.smallest == max(wanted.params, wanted.macs) > refusal.value.limit == 200
-    phases.check_feasible(replace(run.bench, budget=Budget(max_params=wanted.params, max_macs=wanted.macs)), 0)
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_params=wanted.params, max_macs=wanted.macs)), 0)
 
 
 def test_starting_points_come_in_the_order_of_what_the_budget_asks_for(tmp_path: Path) -> None:
@@ -80,7 +82,7 @@ def test_starting_points_come_in_the_order_of_what_the_budget_asks_for(tmp_path:
     costs = [dense_cost(bench.template, values, spec).params for values in starts]
     assert starting_points(bench) == starts
     for values, cost in zip(starts, costs, strict=True):
-        assert starting_points(replace(bench, budget=Budget(round(cost / phases.EXPANSION))))[0] == values
+        assert starting_points(replace(bench, budget=Budget(round(cost / feasible.EXPANSION))))[0] == values
 
 
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_the_winner_is_trained_for_longer_while_that_helps(
         found = finalist(name, values, 0.1)
         return replace(found, trained=replace(found.trained, scores=Scores(0.1, losses[len(lengths) - 1], ROWS)))
 
-    monkeypatch.setattr(phases, "_trained", trained)
+    monkeypatch.setattr(phases, "trained_in", trained)
     run = replace(run, plan=Plan(Effort(trials=3, epochs=60)))
     assert promote(run, [run.bench.template.starts(run.bench.dataset.spec)[0]]).name == chosen
     assert lengths == [10, 25, 60][: len(losses)]

@@ -18,13 +18,14 @@ from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
 from steerage.growprune.schemes import checked_name
 from steerage.report.page import write_report
+from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
-from steerage.synthesis import phases, summary
 from steerage.synthesis.candidate import Bench, Trained, compacted
+from steerage.synthesis.feasible import check_feasible
 from steerage.synthesis.own_network import OwnNetwork
-from steerage.synthesis.phases import Finalist, Run
 from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
+from steerage.synthesis.stage import Finalist, Run, best_so_far
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
 from steerage.templates.registry import load_template, template_for
@@ -215,7 +216,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     plan = replace(request.plan, augmented=dataset.augment.active)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener))
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
-        phases.check_feasible(bench, request.seed)
+        check_feasible(bench, request.seed)
     with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
             if not directory.report.is_file():  # a stop came just before it
@@ -245,9 +246,9 @@ def _phases(run: Run, request: _Request) -> Result:
         values, start = template.baseline(bench.dataset.spec), template.start(bench, run.seed)
         if run.plan.way_down:
             given = Finalist("as it came", values, start)
-            best, front = phases.walk_down(run, given, request.wanted, start=start)
+            best, front = local_search.walk_down(run, given, request.wanted, start=start)
         else:
-            best = phases.refine_locally(run, values, start)
+            best = local_search.refine_locally(run, values, start)
     else:
         with suppress(TrainingFailed):  # a plain network is for comparison only
             baseline = phases.train_baseline(run)
@@ -257,10 +258,10 @@ def _phases(run: Run, request: _Request) -> Result:
             front = phases.promote_front(run, candidates)
         best = after_search = front[-1] if front else phases.promote(run, candidates)
         if run.plan.way_down:
-            best, front = phases.walk_down(run, best, request.wanted)
+            best, front = local_search.walk_down(run, best, request.wanted)
     final = best.trained
     if not run.plan.search_only:
-        finish = phases.absorb if run.plan.local_only or run.plan.way_down else phases.refit
+        finish = local_search.absorb if run.plan.local_only or run.plan.way_down else local_search.refit
         with suppress(TrainingFailed):  # there is a network already
             finished = finish(run, best)
             # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
@@ -367,7 +368,7 @@ def _kept_best(run: Run) -> str:
     """Write the best network so far as the run's bundle; say what it is."""
     if run.directory.finished():
         return f"the finished network is in {run.directory.network}"
-    best = phases.best_so_far(run)
+    best = best_so_far(run)
     if best is None:
         return f"no candidate is trained yet, what was begun is in {run.directory.path}"
     final = compacted(best.trained, run.bench)

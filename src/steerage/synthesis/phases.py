@@ -1,149 +1,48 @@
-"""The phases of a synthesis, each a function that leaves its result in the run directory and finds it there again."""
+"""The phases of the global search: baseline, trials, promotion; each leaves its result in the run directory."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import astuple, dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
-from typing import Any
 
-import torch
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from steerage import events, store
-from steerage.cost.budget import Budget
-from steerage.cost.count import Cost, count, dense_cost, least_cost
+from steerage import events
+from steerage.cost.count import dense_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
-from steerage.growprune.compact import compact
-from steerage.growprune.resize import reshape_
-from steerage.growprune.run import Edit, GrowPrune
 from steerage.search.curves import Judge, is_stopped
 from steerage.search.fidelity import RUNGS
-from steerage.search.propose import find_feasible
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
 from steerage.search.run import InRungs, TrialOutcome, open_study, search, small_gain, small_growth
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
-from steerage.synthesis import pareto, trajectory
+from steerage.synthesis import pareto
 from steerage.synthesis.candidate import (
-    Bench,
     Rests,
     Trained,
-    build,
     synthesize_candidate,
-    validation_error,
 )
-from steerage.synthesis.own_network import OwnNetwork
-from steerage.synthesis.plan import Plan
+from steerage.synthesis.feasible import starting_points, violation_of
 from steerage.synthesis.rankingfile import write_ranking
-from steerage.synthesis.run_directory import RunDirectory
+from steerage.synthesis.stage import Finalist, Run, left, remember, scheme_of, trained_in
 from steerage.training.evaluate import Scores
 
-# How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
-MAX_EXPANSION = 25.0
-# How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
-EXPANSION = 6.0
 EARLY = "early_error"  # metric of a trial
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
-UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
-ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
-
-
-@dataclass(frozen=True)
-class Run:
-    """What every phase works with."""
-
-    bench: Bench
-    plan: Plan
-    directory: RunDirectory
-    seed: int
-    emit: Callable[[object], None]
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """A trained candidate and the hyperparameters it was built from."""
-
-    name: str
-    values: Values
-    trained: Trained
-
-
-def check_feasible(bench: Bench, seed: int) -> None:
-    """Raises: InfeasibleBudget, with the smallest cost that the template reaches, if nothing in it fits the budget."""
-    spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
-    starts = bench.template.starts(spec)
-    best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
-    if best.violation <= 0:
-        return
-    least_cost(bench.template, best.values, spec)  # raises TrainingFailed if not one candidate can be built
-    bounds = {name: bound for name, bound in bench.budget.to_json().items() if bound is not None}
-    for name, bound in bounds.items():
-
-        def excess(values: Values, name: str = name, bound: float = bound) -> float:
-            try:
-                return _needed(bench, values)[name] / bound - 1.0
-            except TrainingFailed:
-                return UNBUILDABLE
-
-        smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
-        if smallest.violation > 0:
-            raise InfeasibleBudget(name, bound, _needed(bench, smallest.values)[name], smallest.values)
-    # Each bound can be met, but not all at once.
-    needed = _needed(bench, best.values)
-    tightest = max(bounds, key=lambda name: needed[name] / bounds[name])
-    broken = ", ".join(f"{name} to {needed[name]}" for name in bounds if needed[name] > bounds[name])
-    raise InfeasibleBudget(
-        tightest,
-        bounds[tightest],
-        needed[tightest],
-        best.values,
-        message=f"{', '.join(f'{name}={bound}' for name, bound in bounds.items())} cannot be met at once: the network "
-        f"found that comes closest would need to raise {broken}",
-    )
-
-
-def _needed(bench: Bench, values: Values) -> dict[str, int]:
-    """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
-    spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
-    least, dense = least_cost(bench.template, values, spec), dense_cost(bench.template, values, spec)
-    pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
-    return {
-        name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
-    }
-
-
-def violation_of(bench: Bench) -> Callable[[Values], float]:
-    """How far a candidate is from being prunable into the budget: 0 where it is.
-
-    Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
-    ``MAX_EXPANSION`` times the budget, unless it is the user's own network. One that cannot be built is far from it.
-    """
-    spec, budget, own = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork)
-    roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
-
-    def violation(values: Values) -> float:
-        try:
-            least = budget.violation(least_cost(bench.template, values, spec))
-            return least if own else least + roomy.violation(dense_cost(bench.template, values, spec))
-        except TrainingFailed:
-            return UNBUILDABLE
-
-    return violation
 
 
 def train_baseline(run: Run) -> Finalist:
     """The template's plain network, dense, whatever the budget: what one would have had without a synthesis."""
     values = run.bench.template.baseline(run.bench.dataset.spec)
     ends = run.plan.ends("baseline")
-    return _trained(run, "baseline", values, phase="baseline", seconds=_left(run, ends, 1), scheme=None)
+    return trained_in(run, "baseline", values, phase="baseline", seconds=left(run, ends, 1), scheme=None)
 
 
 def planned(run: Run, baseline: Finalist) -> Run:
@@ -270,20 +169,6 @@ def with_experience(run: Run, best: Sequence[Values], ranked: Sequence[Values]) 
     return [*best[:-1], known[0]] if known else [*best]
 
 
-def starting_points(bench: Bench) -> list[Values]:
-    """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
-
-    Within a factor of two, or where there is no budget, in the template's order.
-    """
-    spec = bench.dataset.spec
-
-    def miss(values: Values) -> int:
-        expansion = bench.budget.expansion(dense_cost(bench.template, values, spec))
-        return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
-
-    return sorted(bench.template.starts(spec), key=miss)
-
-
 def _starting_points(run: Run) -> tuple[Space, list[Key]]:
     """The space of the run, and the keys of its ``starting_points``."""
     space = run.bench.template.space(run.bench.dataset.spec)
@@ -372,12 +257,12 @@ def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:
 
 def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: float = 1.0) -> Finalist:
     """One training of the promotion, in one of the ``shares`` of the time that it has left."""
-    return _trained(
+    return trained_in(
         run,
         name,
         values,
         phase="promotion",
-        seconds=_left(run, run.plan.ends("promotion"), shares),
+        seconds=left(run, run.plan.ends("promotion"), shares),
         epochs=round(multiple * run.plan.epochs("promotion")),
         scheme=scheme_of(run, values),
         announce=False,
@@ -417,244 +302,6 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     return best if beaten else expected
 
 
-def refit(run: Run, chosen: Finalist) -> Trained:
-    """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
-
-    From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice. For as
-    many epochs as were found best where that was asked, or else for as long as there is time. The scores that come
-    back are not validation scores any more: the network has seen those rows.
-    """
-    bench, rows = run.bench, torch.arange(len(run.bench.dataset.y))
-    seconds, epochs = _left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
-    if run.plan.longer:
-        epochs = max(1, round(chosen.trained.epochs))
-        if seconds is not None:
-            seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
-    return _trained(
-        run,
-        "refit",
-        chosen.values,
-        phase="refit",
-        seconds=seconds,
-        epochs=epochs,
-        scheme=scheme_of(run, chosen.values),
-        rows=rows,
-    ).trained
-
-
-def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
-    """Grow-and-prune of the user's own network, from the weights that it has."""
-    seconds = _left(run, run.plan.ends("local"), 1)
-    scheme = scheme_of(run, values)
-    return _trained(run, "local", values, phase="local", seconds=seconds, scheme=scheme, start=start)
-
-
-def scheme_of(run: Run, values: Values) -> schemes.Scheme:
-    """The scheme that the plan names, for the candidate ``values``."""
-    spec = run.bench.dataset.spec
-    expansion = run.bench.budget.expansion(dense_cost(run.bench.template, values, spec))
-    return schemes.named(run.plan.scheme, convolutional=len(spec.input_shape) == 3, expansion=expansion)
-
-
-def walk_down(
-    run: Run, winner: Finalist, wanted: trajectory.Wanted, *, start: Trained | None = None
-) -> tuple[Finalist, list[Finalist]]:
-    """One training of ``winner`` through many sizes, of which the good ones are trained on: what is wanted of them.
-
-    First what to deliver: the smallest whose loss is tolerated, or the most accurate, inside the budget; ``winner``
-    where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, above and below the budget,
-    compacted, by rising size.
-    Sizes are trained from fresh weights, or on from ``start``.
-    """
-    run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
-    bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
-    shape = bench.dataset.spec.input_shape
-
-    def keep(editor: GrowPrune) -> float:
-        """The network as it came to a step, in a file of its own."""
-        scores = bench.scores(editor.model)
-        cost = count(editor.model, shape, masks=editor.masks)
-        point = Trained(editor.model, editor.masks, scores, cost, (), 0.0, 0.0)
-        remember(local / f"size-{len(editor.edits):02}.done", winner.values, point)
-        return scores.error
-
-    dense, least = dense_cost(bench.template, winner.values, bench.dataset.spec).params, bench.budget.max_params
-    assert least is not None
-    last = _trained(
-        replace(run, bench=bench),
-        "trajectory",
-        winner.values,
-        phase="trajectory",
-        seconds=_left(run, run.plan.ends("trajectory"), 1),
-        scheme=trajectory.stairs(dense, least, through=run.bench.budget.max_params),
-        announce=False,
-        start=start,
-        watch=keep,
-    )
-    sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
-    fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
-    run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
-    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else []
-    best = min(fitting, key=lambda one: one.trained.scores.objective, default=None)
-    asked = trajectory.Asked(len(promising) + (2.0 if wanted.max_loss is None else math.log2(len(sizes) + 1) + 1.0))
-    polished: dict[str, Finalist] = {}
-
-    def polish(one: Finalist) -> Finalist:
-        if one.name not in polished:
-            polished[one.name] = _polished(run, one, asked.shares())
-        return polished[one.name]
-
-    for one in promising:
-        polish(one)
-    chosen: Finalist | None = None
-    if wanted.max_loss is not None:
-        # A network that comes untrained is no measure; the best size on the way is one then.
-        limit = min(one.trained.scores.error for one in (winner, *sizes)) + wanted.max_loss
-        chosen = trajectory.smallest(fitting, lambda one: polish(one).trained.scores.error <= limit)
-        chosen = None if chosen is None else polish(chosen)
-    elif best is not None:
-        polish(best)
-        inside = [one for one in polished.values() if run.bench.budget.violation(one.trained.cost) == 0]
-        chosen = min(inside, key=lambda one: one.trained.scores.objective)
-    ready = [replace(one, trained=_compact(one.trained, shape)) for one in polished.values()]
-    members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
-    front = [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
-    return winner if chosen is None else chosen, front
-
-
-def _compact(trained: Trained, shape: tuple[int, ...]) -> Trained:
-    """``trained`` without its dead units, whatever the budget."""
-    model, masks = compact(trained.model, shape, masks=trained.masks)
-    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
-
-
-def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
-    """A size of the trajectory, trained on with its masks held and a lower learning rate, without validation rows."""
-    recipe = run.bench.recipe(size.values)
-    return _trained(
-        replace(run, bench=replace(run.bench, budget=Budget())),  # its size is its own
-        f"polished-{size.name}",
-        size.values,
-        phase="polish",
-        seconds=_left(run, run.plan.ends("polish"), shares),
-        scheme=None,
-        announce=False,
-        start=size.trained,
-        recipe=replace(recipe, lr=ABSORPTION_LR * recipe.lr),
-    )
-
-
-def absorb(run: Run, chosen: Finalist) -> Trained:
-    """The masks are final: train the user's own network on, with the validation rows as well.
-
-    As with ``refit``, the scores that come back are not validation scores.
-    """
-    bench = run.bench
-    rows = torch.arange(len(bench.dataset.y))
-    recipe = bench.recipe(chosen.values)
-    recipe = replace(recipe, lr=ABSORPTION_LR * recipe.lr)
-    seconds = _left(run, run.plan.ends("absorption"), 1)
-    return _trained(
-        run,
-        "absorbed",
-        chosen.values,
-        phase="absorption",
-        seconds=seconds,
-        scheme=None,
-        start=chosen.trained,
-        rows=rows,
-        recipe=recipe,
-    ).trained
-
-
-def _trained(
-    run: Run,
-    name: str,
-    values: Values,
-    *,
-    phase: str,
-    seconds: float | None,
-    epochs: int | None = None,
-    scheme: schemes.Scheme | None,
-    announce: bool = True,
-    **options: Any,
-) -> Finalist:
-    """A training outside the search: found finished in the run directory, gone on with, or begun."""
-    directory = run.directory
-    folder = directory.candidates if phase in ("baseline", "promotion") else directory.local
-    done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
-    if done.is_file():
-        return recall(run.bench, done, name)
-    if announce:
-        run.emit(events.PhaseStarted(phase, run.plan.ends(phase) if run.plan.effort.timed else None))
-    trained = synthesize_candidate(
-        run.bench,
-        values,
-        name=name,
-        seed=child_seed(run.seed, name),
-        seconds=seconds,
-        epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
-        scheme=scheme,
-        checkpoint=checkpoint,
-        **({"watch": validation_error(run.bench)} | options),
-    )
-    remember(done, values, trained)
-    for leftover in (checkpoint, store.previous(checkpoint)):
-        leftover.unlink(missing_ok=True)
-    for edit in trained.edits:
-        run.emit(events.NetworkEdited(name, *astuple(edit)))
-    scores, cost = trained.scores, trained.cost
-    run.emit(events.NetworkTrained(name, scores.error, scores.loss, cost.params, cost.dense_params, cost.macs))
-    directory.heartbeat(run.bench.clock)
-    return Finalist(name, values, trained)
-
-
-def remember(path: Path, values: Values, trained: Trained) -> None:
-    """Keep a trained network of the template's shapes."""
-    tree = {
-        "values": dict(values),
-        "model": dict(trained.model.state_dict()),
-        "masks": dict(trained.masks),
-        "scores": list(astuple(trained.scores)),
-        "cost": trained.cost.to_json(),
-        "edits": [list(astuple(edit)) for edit in trained.edits],
-        "epochs": trained.epochs,
-        "seconds": trained.seconds,
-    }
-    store.save_tree(path, tree)
-
-
-def recall(bench: Bench, path: Path, name: str) -> Finalist:
-    """What ``remember`` kept. Raises: BadBundle."""
-    tree = store.load_tree(path)
-    model = build(bench, tree["values"], 0)
-    reshape_(model, {name: tensor.shape for name, tensor in tree["model"].items()})
-    model.load_state_dict(tree["model"])
-    trained = Trained(
-        model=model,
-        masks=dict(tree["masks"]),
-        scores=Scores(*tree["scores"]),
-        cost=Cost(**tree["cost"]),
-        edits=tuple(Edit(*edit) for edit in tree["edits"]),
-        epochs=float(tree["epochs"]),
-        seconds=float(tree["seconds"]),
-    )
-    return Finalist(name, tree["values"], trained)
-
-
-def best_so_far(run: Run) -> Finalist | None:
-    """The network to keep if the run is stopped now: of the furthest phase that has one."""
-    directory = run.directory
-    places = [
-        directory.local / "local.done",
-        *sorted(directory.candidates.glob("promoted-*.done")),
-        *sorted(directory.candidates.glob("earlier-*.done")),
-        directory.candidates / "best-trial.done",
-    ]
-    found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
-    return min(found, key=lambda finalist: finalist.trained.scores.objective, default=None)
-
-
 def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -> None:
     """Keep the network of the best trial, so that a stop during the search leaves something to use."""
     path = run.directory.candidates / "best-trial.done"
@@ -662,13 +309,6 @@ def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -
     earlier = [one.value for one in ended if one.value is not None]
     if not (path.is_file() and earlier and min(earlier) <= trained.scores.objective):
         remember(path, values, trained)
-
-
-def _left(run: Run, ends: float, shares: float) -> float | None:
-    """Seconds for the next of ``shares`` trainings that must be over at ``ends``; None when epochs are counted."""
-    if not run.plan.effort.timed:
-        return None
-    return max(0.5, (ends - run.bench.clock()) / shares)
 
 
 class _Hopeless:

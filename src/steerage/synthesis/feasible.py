@@ -1,0 +1,97 @@
+"""What a budget leaves of a template: which candidates can be pruned into it, and where to begin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from steerage.cost.budget import Budget
+from steerage.cost.count import dense_cost, least_cost
+from steerage.errors import InfeasibleBudget, TrainingFailed
+from steerage.search.propose import find_feasible
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench
+from steerage.synthesis.own_network import OwnNetwork
+
+# How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
+MAX_EXPANSION = 25.0
+# How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
+EXPANSION = 6.0
+UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
+
+
+def check_feasible(bench: Bench, seed: int) -> None:
+    """Raises: InfeasibleBudget, with the smallest cost that the template reaches, if nothing in it fits the budget."""
+    spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
+    starts = bench.template.starts(spec)
+    best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
+    if best.violation <= 0:
+        return
+    least_cost(bench.template, best.values, spec)  # raises TrainingFailed if not one candidate can be built
+    bounds = {name: bound for name, bound in bench.budget.to_json().items() if bound is not None}
+    for name, bound in bounds.items():
+
+        def excess(values: Values, name: str = name, bound: float = bound) -> float:
+            try:
+                return _needed(bench, values)[name] / bound - 1.0
+            except TrainingFailed:
+                return UNBUILDABLE
+
+        smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
+        if smallest.violation > 0:
+            raise InfeasibleBudget(name, bound, _needed(bench, smallest.values)[name], smallest.values)
+    # Each bound can be met, but not all at once.
+    needed = _needed(bench, best.values)
+    tightest = max(bounds, key=lambda name: needed[name] / bounds[name])
+    broken = ", ".join(f"{name} to {needed[name]}" for name in bounds if needed[name] > bounds[name])
+    raise InfeasibleBudget(
+        tightest,
+        bounds[tightest],
+        needed[tightest],
+        best.values,
+        message=f"{', '.join(f'{name}={bound}' for name, bound in bounds.items())} cannot be met at once: the network "
+        f"found that comes closest would need to raise {broken}",
+    )
+
+
+def _needed(bench: Bench, values: Values) -> dict[str, int]:
+    """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
+    spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
+    least, dense = least_cost(bench.template, values, spec), dense_cost(bench.template, values, spec)
+    pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
+    return {
+        name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
+    }
+
+
+def violation_of(bench: Bench) -> Callable[[Values], float]:
+    """How far a candidate is from being prunable into the budget: 0 where it is.
+
+    Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
+    ``MAX_EXPANSION`` times the budget, unless it is the user's own network. One that cannot be built is far from it.
+    """
+    spec, budget, own = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork)
+    roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
+
+    def violation(values: Values) -> float:
+        try:
+            least = budget.violation(least_cost(bench.template, values, spec))
+            return least if own else least + roomy.violation(dense_cost(bench.template, values, spec))
+        except TrainingFailed:
+            return UNBUILDABLE
+
+    return violation
+
+
+def starting_points(bench: Bench) -> list[Values]:
+    """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
+
+    Within a factor of two, or where there is no budget, in the template's order.
+    """
+    spec = bench.dataset.spec
+
+    def miss(values: Values) -> int:
+        expansion = bench.budget.expansion(dense_cost(bench.template, values, spec))
+        return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
+
+    return sorted(bench.template.starts(spec), key=miss)

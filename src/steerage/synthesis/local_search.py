@@ -1,0 +1,163 @@
+"""The local search as phases: the refit, one's own network, the way down through many sizes, the last training."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import torch
+
+from steerage import events
+from steerage.cost.budget import Budget
+from steerage.cost.count import count, dense_cost
+from steerage.growprune.compact import compact
+from steerage.growprune.run import GrowPrune
+from steerage.space import Values
+from steerage.synthesis import trajectory
+from steerage.synthesis.candidate import Trained
+from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
+
+ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
+
+
+def refit(run: Run, chosen: Finalist) -> Trained:
+    """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
+
+    From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice. For as
+    many epochs as were found best where that was asked, or else for as long as there is time. The scores that come
+    back are not validation scores any more: the network has seen those rows.
+    """
+    bench, rows = run.bench, torch.arange(len(run.bench.dataset.y))
+    seconds, epochs = left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
+    if run.plan.longer:
+        epochs = max(1, round(chosen.trained.epochs))
+        if seconds is not None:
+            seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
+    return trained_in(
+        run,
+        "refit",
+        chosen.values,
+        phase="refit",
+        seconds=seconds,
+        epochs=epochs,
+        scheme=scheme_of(run, chosen.values),
+        rows=rows,
+    ).trained
+
+
+def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
+    """Grow-and-prune of the user's own network, from the weights that it has."""
+    seconds = left(run, run.plan.ends("local"), 1)
+    scheme = scheme_of(run, values)
+    return trained_in(run, "local", values, phase="local", seconds=seconds, scheme=scheme, start=start)
+
+
+def walk_down(
+    run: Run, winner: Finalist, wanted: trajectory.Wanted, *, start: Trained | None = None
+) -> tuple[Finalist, list[Finalist]]:
+    """One training of ``winner`` through many sizes, of which the good ones are trained on: what is wanted of them.
+
+    First what to deliver: the smallest whose loss is tolerated, or the most accurate, inside the budget; ``winner``
+    where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, above and below the budget,
+    compacted, by rising size.
+    Sizes are trained from fresh weights, or on from ``start``.
+    """
+    run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
+    bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
+    shape = bench.dataset.spec.input_shape
+
+    def keep(editor: GrowPrune) -> float:
+        """The network as it came to a step, in a file of its own."""
+        scores = bench.scores(editor.model)
+        cost = count(editor.model, shape, masks=editor.masks)
+        point = Trained(editor.model, editor.masks, scores, cost, (), 0.0, 0.0)
+        remember(local / f"size-{len(editor.edits):02}.done", winner.values, point)
+        return scores.error
+
+    dense, least = dense_cost(bench.template, winner.values, bench.dataset.spec).params, bench.budget.max_params
+    assert least is not None
+    last = trained_in(
+        replace(run, bench=bench),
+        "trajectory",
+        winner.values,
+        phase="trajectory",
+        seconds=left(run, run.plan.ends("trajectory"), 1),
+        scheme=trajectory.stairs(dense, least, through=run.bench.budget.max_params),
+        announce=False,
+        start=start,
+        watch=keep,
+    )
+    sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
+    fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
+    run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
+    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else []
+    best = min(fitting, key=lambda one: one.trained.scores.objective, default=None)
+    asked = trajectory.Asked(len(promising) + (2.0 if wanted.max_loss is None else math.log2(len(sizes) + 1) + 1.0))
+    polished: dict[str, Finalist] = {}
+
+    def polish(one: Finalist) -> Finalist:
+        if one.name not in polished:
+            polished[one.name] = _polished(run, one, asked.shares())
+        return polished[one.name]
+
+    for one in promising:
+        polish(one)
+    chosen: Finalist | None = None
+    if wanted.max_loss is not None:
+        # A network that comes untrained is no measure; the best size on the way is one then.
+        limit = min(one.trained.scores.error for one in (winner, *sizes)) + wanted.max_loss
+        chosen = trajectory.smallest(fitting, lambda one: polish(one).trained.scores.error <= limit)
+        chosen = None if chosen is None else polish(chosen)
+    elif best is not None:
+        polish(best)
+        inside = [one for one in polished.values() if run.bench.budget.violation(one.trained.cost) == 0]
+        chosen = min(inside, key=lambda one: one.trained.scores.objective)
+    ready = [replace(one, trained=_compact(one.trained, shape)) for one in polished.values()]
+    members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
+    front = [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
+    return winner if chosen is None else chosen, front
+
+
+def _compact(trained: Trained, shape: tuple[int, ...]) -> Trained:
+    """``trained`` without its dead units, whatever the budget."""
+    model, masks = compact(trained.model, shape, masks=trained.masks)
+    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
+
+
+def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
+    """A size of the trajectory, trained on with its masks held and a lower learning rate, without validation rows."""
+    recipe = run.bench.recipe(size.values)
+    return trained_in(
+        replace(run, bench=replace(run.bench, budget=Budget())),  # its size is its own
+        f"polished-{size.name}",
+        size.values,
+        phase="polish",
+        seconds=left(run, run.plan.ends("polish"), shares),
+        scheme=None,
+        announce=False,
+        start=size.trained,
+        recipe=replace(recipe, lr=ABSORPTION_LR * recipe.lr),
+    )
+
+
+def absorb(run: Run, chosen: Finalist) -> Trained:
+    """The masks are final: train the user's own network on, with the validation rows as well.
+
+    As with ``refit``, the scores that come back are not validation scores.
+    """
+    bench = run.bench
+    rows = torch.arange(len(bench.dataset.y))
+    recipe = bench.recipe(chosen.values)
+    recipe = replace(recipe, lr=ABSORPTION_LR * recipe.lr)
+    seconds = left(run, run.plan.ends("absorption"), 1)
+    return trained_in(
+        run,
+        "absorbed",
+        chosen.values,
+        phase="absorption",
+        seconds=seconds,
+        scheme=None,
+        start=chosen.trained,
+        rows=rows,
+        recipe=recipe,
+    ).trained

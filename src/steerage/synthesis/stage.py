@@ -1,0 +1,142 @@
+"""What the phases of a synthesis share: the run, and one training that leaves its result in the run directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any
+
+from steerage import events, store
+from steerage.cost.count import Cost, dense_cost
+from steerage.growprune import schemes
+from steerage.growprune.resize import reshape_
+from steerage.growprune.run import Edit
+from steerage.seeds import child_seed
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate, validation_error
+from steerage.synthesis.plan import Plan
+from steerage.synthesis.run_directory import RunDirectory
+from steerage.training.evaluate import Scores
+
+
+@dataclass(frozen=True)
+class Run:
+    """What every phase works with."""
+
+    bench: Bench
+    plan: Plan
+    directory: RunDirectory
+    seed: int
+    emit: Callable[[object], None]
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trained candidate and the hyperparameters it was built from."""
+
+    name: str
+    values: Values
+    trained: Trained
+
+
+def trained_in(
+    run: Run,
+    name: str,
+    values: Values,
+    *,
+    phase: str,
+    seconds: float | None,
+    epochs: int | None = None,
+    scheme: schemes.Scheme | None,
+    announce: bool = True,
+    **options: Any,
+) -> Finalist:
+    """A training outside the search: found finished in the run directory, gone on with, or begun."""
+    directory = run.directory
+    folder = directory.candidates if phase in ("baseline", "promotion") else directory.local
+    done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
+    if done.is_file():
+        return recall(run.bench, done, name)
+    if announce:
+        run.emit(events.PhaseStarted(phase, run.plan.ends(phase) if run.plan.effort.timed else None))
+    trained = synthesize_candidate(
+        run.bench,
+        values,
+        name=name,
+        seed=child_seed(run.seed, name),
+        seconds=seconds,
+        epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
+        scheme=scheme,
+        checkpoint=checkpoint,
+        **({"watch": validation_error(run.bench)} | options),
+    )
+    remember(done, values, trained)
+    for leftover in (checkpoint, store.previous(checkpoint)):
+        leftover.unlink(missing_ok=True)
+    for edit in trained.edits:
+        run.emit(events.NetworkEdited(name, *astuple(edit)))
+    scores, cost = trained.scores, trained.cost
+    run.emit(events.NetworkTrained(name, scores.error, scores.loss, cost.params, cost.dense_params, cost.macs))
+    directory.heartbeat(run.bench.clock)
+    return Finalist(name, values, trained)
+
+
+def remember(path: Path, values: Values, trained: Trained) -> None:
+    """Keep a trained network of the template's shapes."""
+    tree = {
+        "values": dict(values),
+        "model": dict(trained.model.state_dict()),
+        "masks": dict(trained.masks),
+        "scores": list(astuple(trained.scores)),
+        "cost": trained.cost.to_json(),
+        "edits": [list(astuple(edit)) for edit in trained.edits],
+        "epochs": trained.epochs,
+        "seconds": trained.seconds,
+    }
+    store.save_tree(path, tree)
+
+
+def recall(bench: Bench, path: Path, name: str) -> Finalist:
+    """What ``remember`` kept. Raises: BadBundle."""
+    tree = store.load_tree(path)
+    model = build(bench, tree["values"], 0)
+    reshape_(model, {name: tensor.shape for name, tensor in tree["model"].items()})
+    model.load_state_dict(tree["model"])
+    trained = Trained(
+        model=model,
+        masks=dict(tree["masks"]),
+        scores=Scores(*tree["scores"]),
+        cost=Cost(**tree["cost"]),
+        edits=tuple(Edit(*edit) for edit in tree["edits"]),
+        epochs=float(tree["epochs"]),
+        seconds=float(tree["seconds"]),
+    )
+    return Finalist(name, tree["values"], trained)
+
+
+def best_so_far(run: Run) -> Finalist | None:
+    """The network to keep if the run is stopped now: of the furthest phase that has one."""
+    directory = run.directory
+    places = [
+        directory.local / "local.done",
+        *sorted(directory.candidates.glob("promoted-*.done")),
+        *sorted(directory.candidates.glob("earlier-*.done")),
+        directory.candidates / "best-trial.done",
+    ]
+    found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
+    return min(found, key=lambda finalist: finalist.trained.scores.objective, default=None)
+
+
+def left(run: Run, ends: float, shares: float) -> float | None:
+    """Seconds for the next of ``shares`` trainings that must be over at ``ends``; None when epochs are counted."""
+    if not run.plan.effort.timed:
+        return None
+    return max(0.5, (ends - run.bench.clock()) / shares)
+
+
+def scheme_of(run: Run, values: Values) -> schemes.Scheme:
+    """The scheme that the plan names, for the candidate ``values``."""
+    spec = run.bench.dataset.spec
+    expansion = run.bench.budget.expansion(dense_cost(run.bench.template, values, spec))
+    return schemes.named(run.plan.scheme, convolutional=len(spec.input_shape) == 3, expansion=expansion)
