@@ -189,4 +189,4 @@ def checked_name(name: str) -> str:
     return name
 
 
-AUTO: Scheme = gradual(start=0.1, end=0.6, exchange=0.1)
+AUTO: Scheme = gradual(start=0.1, end=0.6, exchange=0.02)
