@@ -13,7 +13,7 @@ from common import row
 from nas_tables.kept import Run
 
 from pruning.tasks import COMPARED, bench_of, unbounded
-from steerage.growprune.schemes import AUTO
+from steerage.growprune.schemes import auto
 from steerage.synthesis.candidate import synthesize_candidate
 
 TASKS = {"letter 5000": 40, "digits-cnn 800": 60, "mnist-cnn 2700": 3}  # epochs
@@ -41,7 +41,7 @@ def measure(run: Run) -> dict[str, Any]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     synthesize_candidate(
-        small, values, name=run.budget, seed=run.seed, epochs=task.epochs, scheme=None if dense else AUTO
+        small, values, name=run.budget, seed=run.seed, epochs=task.epochs, scheme=None if dense else auto(10.0)
     )
     seconds = time.perf_counter() - began
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from steerage.errors import BadArgument
-from steerage.growprune.schemes import Connections, Scheme, checked, destructive, gradual
+from steerage.growprune.schemes import NAMES, Connections, Scheme, Units, auto, checked, destructive, gradual, named
 
 
 @pytest.mark.parametrize(
@@ -58,3 +58,23 @@ def test_steps_outside_their_ranges_are_refused(step: dict[str, float]) -> None:
 def test_nobody_exchanges_everything_or_less_than_nothing(exchange: float) -> None:
     with pytest.raises(BadArgument, match="outside its ranges"):
         Connections(0.5, 1.0, exchange)
+
+
+def test_the_further_the_way_the_earlier_it_is_done() -> None:
+    ends = [auto(expansion)[-1].at for expansion in (1.5, 10.0, 100.0)]
+    assert ends == sorted(ends, reverse=True) and len(set(ends)) == 3
+    assert all(checked(auto(expansion)) for expansion in (0.5, 3.0, 20.0, 1e4))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("convolutional", [False, True])
+def test_every_name_is_a_scheme(name: str, convolutional: bool) -> None:
+    scheme = named(name, convolutional=convolutional, expansion=10.0)
+    assert checked(scheme) is scheme
+    channels = [step for step in scheme if isinstance(step, Units) and step.change < 0]
+    assert bool(channels) == (name == "A" or (name == "B" and convolutional))
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(BadArgument, match="auto, A, B, C"):
+        named("D", convolutional=False, expansion=2.0)

@@ -165,21 +165,31 @@ def adjacent(*, start: float = 0.2, end: float = 0.75, rounds: int = 6, restore:
     return (OnlyAdjacent(), *destructive(start=start, end=end, rounds=rounds, restore=restore))
 
 
+def auto(expansion: float) -> tuple[Step, ...]:
+    """Gradual pruning with growth, for a network that is ``expansion`` times as dense as its target.
+
+    The further the way, the earlier it begins and ends: of little that is left each connection needs more training,
+    while a network that loses half of itself is best chosen from when it has been trained. On validation rows of
+    letter and digits (4 to 40 epochs) the ends were as good as the middle, or better, beyond 3 and 20. How long the
+    training takes made no difference.
+    """
+    start, end = (0.2, 0.75) if expansion <= 3.0 else (0.1, 0.6) if expansion <= 20.0 else (0.05, 0.45)
+    return gradual(start=start, end=end, exchange=0.02)
+
+
 def named(name: str, *, convolutional: bool, expansion: float) -> Scheme:
     """The scheme ``name``, with rates for a network that is ``expansion`` times as dense as its target.
 
-    "auto" is gradual pruning with growth: of all schemes the best or among the best wherever they were compared
-    (``benchmarks/grow_prune.py``). In B, channels of convolutional networks leave as well, if there are that many more
-    than the target needs. Raises: BadArgument for an unknown name.
+    "auto" is the best or among the best wherever schemes were compared (``benchmarks/grow_prune.py``). In B, channels
+    of convolutional networks leave as well, if there are that many more than the target needs. Raises: BadArgument for
+    an unknown name.
     """
     checked_name(name)
     if name == "A":
         return constructive()
     if name == "B":
         return destructive(channels=0.15 if convolutional and expansion > 4.0 else 0.0)
-    if name == "C":
-        return adjacent()
-    return AUTO
+    return adjacent() if name == "C" else auto(expansion)
 
 
 def checked_name(name: str) -> str:
@@ -187,6 +197,3 @@ def checked_name(name: str) -> str:
     if name not in NAMES:
         raise BadArgument(f"scheme must be one of {', '.join(NAMES)}, got {name!r}")
     return name
-
-
-AUTO: Scheme = gradual(start=0.1, end=0.6, exchange=0.02)
