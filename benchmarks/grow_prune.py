@@ -48,7 +48,7 @@ def measure(run: Run) -> dict[str, Any]:
 def runs_of(section: str, tasks: Sequence[str], methods: Sequence[str]) -> list[Run]:
     """All runs of a section, the quick tasks first."""
     if section == "overhead":
-        return overhead.runs()
+        return [run for run in overhead.runs() if not tasks or run.table in tasks]
     known = tasks_of(section)
     wanted = {"compared": [*METHODS], "absolute": [OURS], "ablation": [*ABLATION]}[section]
     return [

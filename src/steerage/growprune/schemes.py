@@ -169,9 +169,8 @@ def auto(expansion: float) -> tuple[Step, ...]:
     """Gradual pruning with growth, for a network that is ``expansion`` times as dense as its target.
 
     The further the way, the earlier it begins and ends: of little that is left each connection needs more training,
-    while a network that loses half of itself is best chosen from when it has been trained. On validation rows of
-    letter and digits (4 to 40 epochs) the ends were as good as the middle, or better, beyond 3 and 20. How long the
-    training takes made no difference.
+    while a network that loses half of itself is best chosen from when it has been trained. The rates were chosen on
+    validation rows, and do not depend on how long the training takes.
     """
     start, end = (0.2, 0.75) if expansion <= 3.0 else (0.1, 0.6) if expansion <= 20.0 else (0.05, 0.45)
     return gradual(start=start, end=end, exchange=0.02)
@@ -180,7 +179,7 @@ def auto(expansion: float) -> tuple[Step, ...]:
 def named(name: str, *, convolutional: bool, expansion: float) -> Scheme:
     """The scheme ``name``, with rates for a network that is ``expansion`` times as dense as its target.
 
-    "auto" is the best or among the best wherever schemes were compared (``benchmarks/grow_prune.py``). In B, channels
+    How they compare is in docs/grow-and-prune.md (``benchmarks/grow_prune.py ablation``). In B, channels
     of convolutional networks leave as well, if there are that many more than the target needs. Raises: BadArgument for
     an unknown name.
     """
