@@ -123,6 +123,17 @@ def alone(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def overhead(document: dict[str, Any]) -> str:
+    """What masks and edits add to dense training of the same network, as medians over pairs."""
+    lines = ["| task | times dense training | bar | pairs |", "|---|---|---|---|"]
+    for row in document["rows"]:
+        section, *rest = row["name"].split(": ")
+        if section == "overhead":
+            what = ": ".join(rest).removesuffix(", times dense training")
+            lines.append(f"| {what} | {row['value']:.3f} | {row['bar']:.2f} | {row['n']} |")
+    return "\n".join(lines)
+
+
 def thinking(document: dict[str, Any]) -> str:
     """A picture, SVG, of the seconds that one proposal takes over the trials before it."""
     name = re.compile(r"thinking: one batch after (\d+) trials, seconds")
@@ -162,6 +173,7 @@ def main() -> None:
     for section in ("compared", "ablation"):
         insert(LOCAL, f"grow_prune_{section}", grown(local, section))
     insert(LOCAL, "grow_prune_absolute", alone(local))
+    insert(LOCAL, "grow_prune_overhead", overhead(local))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 
