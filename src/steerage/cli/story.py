@@ -25,6 +25,8 @@ TITLES = {
     "absorption": "final training, validation rows included",
 }
 TRIALS_PER_LINE = 10
+# The baseline knows no budget, the last training no validation.
+CHOOSING = ("promotion", "local", "polish")
 
 
 class Story:
@@ -75,11 +77,7 @@ class Story:
             self.tau, self.gain = event.tau, event.gain
             return [self._round(event)]
         elif isinstance(event, events.NetworkTrained):
-            if self.phase in (
-                "promotion",
-                "local",
-                "polish",
-            ):  # the baseline knows no budget, the last training no validation
+            if self.phase in CHOOSING:
                 self._improve(event.error, event.name)
             if self._trained is None or event.error < self._trained.error:
                 self._trained = event

@@ -127,7 +127,7 @@ class GrowPrune:
         self._progress, self._moves = progress, []
         if not self.needed:
             if self._held:
-                masking.apply_(self.model, self.masks)
+                self._hold_()
             return []
         due: list[Step] = []
         while self.next_step < len(self.scheme) and progress >= self.scheme[self.next_step].at:
@@ -147,11 +147,13 @@ class GrowPrune:
             self.next_step = len(self.scheme)
             self._edit(optimizer, [self.scheme[-1]])
         if self.needed and self.exact:
+            self._moments = optimizer.state  # which a score may ask for here as well
+            squares, self._moments = self._known_squares(), {}
             self.masks = within(
-                self.model, self.budget, self.input_shape, self.masks, score=self.score, squares=self._known_squares()
+                self.model, self.budget, self.input_shape, self.masks, score=self.score, squares=squares
             )
         if self.needed:
-            masking.apply_(self.model, self.masks)
+            self._hold_()
 
     # What steps are made of.
 
@@ -253,7 +255,7 @@ class GrowPrune:
                 isinstance(step, Connections) and any(isinstance(later, Connections) for later in due[index + 1 :])
             ):
                 step.apply(self)
-                masking.apply_(self.model, self.masks)
+                self._hold_()
         self._moments = {}
         after = masking.active(self.masks)
         self.edits.append(Edit(self._progress, before, after, self._grown, units_before, self._units(), error))

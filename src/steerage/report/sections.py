@@ -180,7 +180,7 @@ def local(run: Run) -> str:
     rows = [
         [
             f"{progress:.1%}",
-            _came_with(metric, number(event.get("error"))),
+            "learnt" if event.get("name") in SEEN else _came_with(metric, number(event.get("error"))),
             *(count(number(event.get(what))) for what in ("before", "after", "grown")),
             *(count(number(event.get(f"units_{when}"))) for when in ("before", "after")),
         ]

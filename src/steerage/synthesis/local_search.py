@@ -10,11 +10,10 @@ import torch
 from steerage import events
 from steerage.cost.budget import Budget
 from steerage.cost.count import count, dense_cost
-from steerage.growprune.compact import compact
 from steerage.growprune.run import GrowPrune
 from steerage.space import Values
 from steerage.synthesis import trajectory
-from steerage.synthesis.candidate import Trained
+from steerage.synthesis.candidate import Trained, compacted
 from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
 
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
@@ -59,8 +58,7 @@ def walk_down(
 
     First what to deliver: the smallest whose loss is tolerated, or the most accurate, inside the budget; ``winner``
     where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, above and below the budget,
-    compacted, by rising size.
-    Sizes are trained from fresh weights, or on from ``start``.
+    compacted, by rising size. Sizes are trained from fresh weights, or on from ``start``.
     """
     run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
     bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
@@ -112,23 +110,22 @@ def walk_down(
         polish(best)
         inside = [one for one in polished.values() if run.bench.budget.violation(one.trained.cost) == 0]
         chosen = min(inside, key=lambda one: one.trained.scores.objective)
-    ready = [replace(one, trained=_compact(one.trained, shape)) for one in polished.values()]
+    ready = [replace(one, trained=compacted(one.trained, _unbounded(run).bench)) for one in polished.values()]
     members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
     front = [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
     return winner if chosen is None else chosen, front
 
 
-def _compact(trained: Trained, shape: tuple[int, ...]) -> Trained:
-    """``trained`` without its dead units, whatever the budget."""
-    model, masks = compact(trained.model, shape, masks=trained.masks)
-    return replace(trained, model=model, masks=masks, cost=count(model, shape, masks=masks))
+def _unbounded(run: Run) -> Run:
+    """``run`` without a budget: a size of the trajectory is its own."""
+    return replace(run, bench=replace(run.bench, budget=Budget()))
 
 
 def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
     """A size of the trajectory, trained on with its masks held and a lower learning rate, without validation rows."""
     recipe = run.bench.recipe(size.values)
     return trained_in(
-        replace(run, bench=replace(run.bench, budget=Budget())),  # its size is its own
+        _unbounded(run),
         f"polished-{size.name}",
         size.values,
         phase="polish",
@@ -141,7 +138,7 @@ def _polished(run: Run, size: Finalist, shares: float) -> Finalist:
 
 
 def absorb(run: Run, chosen: Finalist) -> Trained:
-    """The masks are final: train the user's own network on, with the validation rows as well.
+    """The masks are final: train the network on, with the validation rows as well.
 
     As with ``refit``, the scores that come back are not validation scores.
     """

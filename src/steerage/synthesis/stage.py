@@ -69,7 +69,8 @@ def trained_in(
         epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
         scheme=scheme,
         checkpoint=checkpoint,
-        **({"watch": validation_error(run.bench)} | options),
+        # With rows of its own it learns from the validation rows, which say nothing about it any more.
+        **({"watch": None if "rows" in options else validation_error(run.bench)} | options),
     )
     remember(done, values, trained)
     for leftover in (checkpoint, store.previous(checkpoint)):
