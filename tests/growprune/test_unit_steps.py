@@ -19,6 +19,7 @@ from steerage.data import Dataset
 from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
+from steerage.growprune.connections import Signals
 from steerage.growprune.graph import unit_graph
 from steerage.growprune.resize import follow_average_
 from steerage.growprune.run import GrowPrune
@@ -262,6 +263,20 @@ def test_steps_of_ones_own_are_steps() -> None:
     assert len(editor.edits) == 3 and editor.edits[1].grown > 0
     assert editor.edits[1].before == editor.edits[1].after
     assert_delivered(editor, TABLE)
+
+
+def test_a_score_finds_mean_squared_gradients_to_the_end() -> None:
+    asked: list[int] = []
+
+    def score(signals: Signals) -> dict[str, Tensor]:
+        asked.append(len(signals.squares))
+        return {name: weight.abs() * signals.squares[name].sqrt() for name, weight in signals.weights.items()}
+
+    editor = followed(skipping, TABLE, Budget(max_params=130), destructive(), score=score)
+    editor.budget = Budget(max_params=60)  # so that finishing has to prune once more
+    training = Training(editor.model, RECIPE, seed=0)
+    editor.finish(training.optimizer)
+    assert len(asked) > 6 and set(asked) == {3}
 
 
 def test_each_step_says_what_the_error_was() -> None:

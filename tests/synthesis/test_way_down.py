@@ -18,7 +18,8 @@ from steerage.growprune.schemes import Connections, checked
 from steerage.store import read_json
 from steerage.synthesis.candidate import Trained
 from steerage.synthesis.main import Result
-from steerage.synthesis.trajectory import SIZES, Wanted, sizes, smallest, stairs, unbeaten
+from steerage.synthesis.pareto import survivors
+from steerage.synthesis.trajectory import SIZES, Wanted, sizes, smallest, stairs
 from steerage.training.evaluate import Scores
 from tasks import perceptron, table
 
@@ -166,7 +167,7 @@ def network(params: int, error: float) -> Trained:
 
 def test_nobody_on_the_front_is_beaten_by_a_smaller_one() -> None:
     networks = [network(50, 0.3), network(10, 0.5), network(20, 0.5), network(30, 0.2), network(90, 0.1)]
-    assert unbeaten(networks) == [1, 3, 4]
+    assert survivors(networks, "params") == [1, 3, 4]
 
 
 def test_the_smallest_good_one_is_found_by_halves() -> None:

@@ -157,6 +157,7 @@ class GrowPrune:
 
     # What steps are made of.
 
+    @torch.no_grad()
     def connect(self, done: float, exchange: float = 0.0) -> None:
         """Prune, or grow, connections until ``done`` of the way to the target is done; see ``schemes.Connections``."""
         allowed, active = self._allowed(), masking.active(self.masks)

@@ -108,6 +108,7 @@ class Target:
         return best
 
 
+@torch.no_grad()
 def within(
     model: nn.Module,
     budget: Budget,

@@ -14,6 +14,7 @@ from steerage.growprune.run import GrowPrune
 from steerage.space import Values
 from steerage.synthesis import trajectory
 from steerage.synthesis.candidate import Trained, compacted
+from steerage.synthesis.pareto import survivors
 from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
 
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
@@ -88,7 +89,7 @@ def walk_down(
     sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
     fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
     run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
-    promising = [sizes[at] for at in trajectory.unbeaten([one.trained for one in sizes])] if wanted.front else []
+    promising = [sizes[at] for at in survivors([one.trained for one in sizes], "params")] if wanted.front else []
     best = min(fitting, key=lambda one: one.trained.scores.objective, default=None)
     asked = trajectory.Asked(len(promising) + (2.0 if wanted.max_loss is None else math.log2(len(sizes) + 1) + 1.0))
     polished: dict[str, Finalist] = {}
@@ -111,7 +112,7 @@ def walk_down(
         inside = [one for one in polished.values() if run.bench.budget.violation(one.trained.cost) == 0]
         chosen = min(inside, key=lambda one: one.trained.scores.objective)
     ready = [replace(one, trained=compacted(one.trained, _unbounded(run).bench)) for one in polished.values()]
-    members = [ready[at] for at in trajectory.unbeaten([one.trained for one in ready])] if wanted.front else []
+    members = [ready[at] for at in survivors([one.trained for one in ready], "params")] if wanted.front else []
     front = [replace(one, name=f"{place:02}") for place, one in enumerate(members, start=1)]
     return winner if chosen is None else chosen, front
 

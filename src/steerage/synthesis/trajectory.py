@@ -12,7 +12,7 @@ from steerage.cost.count import dense_cost, least_cost
 from steerage.errors import BadArgument
 from steerage.growprune.schemes import Connections, Step
 from steerage.space import Values
-from steerage.synthesis.candidate import Bench, Trained
+from steerage.synthesis.candidate import Bench
 
 SIZES = 12  # on the way from the dense network to the smallest
 SMALLEST = 400  # times smaller than the dense network the smallest one is, where the biases allow that
@@ -76,15 +76,6 @@ def smallest_budget(bench: Bench, values: Values) -> Bench:
     least, dense = least_cost(bench.template, values, spec).params, dense_cost(bench.template, values, spec).params
     bottom = min(dense, max(round(1.3 * least), dense // SMALLEST))
     return replace(bench, budget=Budget(max_params=bottom if bound is None else min(bound, bottom)))
-
-
-def unbeaten(networks: Sequence[Trained]) -> list[int]:
-    """Positions of ``networks`` that are more accurate than each smaller one, by rising size."""
-    kept: list[int] = []
-    for at in sorted(range(len(networks)), key=lambda i: (networks[i].cost.params, networks[i].scores.objective)):
-        if not kept or networks[at].scores.objective < networks[kept[-1]].scores.objective:
-            kept.append(at)
-    return kept
 
 
 class Asked:
