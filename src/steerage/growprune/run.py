@@ -102,6 +102,8 @@ class GrowPrune:
         self._remembered: dict[str, Tensor] = {}
         self._moments: Mapping[Tensor, Mapping[str, Any]] = {}
         self._moves: list[Move] = []
+        self._asked: tuple[bool, bool] | None = None
+        self._factors: list[Tensor] = []
         # What is free to grow counts as grown.
         grown = None if self._held else count(self.model, self.input_shape)
         self._target = Target(self.model, self.budget, self.input_shape, self.masks, grown=grown)
@@ -152,6 +154,7 @@ class GrowPrune:
             self.masks = within(
                 self.model, self.budget, self.input_shape, self.masks, score=self.score, squares=squares
             )
+            self._factors = []
         if self.needed:
             self._hold_()
 
@@ -243,6 +246,7 @@ class GrowPrune:
         )
         self._adjacent, self.next_step = bool(state["adjacent"]), int(state["next_step"])
         self.edits = [Edit(*one) for one in state["edits"]]
+        self._asked, self._factors = None, []
 
     def _edit(self, optimizer: HasMoments, due: list[Step]) -> None:
         """Do the steps ``due``, of those for connections that follow each other the last; one entry in the record."""
@@ -250,12 +254,13 @@ class GrowPrune:
             return
         began, before, units_before = time.monotonic(), masking.active(self.masks), self._units()
         error = None if self.measure is None else self.measure(self)
-        self._moments, self._grown = optimizer.state, 0
+        self._moments, self._grown, self._asked = optimizer.state, 0, None
         for index, step in enumerate(due):
             if not (
                 isinstance(step, Connections) and any(isinstance(later, Connections) for later in due[index + 1 :])
             ):
                 step.apply(self)
+                self._factors = []
                 self._hold_()
         self._moments = {}
         after = masking.active(self.masks)
@@ -291,9 +296,10 @@ class GrowPrune:
 
     @torch.no_grad()
     def _hold_(self) -> None:
-        """What ``masks.apply_`` does, after every step of the optimizer and so without looking for the weights."""
-        for name, weight in self._weights.items():
-            weight.mul_(self.masks[name])
+        """What ``masks.apply_`` does, after every step of the optimizer: with weights and factors at hand."""
+        if not self._factors:
+            self._factors = [self.masks[name].to(weight) for name, weight in self._weights.items()]
+        torch._foreach_mul_([*self._weights.values()], self._factors)
 
     @torch.no_grad()
     def _restore_(self, new: Masks) -> None:
@@ -306,11 +312,16 @@ class GrowPrune:
             died = self.masks[name] & ~new[name]
             before.copy_(torch.where(died, weight, before).mul_(~new[name]))
 
+    @torch.no_grad()
     def _watch(self, optimizer: HasMoments) -> None:
         """Average what the next step will ask for."""
-        if self._grows_next():
+        if self._asked is None:  # the same until the next step is done
+            known = [optimizer.state.get(weight, {}) for weight in self._weights.values()]
+            self._asked = self._grows_next(), not any(key in moments for moments in known for key in SQUARES)
+        gradients, squares = self._asked
+        if gradients:
             self._average(self._gradients, square=False)
-        if not any(key in optimizer.state.get(weight, {}) for weight in self._weights.values() for key in SQUARES):
+        if squares:
             self._average(self._squares, square=True)
 
     def _grows_next(self) -> bool:
@@ -324,14 +335,13 @@ class GrowPrune:
         return False
 
     def _average(self, kept: dict[str, Tensor], *, square: bool) -> None:
-        for name, weight in self._weights.items():
-            # A layer that is frozen or not called has none.
-            new = torch.zeros_like(weight) if weight.grad is None else weight.grad.detach()
-            new = new.square() if square else new
-            if name in kept:
-                kept[name].lerp_(new.to(kept[name]), 1.0 / AVERAGED_BATCHES)
-            else:
-                kept[name] = new.to(weight.dtype, copy=True)
+        # A layer that is frozen or not called has none.
+        new = [torch.zeros_like(one) if one.grad is None else one.grad.to(one) for one in self._weights.values()]
+        new = [one.square() for one in new] if square else new
+        if kept:
+            torch._foreach_lerp_([kept[name] for name in self._weights], new, 1.0 / AVERAGED_BATCHES)
+        else:
+            kept.update(zip(self._weights, (one.clone() for one in new), strict=True))
 
     def _signals(self) -> Signals:
         return Signals(self._weights, self._gradients, self._known_squares(), self._remembered)

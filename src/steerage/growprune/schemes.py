@@ -21,6 +21,9 @@ Growth = Literal["duplicate", "random", "bridge"]
 Removal = Literal["norm", "gain"]
 Name = Literal["auto", "A", "B", "C"]
 NAMES: tuple[Name, ...] = get_args(Name)
+CROWDED = 0.25  # of the budget: what biases may take before units have to leave first
+ROOM_FOR_UNITS = 0.2  # of the budget: what biases take when they have left
+CLEARED = (0.03, 0.08, 0.14, 0.2)  # moments at which they leave, in equal parts
 
 
 class Step(Protocol):
@@ -165,30 +168,36 @@ def adjacent(*, start: float = 0.2, end: float = 0.75, rounds: int = 6, restore:
     return (OnlyAdjacent(), *destructive(start=start, end=end, rounds=rounds, restore=restore))
 
 
-def auto(expansion: float) -> tuple[Step, ...]:
+def auto(expansion: float, crowding: float = 0.0) -> tuple[Step, ...]:
     """Gradual pruning with growth, for a network that is ``expansion`` times as dense as its target.
 
     The further the way, the earlier it begins and ends: of little that is left each connection needs more training,
-    while a network that loses half of itself is best chosen from when it has been trained. The rates were chosen on
-    validation rows, and do not depend on how long the training takes.
+    while a network that loses half of itself is best chosen from when it has been trained. ``crowding``: share of the
+    parameters allowed that biases take, which no pruning of connections takes away; where it is large, units leave
+    before, so that those that stay can be wired. The rates were chosen on validation rows, and do not depend on how
+    long the training takes.
     """
     start, end = (0.2, 0.75) if expansion <= 3.0 else (0.1, 0.6) if expansion <= 20.0 else (0.05, 0.45)
-    return gradual(start=start, end=end, exchange=0.02)
+    steps: list[Step] = [*gradual(start=start, end=end, exchange=0.02)]
+    if crowding > CROWDED:
+        change = (ROOM_FOR_UNITS / crowding) ** (1.0 / len(CLEARED)) - 1.0
+        steps += [Units(at, change, "gain") for at in CLEARED]
+    return tuple(sorted(steps, key=lambda step: step.at))
 
 
-def named(name: str, *, convolutional: bool, expansion: float) -> Scheme:
+def named(name: str, *, convolutional: bool, expansion: float, crowding: float = 0.0) -> Scheme:
     """The scheme ``name``, with rates for a network that is ``expansion`` times as dense as its target.
 
     How they compare is in docs/grow-and-prune.md (``benchmarks/grow_prune.py ablation``). In B, channels
-    of convolutional networks leave as well, if there are that many more than the target needs. Raises: BadArgument for
-    an unknown name.
+    of convolutional networks leave as well, if there are that many more than the target needs; in "auto" units of any
+    network whose biases are more than a quarter of the target (``crowding``). Raises: BadArgument for an unknown name.
     """
     checked_name(name)
     if name == "A":
         return constructive()
     if name == "B":
         return destructive(channels=0.15 if convolutional and expansion > 4.0 else 0.0)
-    return adjacent() if name == "C" else auto(expansion)
+    return adjacent() if name == "C" else auto(expansion, crowding)
 
 
 def checked_name(name: str) -> str:

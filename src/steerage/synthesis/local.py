@@ -9,11 +9,11 @@ from typing import Literal
 from torch import nn
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import count
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument
-from steerage.growprune.schemes import Scheme, named
+from steerage.growprune.choose import scheme_for
+from steerage.growprune.schemes import Scheme
 from steerage.synthesis.candidate import Bench, Trained, compacted, synthesize_candidate, validation_error
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.own_network import OwnNetwork
@@ -54,8 +54,7 @@ def grow_and_prune(
     rows, validation = validation_split(dataset, seed)
     bench = Bench(dataset, own, budget, rows, validation, RunClock())
     if isinstance(scheme, str):
-        expansion = budget.expansion(count(model, dataset.spec.input_shape))
-        scheme = named(scheme, convolutional=len(dataset.spec.input_shape) == 3, expansion=expansion)
+        scheme = scheme_for(scheme, model, budget, dataset.spec.input_shape)
     trained = synthesize_candidate(
         bench,
         own.baseline(dataset.spec),

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from steerage import events, store
-from steerage.cost.count import Cost, dense_cost
-from steerage.growprune import schemes
+from steerage.cost.count import Cost
+from steerage.growprune.choose import scheme_for
 from steerage.growprune.resize import reshape_
 from steerage.growprune.run import Edit
+from steerage.growprune.schemes import Scheme
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate, validation_error
@@ -48,7 +49,7 @@ def trained_in(
     phase: str,
     seconds: float | None,
     epochs: int | None = None,
-    scheme: schemes.Scheme | None,
+    scheme: Scheme | None,
     announce: bool = True,
     **options: Any,
 ) -> Finalist:
@@ -136,8 +137,7 @@ def left(run: Run, ends: float, shares: float) -> float | None:
     return max(0.5, (ends - run.bench.clock()) / shares)
 
 
-def scheme_of(run: Run, values: Values) -> schemes.Scheme:
+def scheme_of(run: Run, values: Values) -> Scheme:
     """The scheme that the plan names, for the candidate ``values``."""
-    spec = run.bench.dataset.spec
-    expansion = run.bench.budget.expansion(dense_cost(run.bench.template, values, spec))
-    return schemes.named(run.plan.scheme, convolutional=len(spec.input_shape) == 3, expansion=expansion)
+    bench = run.bench
+    return scheme_for(run.plan.scheme, build(bench, values, 0), bench.budget, bench.dataset.spec.input_shape)
