@@ -22,7 +22,7 @@ Removal = Literal["norm", "gain"]
 Name = Literal["auto", "A", "B", "C"]
 NAMES: tuple[Name, ...] = get_args(Name)
 CROWDED = 0.25  # of the budget: what biases may take before units have to leave first
-ROOM_FOR_UNITS = 0.2  # of the budget: what biases take when they have left
+ROOM_FOR_UNITS = 0.15  # of the budget: what biases take when they have left
 CLEARED = (0.03, 0.08, 0.14, 0.2)  # moments at which they leave, in equal parts
 
 
