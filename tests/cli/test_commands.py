@@ -225,6 +225,16 @@ def test_a_stop_becomes_one_line_and_its_exit_code(
     assert err == "stopped; the best so far is kept; give the same command again to go on\n"
 
 
+def test_the_end_of_a_call_is_told_from_a_stop(command: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def over(*args: Any, **options: Any) -> None:
+        raise steerage.Interrupted(tmp_path / "run", "the best so far is kept", rests=True)
+
+    monkeypatch.setattr("steerage.synthesis.main.synthesize", over)
+    code, out, err = command("synth", "iris", "--epochs", "4", "--minutes", "1", "--out", tmp_path / "run")
+    assert (code, out) == (3, "")
+    assert err == "the minutes of this call are over; the best so far is kept; give the same command again to go on\n"
+
+
 def test_options_reach_the_synthesis(command: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: dict[str, Any] = {}
 
@@ -263,7 +273,6 @@ FAULTS = {
     "no time": (["synth", "iris", "--minutes", "0"], "minutes must be positive"),
     "all the time there is": (["synth", "iris", "--minutes", "inf"], "minutes must be positive and finite"),
     "no trials": (["search", "iris", "--trials", "0"], "trials must be positive"),
-    "two kinds of effort": (["synth", "iris", "--minutes", "1", "--epochs", "2"], "exclude each other"),
     "a folder of someone else": (["synth", "iris", "--epochs", "1", "--out", "foreign"], "holds other files"),
     "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),
     "refine without a budget": (

@@ -150,6 +150,48 @@ def test_a_checkpoint_saves_the_work_that_was_done(tmp_path: Path, monkeypatch: 
     assert 0.6 < min(seen) < 1.0
 
 
+def test_many_short_calls_come_to_the_same_network(
+    straight: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fit, "TICK_SECONDS", -1.0)  # a call of no time at all ends at its first tick
+    calls = 0
+    while True:
+        calls += 1
+        try:
+            resumed = synthesize(
+                DATA, budget=BUDGET, trials=TRIALS, epochs=EPOCHS, minutes=1e-9, out=tmp_path / "run", seed=0
+            )
+            break
+        except Interrupted as stop:
+            assert stop.rests and "minutes of this call" in str(stop)
+    assert calls > 20  # within trainings of all kinds, trials among them
+    assert weights(resumed.folder) == weights(straight.folder)
+    assert {**resumed.summary, "seconds": None} == {**straight.summary, "seconds": None}
+    assert not list((tmp_path / "run" / "candidates").glob("open-*"))
+
+
+def test_a_call_may_be_as_long_as_one_likes(straight: Result, tmp_path: Path) -> None:
+    for minutes in (None, 7.0, 0.5):
+        result = synthesize(DATA, budget=BUDGET, trials=TRIALS, epochs=EPOCHS, minutes=minutes, out=straight.folder)
+        assert result.summary == straight.summary
+
+
+def test_a_trial_goes_on_within_its_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "TICK_SECONDS", -1.0)
+    seen: list[float] = []
+
+    def listener(event: object) -> None:
+        if isinstance(event, events.Training) and event.name == "trial 2":
+            seen.append(event.progress)
+            if len(seen) == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted):
+        run(tmp_path / "run", listener)
+    run(tmp_path / "run", listener)
+    assert len(seen) > 2 and seen == sorted(seen)
+
+
 def test_a_trial_whose_end_was_not_logged_is_not_lost(straight: Result, tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         run(tmp_path / "run", stopping_at(trial(events.TrialFinished, 1)))
@@ -256,15 +298,13 @@ def test_trials_that_rest_and_go_on_survive_stops(tmp_path: Path, monkeypatch: p
     assert resting and gone_on and set(started) == set(range(16)), "there is something to test"
     assert straight.summary["trials"] == 16
     first, later = resting[0], gone_on[0]
-    moments = [trial(events.TrialStarted, first), trial(events.TrialStopped, first), training(f"trial {later}")]
-    again = 0
+    moments = [trial(events.TrialStarted, first), trial(events.TrialStopped, first)]
 
     def going_on(event: object) -> bool:
-        nonlocal again
-        again += isinstance(event, events.TrialStarted) and event.number == later
-        return again > 0 and isinstance(event, events.Training) and event.progress > 0.6
+        rested = {line["number"] for line in logged(tmp_path / "run" / "events.jsonl") if line["event"] in ENDS}
+        return later in rested and trial(events.TrialStarted, later)(event)
 
-    for moment in [*moments, going_on, trial(events.TrialFinished, later)]:
+    for moment in [*moments, going_on, training(f"trial {later}"), trial(events.TrialFinished, later)]:
         with pytest.raises(Interrupted):
             synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(moment))
     resumed = synthesize(DATA, **options, out=tmp_path / "run")

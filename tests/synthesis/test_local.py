@@ -68,7 +68,7 @@ def test_schemes_by_name(scheme: str) -> None:
         ({"budget": Budget(max_params=100), "scheme": "Z"}, BadArgument, "auto, A, B, C"),
         ({"budget": Budget()}, BadArgument, "budget with a bound"),
         ({"budget": Budget(max_params=3)}, InfeasibleBudget, "max_params=3"),
-        ({"budget": Budget(max_params=100), "epochs": 3, "minutes": 1.0}, BadArgument, "exclude each other"),
+        ({"budget": Budget(max_params=100), "epochs": 3, "minutes": 1.0}, BadArgument, "minutes or epochs"),
     ],
 )
 def test_a_wish_that_cannot_be_met_is_refused(options: dict[str, Any], error: type[Exception], message: str) -> None:

@@ -36,9 +36,15 @@ def test_efforts_that_are_not_positive_are_refused(given: tuple[Any, Any, Any]) 
         effort_from(*given)
 
 
-def test_minutes_and_epochs_exclude_each_other() -> None:
-    with pytest.raises(BadArgument, match="exclude each other"):
-        effort_from(1.0, None, 10)
+def test_beside_epochs_minutes_bound_a_call_and_not_the_run() -> None:
+    effort = effort_from(2.0, None, 10)
+    assert (effort.timed, effort.seconds_per_call, effort.trials) == (False, 120.0, 20)
+    assert effort.to_json() == effort_from(5.0, None, 10).to_json() == effort_from(None, None, 10).to_json()
+    assert Plan(effort).total == float("inf")
+
+
+def test_a_run_of_minutes_is_one_call() -> None:
+    assert (effort_from(2.0, None, None).timed, effort_from(2.0, 30, None).seconds_per_call) == (True, None)
 
 
 @pytest.mark.parametrize(

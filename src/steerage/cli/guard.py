@@ -20,14 +20,15 @@ from steerage.cli.session import Session, Stopped
 from steerage.errors import SteerageError
 
 PACKAGE = Path(__file__).resolve().parents[1]
-DONE, UNEXPECTED, WRONG, PIPE = 0, 1, 2, 141
+DONE, UNEXPECTED, WRONG, RESTS, PIPE = 0, 1, 2, 3, 141
 TRACEBACK = "traceback.txt"
 
 
 def run(argv: Sequence[str], *, started: float) -> int:
     """Do what the command line ``argv`` asks for, and return the exit code of the process.
 
-    0: done. 1: a fault of the program. 2: something that the user can mend. 130 and 143: stopped by Ctrl-C and SIGTERM.
+    0: done. 1: a fault of the program. 2: something that the user can mend. 3: the minutes of this call are over, and
+    the same command goes on. 130 and 143: stopped by Ctrl-C and SIGTERM.
     """
     session = Session(started, shlex.join(["steerage", *argv]))
     for stream in (sys.stdout, sys.stderr):
@@ -59,7 +60,7 @@ def _work(argv: Sequence[str], session: Session) -> int:
 
 def _stopped(stop: BaseException) -> int:
     _say("", str(stop) if isinstance(stop, Stopped) else "stopped; give the same command again to go on")
-    return signals.exit_code()
+    return RESTS if isinstance(stop, Stopped) and stop.rests else signals.exit_code()
 
 
 def _failed(error: BaseException, session: Session) -> int:

@@ -60,12 +60,17 @@ MaxMacs = Annotated[
     str | None, Option("--max-macs", metavar="N", help="Most multiply-accumulates per prediction: 20k, 1.5M.")
 ]
 Minutes = Annotated[
-    float | None, Option("--minutes", metavar="M", help="Time that the whole run may take; 10 where nothing is given.")
+    float | None,
+    Option("--minutes", metavar="M", help="Time for the whole run (10 by default); with --epochs, for this call."),
 ]
 Trials = Annotated[int | None, Option("--trials", metavar="N", help="Most candidates of the global search.")]
 Epochs = Annotated[
     int | None,
-    Option("--epochs", metavar="N", help="Instead of --minutes: epochs of the final training, on every machine alike."),
+    Option(
+        "--epochs",
+        metavar="N",
+        help="Epochs of the final training, on every machine alike, in place of a time for the whole run.",
+    ),
 ]
 Patience = Annotated[
     int | None,

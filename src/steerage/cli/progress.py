@@ -91,7 +91,7 @@ def view(story: Story) -> Group:
         failed = f", {story.failed} failed" if story.failed else ""
         tau = "" if story.tau is None else f"; predictor τ {story.tau:.2f}"
         gain = "" if story.gain is None else f"; expected gain {story.gained(story.gain)}"
-        grid.add_row(line("trials", "dim"), line(f"{story.trials} done{failed}{tau}{gain}"))
+        grid.add_row(line("trials", "dim"), line(f"{story.counted_trials()} done{failed}{tau}{gain}"))
     grid.add_row(line("best", "dim"), line(story.best_so_far().removeprefix("best ")))
     training = story.training
     if training is not None:

@@ -174,7 +174,8 @@ def _told(
         finished = directory.finished()
         story.title, story.regression = _title(dataset, budget), dataset.spec.task == "regression"
         story.clock = directory.clock(session.started)
-        story.seconds = 60.0 * effort.minutes if effort.minutes is not None else None
+        story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
+        story.wanted = None if effort.timed and trials is None else effort.trials
         story.recall(directory.logged())
         heard = False
         title = iter([story.title])  # said with the first event, so that a wish refused leaves one line
@@ -191,7 +192,7 @@ def _told(
         try:
             result = work(dataset, budget, listener)
         except Interrupted as stop:
-            raise Stopped(str(stop)) from None
+            raise Stopped(str(stop), rests=stop.rests) from None
         for line in story.end_of_phase():
             say(line)
         if finished and not heard:

@@ -24,4 +24,11 @@ Job: TypeAlias = Callable[[Session], str]  # does what a command line asks for, 
 
 
 class Stopped(KeyboardInterrupt):
-    """A run that was interrupted, with a message that says what was kept and how it goes on."""
+    """A run that was interrupted, with a message that says what was kept and how it goes on.
+
+    ``rests``: by itself, since the minutes of this call are over.
+    """
+
+    def __init__(self, message: str, *, rests: bool = False) -> None:
+        super().__init__(message)
+        self.rests = rests

@@ -39,6 +39,7 @@ class Story:
     def __init__(self, kind: str, title: str, *, clock: Callable[[], float], seconds: float | None) -> None:
         self.phases, self.title, self.clock, self.seconds = PHASES[kind], title, clock, seconds
         self.regression = False
+        self.wanted: int | None = None  # trials, where they are counted
         self.phase: str | None = None
         self.trials = self.failed = 0
         self.resting: set[int] = set()  # trials that stopped at a rung and did not go on
@@ -83,10 +84,14 @@ class Story:
                 self._trained = event
         return []
 
+    def counted_trials(self) -> str:
+        """``20``, or ``20 of 60`` where it is known how many there will be."""
+        return f"{self.trials}" if self.wanted is None else f"{self.trials} of {self.wanted}"
+
     def _counted(self, number: int) -> list[str]:
         """Line for every tenth trial; none for one that goes on, and was counted before."""
         new, self.trials = number >= self.trials, max(self.trials, number + 1)
-        return [f"{self.trials} trials, {self.best_so_far()}"] if new and self.trials % TRIALS_PER_LINE == 0 else []
+        return [f"{self.counted_trials()} trials, {self.best_so_far()}"] if new and self.trials % TRIALS_PER_LINE == 0 else []
 
     def recall(self, logged: Iterable[Mapping[str, Any]]) -> None:
         """Take in what an earlier process wrote into events.jsonl."""

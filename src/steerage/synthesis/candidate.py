@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +84,14 @@ class Trained:
     stopped_at: float | None = None
 
 
+class Hopeless(Protocol):
+    """Asked now and then whether to give a training up. ``first``: what it remembers of it, saved beside it."""
+
+    first: float | None
+
+    def __call__(self, progress: float, scores: Scores) -> bool: ...
+
+
 @dataclass(frozen=True)
 class Rests:
     """Where a training may rest: ``judge(rung, scores)`` is told the scores at each of ``rungs``, and says when to.
@@ -130,7 +139,7 @@ def synthesize_candidate(
     start: Trained | None = None,
     recipe: Recipe | None = None,
     checkpoint: Path | None = None,
-    hopeless: Callable[[float, Scores], bool] | None = None,
+    hopeless: Hopeless | None = None,
     rests: Rests | None = None,
     exact: bool = True,
     watch: Callable[[GrowPrune], float] | None = None,
@@ -139,7 +148,8 @@ def synthesize_candidate(
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
-    seconds. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
+    seconds, and when it is stopped between two steps. ``hopeless(progress, scores)`` is asked now and then whether to
+    give the candidate up early.
     ``watch``: returns the error that an edit's record has, before it is made; ``validation_error`` for one.
     ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
     Raises: TrainingFailed.
@@ -159,19 +169,28 @@ def synthesize_candidate(
         if watch is not None:
             editor.measure = watch
     began = bench.clock()
-    source = rests.file if rests is not None and rests.going_on else checkpoint
+    source, asking = checkpoint, 0.0
+    told: list[tuple[float, Scores]] = []  # at which rungs, and what
+    if rests is not None and rests.going_on and not (checkpoint is not None and checkpoint.exists()):
+        source = rests.file
     if source is not None and source.exists():
         saved = store.load_tree(source)
         try:
             if editor is not None:  # first: the network takes its shapes from it
                 editor.load_state_dict(saved["editor"])
             training.restore(saved["training"])
+            asking, told = float(saved["asking"]), [(rung, Scores(*scores)) for rung, *scores in saved["told"]]
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise BadBundle(f"{source} does not fit this run; remove it to begin its training again") from error
         began = float(saved["began"])
         seconds = saved["seconds"]  # what it was given at its start; what is left by now is less
-        if "elapsed" in saved:  # it rested: the time since then is not its own
-            began = bench.clock() - float(saved["elapsed"])
+        if "elapsed" in saved:  # it rested: the time since then is not its own, and the trial that rested has the rungs
+            began, told = bench.clock() - float(saved["elapsed"]), []
+        if hopeless is not None:
+            hopeless.first = saved["first"]
+        for rung, scores in told:
+            assert rests is not None
+            rests.judge(rung, scores)  # so that the trial has them; what came of it is known
     effort = _effort(bench, rows, recipe, began, seconds, epochs)
 
     def hold(training: Training) -> None:
@@ -183,7 +202,9 @@ def synthesize_candidate(
 
     def state() -> dict[str, object]:
         tree = {"training": training.state(), "editor": editor.state_dict() if editor else {}}
-        return {**tree, "began": began, "seconds": seconds}
+        rungs = [[rung, *astuple(scores)] for rung, scores in told]
+        first = None if hopeless is None else hopeless.first
+        return {**tree, "began": began, "seconds": seconds, "asking": asking, "first": first, "told": rungs}
 
     def save() -> None:
         if checkpoint is not None:
@@ -198,6 +219,7 @@ def synthesize_candidate(
             now, masks = _as_it_is(training), editor.masks if editor is not None and editor.next_step > 0 else kept
             masking.apply_(now, masks)
             scores = bench.scores(now)
+            told.append((rung, scores))
             if rests.judge(rung, scores):
                 store.save_tree(rests.file, {**state(), "elapsed": bench.clock() - began})
                 cost, edits = count(now, input_shape, masks=masks), tuple(editor.edits) if editor is not None else ()
@@ -205,12 +227,16 @@ def synthesize_candidate(
                 return Trained(now, masks, scores, cost, edits, epochs_done, took, stopped_at=rung)
         return None
 
-    saving, asking = Stopwatch(SAVE_EVERY_SECONDS), 0.0
+    saving = Stopwatch(SAVE_EVERY_SECONDS)
     batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
     seen = [] if rests is None else rests.passed([], effort.progress(training.step))
     ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
     for tick in bench.clock.counting(ticks):
-        bench.on_tick(name, tick)
+        try:
+            bench.on_tick(name, tick)
+        except KeyboardInterrupt:
+            save()
+            raise
         if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
             asking = tick.progress
             if hopeless(tick.progress, bench.scores(model)):
@@ -227,10 +253,6 @@ def synthesize_candidate(
         kept = editor.masks
     training.use_average()
     masking.apply_(model, kept)
-    if editor is not None:
-        editor.next_step = len(editor.scheme)
-    training.progress = 1.0
-    save()
     cost = count(model, input_shape, masks=kept)
     edits = tuple(editor.edits) if editor is not None else ()
     epochs_done = training.step / batches + (start.epochs if start is not None else 0.0)

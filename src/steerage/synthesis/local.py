@@ -48,6 +48,8 @@ def grow_and_prune(
     """
     if budget == Budget():
         raise BadArgument("grow_and_prune needs a budget with a bound, as Budget(max_params=5000)")
+    if minutes is not None and epochs is not None:
+        raise BadArgument("give minutes or epochs: a training in memory cannot rest in between")
     effort = effort_from(minutes, None, epochs)
     dataset = data if isinstance(data, Dataset) else load_dataset(str(data), target=target, task=task)
     own = OwnNetwork(type(model).__name__, lambda: copy.deepcopy(model))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -47,11 +49,19 @@ class Result:
 
 
 class Interrupted(SteerageError):
-    """The run was stopped; ``best`` says what was kept, ``folder`` where it goes on."""
+    """The run was stopped; ``best`` says what was kept, ``folder`` where it goes on.
 
-    def __init__(self, folder: Path, best: str) -> None:
-        super().__init__(f"stopped; {best}; give the same command again to go on")
-        self.folder, self.best = folder, best
+    ``rests``: by itself, since the minutes of this call are over.
+    """
+
+    def __init__(self, folder: Path, best: str, *, rests: bool = False) -> None:
+        why = "the minutes of this call are over" if rests else "stopped"
+        super().__init__(f"{why}; {best}; give the same command again to go on")
+        self.folder, self.best, self.rests = folder, best, rests
+
+
+class _CallIsOver(KeyboardInterrupt):
+    """The minutes that one call of a longer run may take have passed."""
 
 
 def synthesize(
@@ -79,6 +89,9 @@ def synthesize(
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
+    With ``epochs`` and ``minutes`` the epochs say what is done, and the call ends after the minutes all the same: with
+    Interrupted, to be called again until it returns.
+
     ``data``: a source as ``steerage.data.load_dataset`` takes it, or a Dataset. ``trials`` bounds the candidates of
     the global search; with ``epochs`` (of the final training) instead of ``minutes`` the result depends on the seed
     alone, whatever the machine's speed. ``local=False`` stops after the global search. ``out``: folder of the run
@@ -98,7 +111,8 @@ def synthesize(
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
-    if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C.
+    if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
+    so many minutes.
     """
     effort = effort_from(minutes, trials, epochs)
     asked: dict[str, Any] = {
@@ -212,7 +226,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         **request.effort.to_json(),
     }
     clock = directory.clock(request.started)
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, _on_tick(request.listener))
+    on_tick = _on_tick(request.listener, _end_of_call(request))
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick)
     plan = replace(request.plan, augmented=dataset.augment.active)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener))
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
@@ -224,8 +239,9 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
             return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
         try:
             return _phases(run_wide, request)
-        except KeyboardInterrupt:
-            raise Interrupted(directory.path, _kept_best(run_wide)) from None
+        except KeyboardInterrupt as stop:
+            rests = isinstance(stop, _CallIsOver)
+            raise Interrupted(directory.path, _kept_best(run_wide), rests=rests) from None
         finally:
             directory.heartbeat(clock)
 
@@ -399,8 +415,19 @@ def _emitter(directory: RunDirectory, clock: Callable[[], float], listener: List
     return emit
 
 
-def _on_tick(listener: Listener) -> Callable[[str, Any], None]:
+def _end_of_call(request: _Request) -> float:
+    """Second of ``time.monotonic()`` at which this call is over, whatever is left to do."""
+    seconds = request.effort.seconds_per_call
+    began = time.monotonic() if request.started is None else request.started
+    return math.inf if seconds is None else began + seconds
+
+
+def _on_tick(listener: Listener, ends: float) -> Callable[[str, Any], None]:
+    """Tells what a training does, and ends the call: here alone, so that each does a piece of work, and saves it."""
+
     def on_tick(name: str, tick: Any) -> None:
         listener(events.Training(name, min(1.0, tick.progress), tick.loss))
+        if time.monotonic() >= ends:
+            raise _CallIsOver
 
     return on_tick

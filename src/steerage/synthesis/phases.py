@@ -10,7 +10,7 @@ from statistics import median
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from steerage import events
+from steerage import events, store
 from steerage.cost.count import dense_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
@@ -79,6 +79,7 @@ def search_globally(run: Run) -> list[Values]:
     def evaluate(number: int, values: Values, judge: Judge | None = None) -> TrialOutcome:
         hopeless.begin()
         going_on = judge is not None and judge.going_on
+        checkpoint = directory.candidates / f"open-{number}.state"
         try:
             trained = synthesize_candidate(
                 bench,
@@ -90,10 +91,13 @@ def search_globally(run: Run) -> list[Values]:
                 scheme=TRIAL_SCHEME,
                 hopeless=None if going_on else given_up,
                 rests=None if judge is None else _rests(run, number, judge),
+                checkpoint=checkpoint,
                 exact=False,
             )
         except InfeasibleBudget as error:
             raise TrainingFailed(f"the candidate cannot be pruned so far: {error}") from error
+        for leftover in (checkpoint, store.previous(checkpoint)):
+            leftover.unlink(missing_ok=True)
         early = hopeless.end()
         directory.heartbeat(bench.clock)
         metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs, **early}
@@ -320,20 +324,20 @@ class _Hopeless:
 
     def __init__(self, seen: Sequence[float] = ()) -> None:
         self._seen = list(seen)
-        self._first: float | None = None
+        self.first: float | None = None  # the error that the trial had when it was looked at
 
     def begin(self) -> None:
-        self._first = None
+        self.first = None
 
     def __call__(self, progress: float, scores: Scores) -> bool:
-        if self._first is not None or progress > 0.5:
+        if self.first is not None or progress > 0.5:
             return False
-        self._first = scores.error
+        self.first = scores.error
         return len(self._seen) >= 5 and scores.error > max(3.0 * median(self._seen), max(self._seen))
 
     def end(self) -> dict[str, float]:
         """The error that the finished trial had early, to be kept with it."""
-        if self._first is None:
+        if self.first is None:
             return {}
-        self._seen.append(self._first)
-        return {EARLY: self._first}
+        self._seen.append(self.first)
+        return {EARLY: self.first}

@@ -36,8 +36,8 @@ FRONT, FRONT_WHEN_SCARCE = 6, 3
 class Effort:
     """What the user allows: ``minutes``; or ``trials`` and ``epochs`` of the final training, the same everywhere.
 
-    With ``minutes``, ``trials`` is an upper bound. Raises: BadArgument for values that are not positive, and for
-    ``minutes`` beside ``epochs``.
+    With ``minutes``, ``trials`` is an upper bound; beside ``epochs``, which are the effort then, ``minutes`` bound one
+    call, after which the run rests. Raises: BadArgument for values that are not positive.
     """
 
     minutes: float | None = None
@@ -48,24 +48,29 @@ class Effort:
         for name, value in asdict(self).items():
             if value is not None and not 0 < value < float("inf"):
                 raise BadArgument(f"{name} must be positive and finite, got {value}")
-        if self.minutes is not None and self.epochs is not None:
-            raise BadArgument("minutes and epochs exclude each other: give minutes, or trials and epochs")
 
     @property
     def timed(self) -> bool:
-        return self.minutes is not None
+        """Whether the time decides how much is done; else the epochs do, on every machine alike."""
+        return self.minutes is not None and self.epochs is None
+
+    @property
+    def seconds_per_call(self) -> float | None:
+        """After how many seconds a call is over, whatever is left to do; None where it ends with its work."""
+        return 60.0 * self.minutes if self.minutes is not None and not self.timed else None
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """What makes two runs the same; how long a call may take is not part of it."""
+        return asdict(self) if self.timed else {**asdict(self), "minutes": None}
 
 
 def effort_from(minutes: float | None, trials: int | None, epochs: int | None) -> Effort:
     """Effort with what is not given filled in: ten minutes, or beside trials or epochs 20 trials and 60 epochs."""
     if minutes is None and trials is None and epochs is None:
         return Effort(minutes=10.0)
-    if minutes is not None:
-        return Effort(minutes=minutes, trials=trials, epochs=epochs)
-    return Effort(trials=20 if trials is None else trials, epochs=60 if epochs is None else epochs)
+    if minutes is not None and epochs is None:
+        return Effort(minutes=minutes, trials=trials)
+    return Effort(minutes=minutes, trials=20 if trials is None else trials, epochs=60 if epochs is None else epochs)
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Plan:
 
     @property
     def total(self) -> float:
-        return 60.0 * self.effort.minutes if self.effort.minutes is not None else float("inf")
+        return 60.0 * self.effort.minutes if self.effort.timed and self.effort.minutes else float("inf")
 
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
