@@ -175,3 +175,11 @@ def test_a_front_is_told_after_the_search() -> None:
     assert lines[0].startswith("global search: ") and lines[1] == "front of error and MACs: 2 candidates"
     one.recall([{"event": "FrontFound", "at": 1.0, "cost": "params", "trials": [2]}])
     assert one.hear(events.FrontFound("params", (2,))) == ["front of error and parameters: 1 candidate"]
+
+
+def test_trials_are_counted_towards_their_end_where_it_is_known() -> None:
+    one = story(seconds=None)
+    one.wanted = 60
+    lines = told(one, events.PhaseStarted("search", None), *(finished(number, 0.05) for number in range(20)))
+    assert [line.split(",")[0] for line in lines] == ["10 of 60 trials", "20 of 60 trials"]
+    assert any(line.startswith("trials") and "20 of 60 done" in line for line in rendered(one, 80))

@@ -91,7 +91,8 @@ class Story:
     def _counted(self, number: int) -> list[str]:
         """Line for every tenth trial; none for one that goes on, and was counted before."""
         new, self.trials = number >= self.trials, max(self.trials, number + 1)
-        return [f"{self.counted_trials()} trials, {self.best_so_far()}"] if new and self.trials % TRIALS_PER_LINE == 0 else []
+        told = new and self.trials % TRIALS_PER_LINE == 0
+        return [f"{self.counted_trials()} trials, {self.best_so_far()}"] if told else []
 
     def recall(self, logged: Iterable[Mapping[str, Any]]) -> None:
         """Take in what an earlier process wrote into events.jsonl."""

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import torch
 
-from steerage import events
 from steerage.cost.budget import Budget
 from steerage.cost.count import count, dense_cost
 from steerage.growprune.run import GrowPrune
@@ -61,7 +60,7 @@ def walk_down(
     where none is as good as it has to be. Then, if wanted, the sizes that nobody beats, above and below the budget,
     compacted, by rising size. Sizes are trained from fresh weights, or on from ``start``.
     """
-    run.emit(events.PhaseStarted("trajectory", run.plan.ends("trajectory") if run.plan.effort.timed else None))
+    run.begin("trajectory")
     bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
     shape = bench.dataset.spec.input_shape
 
@@ -88,7 +87,7 @@ def walk_down(
     )
     sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
     fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
-    run.emit(events.PhaseStarted("polish", run.plan.ends("polish") if run.plan.effort.timed else None))
+    run.begin("polish")
     promising = [sizes[at] for at in survivors([one.trained for one in sizes], "params")] if wanted.front else []
     best = min(fitting, key=lambda one: one.trained.scores.objective, default=None)
     asked = trajectory.Asked(len(promising) + (2.0 if wanted.max_loss is None else math.log2(len(sizes) + 1) + 1.0))

@@ -10,7 +10,7 @@ from statistics import median
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from steerage import events, store
+from steerage import store
 from steerage.cost.count import dense_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
@@ -64,7 +64,7 @@ def search_globally(run: Run) -> list[Values]:
     spec = bench.dataset.spec
     space, violation = bench.template.space(spec), violation_of(bench)
     ends = plan.ends("search")
-    run.emit(events.PhaseStarted("search", ends if plan.effort.timed else None))
+    run.begin("search")
     study = open_study(f"sqlite:///{directory.study.resolve()}")
     # Kept with the study: trials of other lengths could not be compared, when it goes on with less time or with more.
     seconds = _kept(study, "trial_seconds", plan.trial_seconds(bench.clock())) if plan.effort.timed else None
@@ -222,7 +222,7 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
     How long is a choice as well: a network for few rows that learns for too long learns them by heart. Raises:
     TrainingFailed if it fails for each candidate.
     """
-    run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
+    run.begin("promotion")
     finalists: list[Finalist] = []
     for index, values in enumerate(candidates):
         shares = len(candidates) - index + sum(run.plan.longer)
@@ -250,7 +250,7 @@ def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:
     Raises: TrainingFailed if it fails for each of them.
     """
     assert run.plan.pareto is not None
-    run.emit(events.PhaseStarted("promotion", run.plan.ends("promotion") if run.plan.effort.timed else None))
+    run.begin("promotion")
 
     def train(index: int, values: Values) -> Trained:
         return _promoted(run, f"promoted-{index}", values, shares=len(members) - index).trained

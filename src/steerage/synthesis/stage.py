@@ -31,6 +31,10 @@ class Run:
     seed: int
     emit: Callable[[object], None]
 
+    def begin(self, phase: str) -> None:
+        """Say that ``phase`` begins, and when it must have ended, where the time decides that."""
+        self.emit(events.PhaseStarted(phase, self.plan.ends(phase) if self.plan.effort.timed else None))
+
 
 @dataclass(frozen=True)
 class Finalist:
@@ -60,7 +64,7 @@ def trained_in(
     if done.is_file():
         return recall(run.bench, done, name)
     if announce:
-        run.emit(events.PhaseStarted(phase, run.plan.ends(phase) if run.plan.effort.timed else None))
+        run.begin(phase)
     trained = synthesize_candidate(
         run.bench,
         values,
