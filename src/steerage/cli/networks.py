@@ -59,11 +59,13 @@ def export(path: Path, *, to: str, out: Path | None, code: OwnCode) -> Job:
 
     def job(session: Session) -> str:
         network = open_network(path, code)
-        folder = network_folder(path).resolve()
 
+        from steerage.bundle.zoo import zoo_name
         from steerage.export.onnx import export_onnx
 
-        written = export_onnx(network, out if out is not None else folder.with_name(f"{folder.name}.{to}"))
+        folder, name = network_folder(path).resolve(), zoo_name(path)
+        beside = folder.with_name(f"{folder.name}.{to}") if name is None else Path(f"{name}.{to}").resolve()
+        written = export_onnx(network, out if out is not None else beside)
         return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
 
     return job
@@ -81,7 +83,13 @@ def report(run: Path) -> Job:
 
 
 def network_folder(path: Path) -> Path:
-    """Folder of the network itself, where ``path`` may be that of its run. Raises: BadBundle for an unfinished run."""
+    """Folder of the network itself, where ``path`` may be that of its run, or the name of one in the zoo.
+
+    Raises: BadBundle for an unfinished run, or a name that is not in the zoo.
+    """
+    from steerage.bundle.zoo import resolved
+
+    path = resolved(path)
     if (path / "network.json").is_file() or not (path / "run.json").is_file():
         return path
     if not (path / "network" / "network.json").is_file():

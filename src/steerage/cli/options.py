@@ -49,7 +49,7 @@ class Part(str, Enum):
 
 Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name such as digits; see docs/data.md.")]
 NetworkPath = Annotated[
-    Path, Argument(metavar="NETWORK", help="Folder of a network (runs/x/network), or of the run it came from (runs/x).")
+    Path, Argument(metavar="NETWORK", help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.")
 ]
 Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
 TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]

@@ -1,0 +1,129 @@
+"""The paper's table (STEERAGE, arXiv 1912.05831), one row a command: what it claims, and what is reached here.
+
+    python benchmarks/paper.py [ROW ...] [--runs FOLDER] [--kept]
+
+Each row runs the command that a user would type, seed after seed, and writes ``results/paper_ROW.json``: the test error
+of what was delivered, of the network after the search and of the plain baseline, and what the search cost. Runs are
+folders below ``--runs`` (``runs/paper``): one that was cut off goes on where it stopped. ``--kept`` measures nothing.
+The network of a row's first seed goes into the zoo.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from common import ROOT, SHARED, Measured, row, write
+
+ZOO = ROOT / "src" / "steerage" / "zoo"
+
+
+@dataclass(frozen=True)
+class Case:
+    """``bar``: for the mean test error of the delivered networks, a fraction. ``options``: of the command line."""
+
+    data: str
+    options: tuple[str, ...]
+    seeds: tuple[int, ...]
+    bar: float | None
+    budget: int | None = None
+    claim: str = ""
+    zoo: str = ""
+
+
+def mnist(size: int, bar: float, zoo: str, *, seeds: tuple[int, ...] = (0,)) -> Case:
+    """The whole pipeline in half an hour."""
+    options = ("--template", "cnn", "--max-params", str(size), "--minutes", "30")
+    return Case("mnist.npz", options, seeds, bar, size, "0.66% with about 50,000 parameters", zoo)
+
+
+CASES = {
+    "mnist-50k": mnist(50_000, 0.0025, "mnist-50k"),
+    "mnist-10k": mnist(10_000, 0.0030, "mnist-10k"),
+    "mnist-5k": mnist(5300, 0.0033, "mnist-5k", seeds=(0, 1, 2)),
+    "mnist-3k": mnist(2700, 0.0045, "mnist-3k"),
+    "mnist-1k": mnist(1200, 0.0065, "mnist-1k"),
+}
+
+
+def run(name: str, case: Case, seed: int, folder: Path) -> dict[str, Any]:
+    """The summary of one run, which is called again while it says that it has not come to its end."""
+    data = f"../{SHARED.relative_to(ROOT.parent)}/{case.data}"
+    words = ["synth", data, *case.options, "--seed", str(seed), "--out", str(folder), "--json"]
+    while True:
+        done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, capture_output=True, text=True)
+        if done.returncode == 0:
+            return {"summary": json.loads(done.stdout), "command": " ".join(["steerage", *words[:-3]])}
+        if done.returncode != 3:
+            raise SystemExit(f"{name}, seed {seed}: exit code {done.returncode}\n{done.stderr}")
+
+
+def keep(name: str, folder: Path) -> None:
+    """Put the network of a run into the zoo, with what was asked and what came of it."""
+    place = ZOO / name
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(folder / "network", place / "network")
+    for file in ("run.json", "summary.json"):
+        shutil.copy(folder / file, place / file)
+
+
+def figures(name: str, case: Case, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of the result file."""
+    summaries = [one["summary"] for one in runs]
+    rows = [
+        row(f"{name}: test error", [one["error"]["test"] for one in summaries], unit="fraction", bar=case.bar),
+        row(f"{name}: parameters", [one["params"] for one in summaries], unit="parameters", bar=case.budget),
+        row(f"{name}: MACs", [one["macs"] for one in summaries], unit="parameters", bar=None),
+    ]
+    for stage in ("after_search", "baseline"):
+        if all(one.get(stage) for one in summaries):
+            errors = [one[stage]["error"]["test"] for one in summaries]
+            rows.append(row(f"{name}: {stage} test error", errors, unit="fraction", bar=None))
+            sizes = [one[stage]["params"] for one in summaries]
+            rows.append(row(f"{name}: {stage} parameters", sizes, unit="parameters", bar=None))
+    rows.append(row(f"{name}: trials", [one["trials"] for one in summaries], unit="trials", bar=None))
+    hours = [one["seconds"]["total"] / 3600 for one in summaries]
+    rows.append(row(f"{name}: hours", hours, unit="hours", bar=None))
+    about = {"claim": case.claim, "asked": runs[0]["command"], "commit": ", ".join(sorted({o["commit"] for o in runs}))}
+    return [one | about for one in rows]
+
+
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(description="The paper's table, measured.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join(CASES))
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "paper")
+    parser.add_argument("--kept", action="store_true", help="measure nothing, use what is there")
+    asked = parser.parse_args(words)
+    if unknown := [name for name in asked.rows if name not in CASES]:
+        parser.error(f"rows are {', '.join(CASES)}, got {', '.join(unknown)}")
+    measured = Measured("paper")
+    for name in asked.rows or CASES:
+        case, runs = CASES[name], []
+        for seed in case.seeds:
+            key, folder = f"{name}-{seed}", asked.runs.resolve() / f"{name}-{seed}"
+            found = measured.get(key, any_source=True)  # half an hour each: they stay, with the commit they are of
+            if found is None and not asked.kept:
+                measured.put(key, run(name, case, seed, folder))
+                found = measured.get(key, any_source=True)
+                if seed == case.seeds[0] and case.zoo:
+                    keep(case.zoo, folder)
+            if found is not None:
+                runs.append(found)
+                print(key, json.dumps(found["summary"]["error"]), flush=True)
+        if runs:
+            seconds = sum(one["summary"]["seconds"]["total"] for one in runs)
+            print(
+                write(
+                    f"paper_{name}", figures(name, case, runs), command=f"benchmarks/paper.py {name}", seconds=seconds
+                )
+            )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
