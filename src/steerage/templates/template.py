@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from torch import nn
@@ -24,6 +25,11 @@ class LayerShape(NamedTuple):
     weights: int
     biases: int
     positions: int
+
+
+def dense_shapes(*widths: int) -> list[LayerShape]:
+    """Linear layers with biases between neighbouring ``widths``, applied once: inputs first, outputs last."""
+    return [LayerShape(inputs * outputs, outputs, 1) for inputs, outputs in pairwise(widths)]
 
 
 class Template(ABC):
