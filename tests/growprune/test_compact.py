@@ -17,7 +17,7 @@ from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.nn import ACTIVATIONS, FeedForward, Reduce, Residual, activation
+from steerage.nn import ACTIVATIONS, FeedForward, PaddedResidual, Reduce, Residual, SqueezeExcitation, activation
 from steerage.templates import TEMPLATES
 
 TABLE = TaskSpec("classification", "table", (12,), 3, 500)
@@ -366,6 +366,42 @@ def test_a_chain_of_residuals_shares_its_channels() -> None:
         unread_(module, 2, 3)
     unread_(blocks[1].body[2], 0, 7)
     assert widths(compacted(model, (3,))) == [4, 8, 4, 6, 4, 8, 4, 8, 4, 2]
+
+
+def test_a_padded_shortcut_keeps_its_channels_in_their_places() -> None:
+    stem, body, head = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 6, 3, 2, 1), nn.Conv2d(6, 3, 1)
+    model: Any = nn.Sequential(stem, nn.ReLU(), PaddedResidual(body, 2), nn.ReLU(), head).double()
+    unread_(head, 1, 5)
+    assert widths(compacted(model, (2, 5, 5))) == [4, 5, 3]
+    unread_(body, 1)
+    assert widths(compacted(model, (2, 5, 5))) == [3, 4, 3]
+
+
+def test_constants_pass_a_padded_shortcut() -> None:
+    stem, body, head = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(6, 3, 1)
+    model: Any = nn.Sequential(stem, nn.Tanh(), PaddedResidual(body), nn.Tanh(), head).double()
+    kill_(stem, 0, 3)
+    kill_(body, 0, 1, 4)
+    assert widths(compacted(model, (2, 5, 5))) == [3, 4, 3]
+
+
+def test_a_channel_that_is_zero_leaves_with_its_gate() -> None:
+    layers = [nn.Conv2d(2, 5, 1), nn.ReLU(), SqueezeExcitation(5, 2), nn.Conv2d(5, 3, 3, padding=1)]
+    model: Any = nn.Sequential(*layers).double()
+    kill_(model[0], 1, 2, 3)
+    with torch.no_grad():
+        model[0].bias[1:4] = torch.tensor([-1.0, 0.0, 1.0])
+    small: Any = compacted(model, (2, 5, 5))
+    assert widths(small) == [3, 2, 3, 3]
+
+
+@pytest.mark.parametrize("gate", [lambda a, b: a * b, torch.mul, lambda a, b: b.mul(a)])
+def test_zero_times_what_varies_is_constant(gate: Callable[[Tensor, Tensor], Tensor]) -> None:
+    layers = {"a": nn.Linear(4, 6, bias=False), "b": nn.Linear(4, 6), "c": nn.Linear(6, 2)}
+    model: Any = Traceable(lambda m, x: m.c(torch.tanh(gate(m.a(x), m.b(x)))), **layers).double()
+    kill_(model.a, 0)
+    kill_(model.b, 1)
+    assert widths(compacted(model, (4,))) == [5, 5, 2]
 
 
 def test_depthwise_filters_go_with_their_channel() -> None:
