@@ -6,6 +6,7 @@ from steerage.templates.cnn import Cnn
 from steerage.templates.mlp import Mlp
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.registry import TEMPLATES, load_template, template_for
+from steerage.templates.resnet import ResNet
 from steerage.templates.template import RECIPE_GENES, LayerShape, Template, architecture, batch_size
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Cnn",
     "LayerShape",
     "Mlp",
+    "ResNet",
     "Template",
     "architecture",
     "batch_size",
