@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from steerage.templates.cnn import Cnn
 from steerage.templates.mlp import Mlp
+from steerage.templates.mobile import Mobile
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.registry import TEMPLATES, load_template, template_for
 from steerage.templates.resnet import ResNet
@@ -15,6 +16,7 @@ __all__ = [
     "Cnn",
     "LayerShape",
     "Mlp",
+    "Mobile",
     "ResNet",
     "Template",
     "architecture",
