@@ -115,7 +115,7 @@ def widths(model: nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize("density", [0.5, 0.1, 0.01])
-@pytest.mark.parametrize(("template", "spec"), [("mlp", TABLE), ("cnn", IMAGE)])
+@pytest.mark.parametrize(("template", "spec"), [("mlp", TABLE), ("cnn", IMAGE), ("resnet", IMAGE), ("mobile", IMAGE)])
 def test_any_network_of_a_template_keeps_its_function(template: str, spec: TaskSpec, density: float) -> None:
     for values in TEMPLATES[template].space(spec).sample_sobol(6, seed=3):
         model = trained(TEMPLATES[template].build(values, spec))
@@ -643,6 +643,8 @@ def test_wrong_masks_and_inputs_are_refused() -> None:
         ("mlp", TABLE, {"norm": True, "skips": True, "depth": 3}),
         ("cnn", IMAGE, {"separable": True, "residual": True, "blocks": 3, "stages": 2, "pooling": "max"}),
         ("cnn", IMAGE, {"head": "hidden"}),
+        ("resnet", IMAGE, {"shortcut": "pad", "squeeze": True, "hidden_layers": 1}),
+        ("mobile", IMAGE, {"squeeze": True, "stages": 4}),
     ],
 )
 def test_state_fits_a_rebuilt_network_that_is_resized(template: str, spec: TaskSpec, genes: dict[str, Any]) -> None:
