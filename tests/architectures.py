@@ -1,4 +1,4 @@
-"""Public architectures, small: written from their papers, with the couplings that edits have to follow."""
+"""Public architectures, small: written from their papers, or built by templates; edits must follow their couplings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from steerage.data import TaskSpec
+from steerage.space import Value
+from steerage.templates import TEMPLATES
 
 
 class _Basic(nn.Module):
@@ -116,14 +120,34 @@ def flattened(outputs: int = 5) -> nn.Module:
     )
 
 
+def _from_template(name: str, **genes: Value) -> nn.Module:
+    spec = TaskSpec("classification", "image", SHAPE, 5, 500)
+    return TEMPLATES[name].build({**TEMPLATES[name].baseline(spec), **genes}, spec)
+
+
+def padded(block: str) -> nn.Module:
+    """Shortcuts without parameters around blocks that change the shape, and gates over the channels of each block."""
+    genes: dict[str, Value] = {"block": block, "shortcut": "pad", "squeeze": True, "hidden_layers": 1, "hidden": 16}
+    return _from_template("resnet", **genes, stages=3, blocks0=1, blocks1=2, blocks2=1, width=4)
+
+
+def gated() -> nn.Module:
+    """Inverted residuals with gates over the channels that depthwise filters return."""
+    genes: dict[str, Value] = {"stages": 3, "width": 0.25, "last": 16, "squeeze": True, "activation": "hardswish"}
+    return _from_template("mobile", **genes, blocks0=1, blocks1=2, blocks2=2, expansion=2)
+
+
+SHAPE = (3, 8, 8)
 ARCHITECTURES: dict[str, Callable[[], nn.Module]] = {
     "resnet": ResNet20,
     "mobilenet": mobilenet_v2,
     "densenet": densenet,
     "grouped": grouped,
     "flattened": flattened,
+    "padded": lambda: padded("basic"),
+    "padded bottleneck": lambda: padded("bottleneck"),
+    "gated": gated,
 }
-SHAPE = (3, 8, 8)
 
 
 def architecture(name: str, seed: int = 0) -> nn.Module:

@@ -24,11 +24,11 @@ IMAGES = (np.arange(30 * 8 * 8).reshape(30, 8, 8) * 37 % 251).astype(np.uint8)
 
 
 def network(template: str = "mlp", *, regression: bool = False, **genes: int | float | str | bool) -> Network:
-    preprocess = fit_images(IMAGES[:, None]) if template == "cnn" else fit_table(TABLE)
+    preprocess = fit_table(TABLE) if template == "mlp" else fit_images(IMAGES[:, None])
     outputs = 1 if regression else 3
     spec = TaskSpec(
         task="regression" if regression else "classification",
-        kind="image" if template == "cnn" else "table",
+        kind="table" if template == "mlp" else "image",
         input_shape=preprocess.output_shape,
         outputs=outputs,
         rows=40,

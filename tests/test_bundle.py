@@ -49,6 +49,8 @@ def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
         ("mlp", {"regression": True}),
         ("cnn", {"separable": True, "residual": True, "head": "gap", "blocks": 2}),
         ("cnn", {"head": "hidden"}),
+        ("resnet", {"blocks0": 1, "blocks1": 1, "blocks2": 1, "shortcut": "pad", "squeeze": True, "hidden_layers": 2}),
+        ("mobile", {"stages": 2, "squeeze": True, "last": 40}),
     ],
 )
 def test_a_saved_network_predicts_the_same(tmp_path: Path, template: str, genes: dict[str, Any]) -> None:
@@ -117,6 +119,9 @@ def test_a_network_whose_units_were_removed_is_rebuilt_smaller(tmp_path: Path) -
         ("mlp", {"depth": 2, "norm": False}),
         ("cnn", {"separable": True, "residual": True, "head": "gap", "blocks": 2, "growth": 1.0}),
         ("cnn", {"head": "hidden", "pooling": "stride"}),
+        ("resnet", {"blocks0": 1, "blocks1": 1, "blocks2": 1, "shortcut": "pad", "squeeze": True}),
+        ("resnet", {"stages": 2, "blocks0": 2, "block": "bottleneck", "shortcut": "projection", "width": 8}),
+        ("mobile", {"stages": 3, "squeeze": True, "last": 40}),
     ],
 )
 def test_a_compacted_network_comes_back(tmp_path: Path, template: str, genes: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from steerage.cost import Cost, count, dense_cost
 from steerage.data import TaskSpec
 from steerage.space import Values
-from steerage.templates import Cnn, Mlp, Template, architecture
+from steerage.templates import Cnn, Mlp, Mobile, ResNet, Template, architecture
 
 TABLE = TaskSpec("classification", "table", (20,), 3, 1000)
 SMALL = TaskSpec("regression", "table", (4,), 1, 100)
@@ -20,10 +20,12 @@ WIDE = TaskSpec("classification", "table", (70,), 2, 3000)
 MNIST = TaskSpec("classification", "image", (1, 28, 28), 10, 60_000)
 CIFAR = TaskSpec("classification", "image", (3, 32, 32), 10, 50_000)
 ANGLE = TaskSpec("regression", "image", (1, 9, 13), 1, 500)
+PHOTOS = TaskSpec("classification", "image", (3, 64, 64), 5, 9000)
 
 CASES = [
     *((Mlp(), spec) for spec in (TABLE, SMALL, WIDE, DIGITS)),
     *((Cnn(), spec) for spec in (DIGITS, MNIST, CIFAR, ANGLE)),
+    *((template, spec) for template in (ResNet(), Mobile()) for spec in (DIGITS, ANGLE, PHOTOS)),
 ]
 POINTS = 12
 
@@ -55,6 +57,12 @@ def test_the_starts_are_different_canonical_points_of_the_space(template: Templa
     space, starts = template.space(spec), template.starts(spec)
     assert all(space.normalize(space.validate(start)) == dict(start) for start in starts)
     assert len({space.key(start) for start in starts}) == len(starts) >= 1
+
+
+def test_named_networks_are_canonical_points_of_the_space(template: Template, spec: TaskSpec) -> None:
+    space = template.space(spec)
+    for name, values in template.named(spec).items():
+        assert space.normalize(space.validate(values)) == dict(values), name
 
 
 def test_points_build_and_train(template: Template, spec: TaskSpec) -> None:

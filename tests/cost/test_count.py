@@ -12,7 +12,7 @@ from steerage.cost.layers import layer_uses
 from steerage.cost.trace import trace
 from steerage.data import TaskSpec
 from steerage.errors import BadArgument, TrainingFailed
-from steerage.nn import FeedForward, PiecewiseLinear, Reduce, Residual, conv_block
+from steerage.nn import FeedForward, PaddedResidual, PiecewiseLinear, Reduce, Residual, SqueezeExcitation, conv_block
 from steerage.space import Space, Values
 from steerage.templates import Mlp, Template
 
@@ -83,6 +83,11 @@ MODELS = [
     (lenet5(), (1, 28, 28)),
     (conv_block(4, 6, separable=True, kernel=5, stride=2), (4, 9, 9)),
     (nn.Sequential(conv_block(3, 4), Residual(conv_block(4, 4))), (3, 8, 8)),
+    (conv_block(3, 4, kernel=1, activation=None), (3, 5, 5)),
+    (nn.Sequential(conv_block(3, 4), Residual(conv_block(4, 6), conv_block(4, 6, kernel=1))), (3, 8, 8)),
+    (nn.Sequential(conv_block(3, 4), PaddedResidual(conv_block(4, 6, stride=2), 2), nn.BatchNorm2d(6)), (3, 9, 8)),
+    (nn.Sequential(nn.Conv2d(3, 8, 1), SqueezeExcitation(8, 4), nn.BatchNorm2d(8)), (3, 5, 5)),
+    (nn.Sequential(nn.Conv2d(3, 4, 3), nn.MaxPool2d(3, 2, 1), nn.AvgPool2d(2, 1), nn.Conv2d(4, 2, 1)), (3, 12, 9)),
     (nn.Sequential(nn.Conv2d(4, 8, 3, padding=2, dilation=2, groups=2), nn.Dropout(), nn.BatchNorm2d(8)), (4, 8, 8)),
     (nn.Sequential(nn.Conv1d(2, 4, 3, stride=2), nn.BatchNorm1d(4), nn.Flatten(), nn.Linear(20, 2)), (2, 11)),
     (nn.Sequential(nn.BatchNorm1d(4, affine=False), nn.Linear(4, 3), nn.LayerNorm(3)), (4,)),

@@ -29,6 +29,8 @@ def run(path: Path, encoded: Tensor) -> np.ndarray[Any, Any]:
     [
         ("mlp", {"bins": 8, "skips": True, "activation": "gelu", "dropout": 0.2}),
         ("cnn", {"separable": True, "residual": True, "head": "gap", "blocks": 2, "activation": "hardswish"}),
+        ("resnet", {"blocks0": 1, "blocks1": 1, "blocks2": 1, "shortcut": "pad", "squeeze": True, "hidden_layers": 1}),
+        ("mobile", {"stages": 2, "squeeze": True, "last": 40}),
     ],
 )
 def test_onnx_takes_encoded_rows_and_gives_the_same_scores(

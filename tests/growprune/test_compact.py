@@ -17,7 +17,7 @@ from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
-from steerage.nn import ACTIVATIONS, FeedForward, Reduce, Residual, activation
+from steerage.nn import ACTIVATIONS, FeedForward, PaddedResidual, Reduce, Residual, SqueezeExcitation, activation
 from steerage.templates import TEMPLATES
 
 TABLE = TaskSpec("classification", "table", (12,), 3, 500)
@@ -115,7 +115,7 @@ def widths(model: nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize("density", [0.5, 0.1, 0.01])
-@pytest.mark.parametrize(("template", "spec"), [("mlp", TABLE), ("cnn", IMAGE)])
+@pytest.mark.parametrize(("template", "spec"), [("mlp", TABLE), ("cnn", IMAGE), ("resnet", IMAGE), ("mobile", IMAGE)])
 def test_any_network_of_a_template_keeps_its_function(template: str, spec: TaskSpec, density: float) -> None:
     for values in TEMPLATES[template].space(spec).sample_sobol(6, seed=3):
         model = trained(TEMPLATES[template].build(values, spec))
@@ -368,6 +368,42 @@ def test_a_chain_of_residuals_shares_its_channels() -> None:
     assert widths(compacted(model, (3,))) == [4, 8, 4, 6, 4, 8, 4, 8, 4, 2]
 
 
+def test_a_padded_shortcut_keeps_its_channels_in_their_places() -> None:
+    stem, body, head = nn.Conv2d(2, 4, 3, padding=1), nn.Conv2d(4, 6, 3, 2, 1), nn.Conv2d(6, 3, 1)
+    model: Any = nn.Sequential(stem, nn.ReLU(), PaddedResidual(body, 2), nn.ReLU(), head).double()
+    unread_(head, 1, 5)
+    assert widths(compacted(model, (2, 5, 5))) == [4, 5, 3]
+    unread_(body, 1)
+    assert widths(compacted(model, (2, 5, 5))) == [3, 4, 3]
+
+
+def test_constants_pass_a_padded_shortcut() -> None:
+    stem, body, head = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 6, 1), nn.Conv2d(6, 3, 1)
+    model: Any = nn.Sequential(stem, nn.Tanh(), PaddedResidual(body), nn.Tanh(), head).double()
+    kill_(stem, 0, 3)
+    kill_(body, 0, 1, 4)
+    assert widths(compacted(model, (2, 5, 5))) == [3, 4, 3]
+
+
+def test_a_channel_that_is_zero_leaves_with_its_gate() -> None:
+    layers = [nn.Conv2d(2, 5, 1), nn.ReLU(), SqueezeExcitation(5, 2), nn.Conv2d(5, 3, 3, padding=1)]
+    model: Any = nn.Sequential(*layers).double()
+    kill_(model[0], 1, 2, 3)
+    with torch.no_grad():
+        model[0].bias[1:4] = torch.tensor([-1.0, 0.0, 1.0])
+    small: Any = compacted(model, (2, 5, 5))
+    assert widths(small) == [3, 2, 3, 3]
+
+
+@pytest.mark.parametrize("gate", [lambda a, b: a * b, torch.mul, lambda a, b: b.mul(a)])
+def test_zero_times_what_varies_is_constant(gate: Callable[[Tensor, Tensor], Tensor]) -> None:
+    layers = {"a": nn.Linear(4, 6, bias=False), "b": nn.Linear(4, 6), "c": nn.Linear(6, 2)}
+    model: Any = Traceable(lambda m, x: m.c(torch.tanh(gate(m.a(x), m.b(x)))), **layers).double()
+    kill_(model.a, 0)
+    kill_(model.b, 1)
+    assert widths(compacted(model, (4,))) == [5, 5, 2]
+
+
 def test_depthwise_filters_go_with_their_channel() -> None:
     spec = TaskSpec("classification", "image", (1, 8, 8), 3, 100)
     values = {**TEMPLATES["cnn"].baseline(spec), "separable": True, "channels": 6, "blocks": 2, "stages": 2}
@@ -607,6 +643,8 @@ def test_wrong_masks_and_inputs_are_refused() -> None:
         ("mlp", TABLE, {"norm": True, "skips": True, "depth": 3}),
         ("cnn", IMAGE, {"separable": True, "residual": True, "blocks": 3, "stages": 2, "pooling": "max"}),
         ("cnn", IMAGE, {"head": "hidden"}),
+        ("resnet", IMAGE, {"shortcut": "pad", "squeeze": True, "hidden_layers": 1}),
+        ("mobile", IMAGE, {"squeeze": True, "stages": 4}),
     ],
 )
 def test_state_fits_a_rebuilt_network_that_is_resized(template: str, spec: TaskSpec, genes: dict[str, Any]) -> None:

@@ -134,6 +134,19 @@ def test_units_tied_by_a_sum_grow_together() -> None:
     assert model.blocks[3].shortcut[0].in_channels == 5  # type: ignore[index,union-attr]
 
 
+def test_units_tied_by_a_padded_shortcut_grow_together() -> None:
+    model, shape = network("padded")
+    graph = unit_graph(model, shape)
+    stem: Any = model.get_submodule("features.stem.conv")
+    units.duplicate_(
+        graph, units.strongest(graph, units.norm(graph), 1, layer="features.stem.conv"), masking.full(model)
+    )
+    assert stem.out_channels == 5
+    for name, channels in (("stage0_block0", 5), ("stage1_block0", 9), ("stage1_block1", 9), ("stage2_block0", 17)):
+        body: Any = model.get_submodule(f"features.{name}.sum.body")
+        assert (body.last.conv.out_channels, body.squeeze.gate.expand.out_channels) == (channels, channels)
+
+
 def test_groups_stay_equally_large() -> None:
     model: Any = network("grouped")[0]
     graph = unit_graph(model, SHAPE)

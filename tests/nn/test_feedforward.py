@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from steerage.errors import BadArgument
-from steerage.nn import ACTIVATIONS, FeedForward, Residual, activation, conv_block, pooling
+from steerage.nn import ACTIVATIONS, FeedForward, activation, classifier, conv_block, pooling
 
 
 def test_with_skips_every_layer_reads_the_inputs_and_all_earlier_layers() -> None:
@@ -88,8 +88,17 @@ def test_a_separable_block_filters_each_channel_by_itself() -> None:
     assert block.conv.kernel_size == (1, 1)
 
 
-def test_a_residual_adds_its_input() -> None:
-    assert torch.equal(Residual(nn.Identity())(torch.ones(2)), torch.full((2,), 2.0))
+def test_a_block_without_activation_ends_with_its_norm() -> None:
+    assert conv_block(3, 6, activation=None).eval()(torch.randn(2, 3, 8, 8)).min() < 0.0
+
+
+@pytest.mark.parametrize("hidden", [(), (7,), (7, 5)])
+@pytest.mark.parametrize(("pooled", "inputs"), [(True, 4), (False, 24)])
+def test_a_classifier_reads_averages_or_all_pixels(pooled: bool, inputs: int, hidden: tuple[int, ...]) -> None:
+    head = classifier(inputs, 3, pooled=pooled, hidden=hidden, dropout=0.5)
+    sizes = [(module.in_features, module.out_features) for module in head if isinstance(module, nn.Linear)]
+    assert sizes == [*zip((inputs, *hidden), (*hidden, 3), strict=True)]
+    assert head(torch.randn(2, 4, 2, 3)).shape == (2, 3)
 
 
 def test_even_kernels_and_unknown_poolings_are_refused() -> None:

@@ -101,7 +101,7 @@ SchemeName = Annotated[
 ]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
-    str, Option("--template", metavar="NAME", help="auto, mlp, cnn, or file.py:Class, which is executed.")
+    str, Option("--template", metavar="NAME", help="auto, mlp, cnn, resnet, mobile, or file.py:Class (executed).")
 ]
 Out = Annotated[
     Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")

@@ -11,10 +11,11 @@ from typing import Any, final
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from steerage.nn.blocks import Residual
 from steerage.nn.encoding import PiecewiseLinear
 from steerage.nn.feedforward import FeedForward
 from steerage.nn.reduction import Reduce
+from steerage.nn.residual import PaddedResidual, Residual
+from steerage.nn.squeeze import SqueezeExcitation
 
 Shape = tuple[int, ...]  # of one row: without the batch
 BATCH_NORMS: tuple[type[_BatchNorm], ...] = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -121,10 +122,29 @@ def _sequential(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
 
 
 def _residual(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
-    walk.last = None  # its output is read twice
-    result = walk.run(module.body, f"{name}.body" if name else "body", shape)
-    walk.last = None
+    result = _branch(walk, module.body, f"{name}.body" if name else "body", shape)
+    if module.shortcut is not None:
+        shape = _branch(walk, module.shortcut, f"{name}.shortcut" if name else "shortcut", shape)
     return _checked(shape, result == shape)
+
+
+def _padded_residual(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
+    result = _branch(walk, module.body, f"{name}.body" if name else "body", shape)
+    pixels = tuple(-(-n // module.stride) for n in shape[1:])
+    return _checked(result, result[0] >= shape[0] and result[1:] == pixels)
+
+
+def _squeeze_excitation(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
+    result = _branch(walk, module.gate, f"{name}.gate" if name else "gate", shape)
+    return _checked(shape, result == (shape[0], 1, 1))
+
+
+def _branch(walk: _Walk, module: nn.Module, name: str, shape: Shape) -> Shape:
+    """Shape that ``module`` returns as one side of a sum or product: no norm folds over either of its ends."""
+    walk.last = None
+    result = walk.run(module, name, shape)
+    walk.last = None
+    return result
 
 
 def _feedforward(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
@@ -193,11 +213,12 @@ def _flatten(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
 
 
 def _pool(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
-    size = module.kernel_size
-    plain = isinstance(size, int) and module.stride == size and module.padding == 0 and not module.ceil_mode
-    _checked(shape, plain and getattr(module, "dilation", 1) == 1 and len(shape) == 3 and min(shape[1:]) >= size)
+    size, stride, padding = module.kernel_size, module.stride, module.padding
+    plain = all(isinstance(number, int) for number in (size, stride, padding)) and not module.ceil_mode
+    _checked(shape, plain and getattr(module, "dilation", 1) == 1 and len(shape) == 3)
+    pixels = tuple((n + 2 * padding - size) // stride + 1 for n in shape[1:])
     walk.last = None
-    return (shape[0], shape[1] // size, shape[2] // size)
+    return _checked((shape[0], *pixels), min(pixels) > 0)
 
 
 def _global_pool(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
@@ -217,6 +238,8 @@ _NORM_RANKS: dict[type[nn.Module], tuple[int, ...]] = {nn.BatchNorm1d: (1, 2), n
 _RULES: dict[type[nn.Module], Callable[[_Walk, Any, str, Shape], Shape]] = {
     nn.Sequential: _sequential,
     Residual: _residual,
+    PaddedResidual: _padded_residual,
+    SqueezeExcitation: _squeeze_excitation,
     FeedForward: _feedforward,
     Reduce: _reduce,
     PiecewiseLinear: _encoding,

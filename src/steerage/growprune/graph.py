@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from steerage.growprune import operations as ops
 from steerage.growprune.trace import Traced, trace
+from steerage.nn.residual import padded_sum
 
 
 @final
@@ -168,6 +169,8 @@ class _Walk:
             return self._part(node, cast(nn.Module, module), x)
         if kind in ops.CONCATENATIONS:
             return self._concatenation(node)
+        if kind is padded_sum:
+            return self._padded_sum(node)
         if kind in ops.FUNCTIONS:
             return self._function(node)
         if node.args[:1] != (x,) or len(sources) > 1:
@@ -232,7 +235,16 @@ class _Walk:
                 return cast(Tensor, getattr(args[0], node.target)(*args[1:], **kwargs))
             return cast(Tensor, node.target(*args, **kwargs))
 
-        return self._step(node, tuple(sources), lambda *values: ops.evaluated(apply, *values))
+        product = len(sources) > 1 and ops.kind(node, None) in ops.PRODUCTS
+        constants = ops.multiplied if product else ops.evaluated
+        return self._step(node, tuple(sources), lambda *values: constants(apply, *values))
+
+    def _padded_sum(self, node: fx.Node) -> bool:
+        """The first units of one become those of the other, which are fewer."""
+        y, x = cast("tuple[fx.Node, fx.Node]", node.args[:2])
+        self.merged.append((self.units[x], self.units[y][: len(self.units[x])]))
+        self.units[node], self.blocks[node] = self.units[y], self.blocks[y]
+        return self._step(node, (y, x), ops.added)
 
     def _concatenation(self, node: fx.Node) -> bool:
         dim = [*node.args[1:2], node.kwargs.get("dim", 0)][0]

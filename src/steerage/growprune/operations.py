@@ -56,6 +56,7 @@ FUNCTIONS: frozenset[Any] = frozenset(
         *("relu_", "tanh_", "sigmoid_", "clamp_", "add_", "sub_", "mul_"),
     }
 )
+PRODUCTS: frozenset[Any] = frozenset({torch.mul, operator.mul, operator.imul, "mul", "mul_"})
 _IN_PLACE: frozenset[Any] = frozenset({operator.iadd, operator.isub, operator.imul, torch.relu_})
 _VIEWS: frozenset[Any] = frozenset({*NOTHINGS, *FLATTENS, *RESHAPES, *FUNCTION_DROPOUTS, "contiguous"})
 
@@ -71,6 +72,17 @@ def evaluated(function: Callable[..., Tensor], *constants: Tensor) -> Tensor:
     # A copy, since the function may work in place; shaped as a batch, since some modules insist on one.
     result = function(*(one.nan_to_num().unsqueeze(0) for one in constants)).squeeze(0)
     return torch.where(known & result.isfinite(), result, math.nan)
+
+
+def multiplied(function: Callable[..., Tensor], *constants: Tensor) -> Tensor:
+    """Constants after a product of several tensors: zero times what varies is zero, as in a gate that is shut."""
+    nothing = torch.stack([one == 0.0 for one in constants]).any(dim=0)
+    return torch.where(nothing, 0.0, evaluated(function, *constants))
+
+
+def added(constants: Tensor, first: Tensor) -> Tensor:
+    """``constants`` plus those of the ``first`` units."""
+    return torch.cat([constants[: len(first)] + first, constants[len(first) :]])
 
 
 def passing(node: fx.Node, module: nn.Module | None, *, ranks: int) -> Callable[[Tensor], Tensor] | None:

@@ -17,6 +17,7 @@ ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = MappingProxyType(
         "tanh": nn.Tanh,
         "hardswish": nn.Hardswish,
         "leaky_relu": nn.LeakyReLU,
+        "relu6": nn.ReLU6,
     }
 )
 

@@ -3,38 +3,66 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import final
+from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from steerage.errors import BadArgument
 from steerage.nn.activations import activation as make_activation
 
 
 def conv_block(
-    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, activation: str = "relu", separable: bool = False
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    activation: str | None = "relu",
+    separable: bool = False,
 ) -> nn.Sequential:
     """Convolution, norm, activation: (n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride)).
 
     ``kernel`` is odd, and the padding keeps the size. ``separable`` replaces the convolution by a depthwise one
-    (k x k, one filter per channel) and a pointwise one (1 x 1), each with its norm and activation.
+    (k x k, one filter per channel) and a pointwise one (1 x 1), each with its norm and activation. ``activation`` is
+    None for a block that ends with its norm.
 
     Raises: BadArgument for an even kernel, or an unknown activation.
     """
-    if kernel < 1 or kernel % 2 == 0:
-        raise BadArgument(f"kernel must be odd, got {kernel}")
-    padding = kernel // 2
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     if separable:
-        parts["depthwise"] = nn.Conv2d(inputs, inputs, kernel, stride, padding, groups=inputs, bias=False)
-        parts["depthwise_norm"] = nn.BatchNorm2d(inputs)
-        parts["depthwise_activation"] = make_activation(activation)
-        parts["conv"] = nn.Conv2d(inputs, outputs, kernel_size=1, bias=False)
-    else:
-        parts["conv"] = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-    parts["norm"] = nn.BatchNorm2d(outputs)
-    parts["activation"] = make_activation(activation)
-    return nn.Sequential(parts)
+        for name, module in depthwise_block(
+            inputs, kernel=kernel, stride=stride, activation=activation
+        ).named_children():
+            parts["depthwise" if name == "conv" else f"depthwise_{name}"] = module
+        kernel = stride = 1
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, _padding(kernel), bias=False)
+    return nn.Sequential(parts | _with_norm(conv, activation))
+
+
+def depthwise_block(
+    channels: int, *, kernel: int = 3, stride: int = 1, activation: str | None = "relu"
+) -> nn.Sequential:
+    """``conv_block`` with one filter per channel: (n, channels, h, w) -> (n, channels, ceil(h / stride), ...).
+
+    Raises: BadArgument for an even kernel, or an unknown activation.
+    """
+    conv = nn.Conv2d(channels, channels, kernel, stride, _padding(kernel), groups=channels, bias=False)
+    return nn.Sequential(_with_norm(conv, activation))
+
+
+def _padding(kernel: int) -> int:
+    """Pixels on each side that keep the size. Raises: BadArgument for an even kernel."""
+    if kernel < 1 or kernel % 2 == 0:
+        raise BadArgument(f"kernel must be odd, got {kernel}")
+    return kernel // 2
+
+
+def _with_norm(conv: nn.Conv2d, activation: str | None) -> OrderedDict[str, nn.Module]:
+    """``conv``, its norm, and its activation if it has one."""
+    parts: OrderedDict[str, nn.Module] = OrderedDict(conv=conv, norm=nn.BatchNorm2d(conv.out_channels))
+    if activation is not None:
+        parts["activation"] = make_activation(activation)
+    return parts
 
 
 def pooling(kind: str) -> nn.Module:
@@ -46,14 +74,31 @@ def pooling(kind: str) -> nn.Module:
     raise BadArgument(f"pooling must be 'max' or 'avg', got {kind!r}")
 
 
-@final
-class Residual(nn.Module):
-    """``x + body(x)``; ``body`` keeps the shape of its input."""
+def classifier(
+    inputs: int,
+    outputs: int,
+    *,
+    pooled: bool = True,
+    hidden: Sequence[int] = (),
+    activation: str = "relu",
+    dropout: float = 0.0,
+) -> nn.Sequential:
+    """Scores from features: (n, channels, height, width) -> (n, outputs).
 
-    def __init__(self, body: nn.Module) -> None:
-        super().__init__()
-        self.body = body
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.body(x)
-        return y
+    ``inputs``: numbers per image that its first linear layer reads: channels if ``pooled`` (a global average), else
+    channels * height * width. ``hidden``: units of the layers before the last, each with a norm and an activation.
+    """
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    if pooled:
+        parts["pool"] = nn.AdaptiveAvgPool2d(1)
+    parts["flatten"] = nn.Flatten()
+    for index, units in enumerate(hidden, start=1):
+        number = "" if index == 1 else str(index)
+        parts[f"hidden{number}"] = nn.Linear(inputs, units, bias=False)
+        parts[f"norm{number}"] = nn.BatchNorm1d(units)
+        parts[f"activation{number}"] = make_activation(activation)
+        inputs = units
+    if dropout > 0.0:
+        parts["dropout"] = nn.Dropout(dropout)
+    parts["output"] = nn.Linear(inputs, outputs)
+    return nn.Sequential(parts)

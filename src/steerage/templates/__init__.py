@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from steerage.templates.cnn import Cnn
 from steerage.templates.mlp import Mlp
+from steerage.templates.mobile import Mobile
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.registry import TEMPLATES, load_template, template_for
+from steerage.templates.resnet import ResNet
 from steerage.templates.template import RECIPE_GENES, LayerShape, Template, architecture, batch_size
 
 __all__ = [
@@ -14,6 +16,8 @@ __all__ = [
     "Cnn",
     "LayerShape",
     "Mlp",
+    "Mobile",
+    "ResNet",
     "Template",
     "architecture",
     "batch_size",

@@ -11,11 +11,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
-from steerage.nn.activations import activation
-from steerage.nn.blocks import Residual, conv_block, pooling
+from steerage.nn.blocks import classifier, conv_block, pooling
+from steerage.nn.residual import Residual
 from steerage.space import Space, Value, Values
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
-from steerage.templates.template import LayerShape, Template
+from steerage.templates.template import LayerShape, Template, dense_shapes
 
 MIN_HIDDEN = 16
 
@@ -57,11 +57,19 @@ class Cnn(Template):
         features: OrderedDict[str, nn.Module] = OrderedDict()
         for plan in plans:
             features[plan.name] = _module(plan, values)
-        return nn.Sequential(OrderedDict(features=nn.Sequential(features), head=_head(values, shape, spec.outputs)))
+        head = classifier(
+            _read(values, shape),
+            spec.outputs,
+            pooled=values["head"] == "gap",
+            hidden=_hidden(values),
+            activation=str(values["activation"]),
+            dropout=float(values["dropout"]),
+        )
+        return nn.Sequential(OrderedDict(features=nn.Sequential(features), head=head))
 
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape]:
         """Layers of ``build``, in order."""
-        plans, (channels, height, width) = _plan(values, spec)
+        plans, shape = _plan(values, spec)
         area, layers = int(values["kernel"]) ** 2, []
         for plan in plans:
             if plan.separable:
@@ -69,12 +77,7 @@ class Cnn(Template):
             if plan.outputs:
                 weights = plan.inputs * plan.outputs * (1 if plan.separable else area)
                 layers.append(LayerShape(weights, plan.outputs, plan.pixels))
-        inputs = channels if values["head"] == "gap" else channels * height * width
-        if values["head"] == "hidden":
-            hidden = int(values["hidden"])
-            layers.append(LayerShape(inputs * hidden, hidden, 1))
-            inputs = hidden
-        return [*layers, LayerShape(inputs * spec.outputs, spec.outputs, 1)]
+        return [*layers, *dense_shapes(_read(values, shape), *_hidden(values), spec.outputs)]
 
     def baseline(self, spec: TaskSpec) -> Values:
         """Double the channels at each halving of the image, 3 x 3 kernels, max pooling, one hidden layer of 128."""
@@ -164,23 +167,14 @@ def _module(plan: _Block, values: Values) -> nn.Module:
     return Residual(block) if plan.residual else block
 
 
-def _head(values: Values, shape: tuple[int, int, int], outputs: int) -> nn.Sequential:
-    """Scores from features: (n, channels, height, width) -> (n, outputs)."""
-    parts: OrderedDict[str, nn.Module] = OrderedDict()
-    inputs = math.prod(shape)
-    if values["head"] == "gap":
-        parts["pool"] = nn.AdaptiveAvgPool2d(1)
-        inputs = shape[0]
-    parts["flatten"] = nn.Flatten()
-    if values["head"] == "hidden":
-        parts["hidden"] = nn.Linear(inputs, int(values["hidden"]), bias=False)
-        parts["norm"] = nn.BatchNorm1d(int(values["hidden"]))
-        parts["activation"] = activation(str(values["activation"]))
-        inputs = int(values["hidden"])
-    if float(values["dropout"]) > 0.0:
-        parts["dropout"] = nn.Dropout(float(values["dropout"]))
-    parts["output"] = nn.Linear(inputs, outputs)
-    return nn.Sequential(parts)
+def _read(values: Values, shape: tuple[int, int, int]) -> int:
+    """Numbers that the first linear layer of the head reads, of features of ``shape``."""
+    return shape[0] if values["head"] == "gap" else math.prod(shape)
+
+
+def _hidden(values: Values) -> tuple[int, ...]:
+    """Units of the head's hidden layer, if it has one."""
+    return (int(values["hidden"]),) if values["head"] == "hidden" else ()
 
 
 def _canonical(values: Values, spec: TaskSpec) -> Values:

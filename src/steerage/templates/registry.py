@@ -14,9 +14,14 @@ from steerage.data.dataset import TaskSpec
 from steerage.errors import BadArgument
 from steerage.templates.cnn import Cnn
 from steerage.templates.mlp import Mlp
+from steerage.templates.mobile import Mobile
+from steerage.templates.resnet import ResNet
 from steerage.templates.template import Template
 
-TEMPLATES: Mapping[str, Template] = MappingProxyType({template.name: template for template in (Cnn(), Mlp())})
+# Of those that accept a task, the first is the one that suits it best.
+TEMPLATES: Mapping[str, Template] = MappingProxyType(
+    {template.name: template for template in (Cnn(), Mlp(), ResNet(), Mobile())}
+)
 
 
 def template_for(spec: TaskSpec) -> Template:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import MappingProxyType
 from typing import NamedTuple
 
 from torch import nn
@@ -24,6 +26,16 @@ class LayerShape(NamedTuple):
     weights: int
     biases: int
     positions: int
+
+
+def dense_shapes(*widths: int) -> list[LayerShape]:
+    """Linear layers with biases between neighbouring ``widths``, applied once: inputs first, outputs last."""
+    return [LayerShape(inputs * outputs, outputs, 1) for inputs, outputs in pairwise(widths)]
+
+
+def strided(sides: Sequence[int], stride: int) -> tuple[int, ...]:
+    """Height and width after a convolution or pooling that moves by ``stride`` and keeps the size otherwise."""
+    return tuple(-(-side // stride) for side in sides)
 
 
 class Template(ABC):
@@ -60,6 +72,10 @@ class Template(ABC):
         They may be larger than a budget by far, because grow-and-prune reduces networks.
         """
         return (self.baseline(spec),)
+
+    def named(self, spec: TaskSpec) -> Mapping[str, Values]:
+        """Points of the space that are networks with a name of their own, as published, by that name; none, as here."""
+        return MappingProxyType({})
 
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape] | None:
         """Layers of ``build(values, spec)`` by arithmetic alone, so that a search can price thousands of candidates.
