@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from steerage.cost import Cost, count, dense_cost
+from steerage.cost.count import PRUNABLE
 from steerage.data import TaskSpec
+from steerage.growprune.trace import trace
 from steerage.space import Values
 from steerage.templates import Cnn, Mlp, Mobile, ResNet, Template, architecture
 
@@ -72,6 +74,16 @@ def test_points_build_and_train(template: Template, spec: TaskSpec) -> None:
         assert scores.shape == (2, spec.outputs)
         scores.square().sum().backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters()), values
+
+
+def test_the_depth_is_the_longest_way_through_layers_with_weights(template: Template, spec: TaskSpec) -> None:
+    for values in points(template, spec):
+        if not values.get("squeeze"):  # gates are beside the way
+            traced, longest = trace(built(template, values, spec).eval(), spec.input_shape), {}
+            for node in traced.graph.nodes:
+                own = node.op == "call_module" and isinstance(traced.root.get_submodule(str(node.target)), PRUNABLE)
+                longest[node] = own + max((longest[source] for source in node.all_input_nodes), default=0)
+            assert template.depth(values) == max(longest.values()), values
 
 
 def test_one_row_gives_the_same_scores_alone_as_among_others(template: Template, spec: TaskSpec) -> None:

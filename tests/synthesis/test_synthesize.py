@@ -344,3 +344,30 @@ def test_in_full_no_trial_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert log.count('"TrialFinished"') + rested[-1] >= 14 == result.summary["trials"]
         assert ("stopped early" in (result.folder / "report.html").read_text()) == (rested[-1] > 0)
     assert rested[0] == 0 < rested[1]
+
+
+def test_a_published_network_is_the_baseline_and_its_cost_the_budget(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"like": "resnet20", "depth": 8, "trials": 2, "epochs": 2}
+    result = synthesize(pictures(), **options, out=tmp_path / "run")
+    baseline, budget = result.summary["baseline"], result.summary["budget"]
+    assert (baseline["params"], baseline["macs"]) == (budget["max_params"], budget["max_macs"])
+    assert result.summary["params"] <= budget["max_params"] and result.summary["macs"] <= budget["max_macs"]
+    assert baseline["epochs"] == 2.0  # as long as what is delivered
+    blocks = [result.summary["values"][f"blocks{stage}"] for stage in range(result.summary["values"]["stages"])]
+    assert sum(blocks) in (2, 3)
+    with pytest.raises(RunConflict, match="depth"):
+        synthesize(pictures(), **{**options, "depth": 9}, out=tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"like": "resnet1"}, "no published network is called 'resnet1'"),
+        ({"template": "cnn", "depth": 40}, "the nearest has"),
+        ({"depth": 0}, "depth must be positive"),
+    ],
+)
+def test_networks_that_are_not_there_are_refused(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=message):
+        synthesize(pictures(), **options, epochs=1, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

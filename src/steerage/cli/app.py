@@ -13,11 +13,13 @@ from steerage.cli import networks, runs
 from steerage.cli.options import (
     AsJson,
     Data,
+    Depth,
     Epochs,
     Factory,
     Fidelity,
     FidelityChoice,
     Front,
+    Like,
     MaxLoss,
     MaxMacs,
     MaxParams,
@@ -90,6 +92,7 @@ def steerage(
         "steerage synth digits --max-params 1500 --minutes 2",
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
+        "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -109,6 +112,8 @@ def synth(
     fidelity: FidelityChoice = Fidelity.auto,
     seed: Seed = 0,
     template: TemplateName = "auto",
+    like: Like = None,
+    depth: Depth = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -134,7 +139,16 @@ def synth(
         scheme,
     )
     how_far = fidelity_name(fidelity)
-    return runs.synth(wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=True)
+    return runs.synth(
+        wish,
+        trials=trials,
+        patience=patience,
+        fidelity=how_far,
+        template=template,
+        like=like,
+        depth=depth,
+        local=True,
+    )
 
 
 @app.command(
@@ -158,6 +172,8 @@ def search(
     pareto: Pareto = None,
     seed: Seed = 0,
     template: TemplateName = "auto",
+    like: Like = None,
+    depth: Depth = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -169,7 +185,15 @@ def search(
     wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
-        wish, trials=trials, patience=patience, fidelity=how_far, template=template, local=False, pareto=cost
+        wish,
+        trials=trials,
+        patience=patience,
+        fidelity=how_far,
+        template=template,
+        like=like,
+        depth=depth,
+        local=False,
+        pareto=cost,
     )
 
 

@@ -94,6 +94,17 @@ MaxLoss = Annotated[
         help="The smallest network that costs at most so many percentage points of error.",
     ),
 ]
+Like = Annotated[
+    str | None,
+    Option(
+        "--like",
+        metavar="NAME",
+        help="A published network (resnet20) to beat: the baseline, with its cost as the budget.",
+    ),
+]
+Depth = Annotated[
+    int | None, Option("--depth", metavar="N", min=1, help="Layers that every candidate is to have, as papers count.")
+]
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
 SchemeName = Annotated[
     str,

@@ -63,6 +63,8 @@ def synth(
     template: str,
     local: bool,
     pareto: str | None = None,
+    like: str | None = None,
+    depth: int | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -81,6 +83,8 @@ def synth(
                 max_loss=wish.tolerated,
                 front=wish.front,
                 scheme=wish.scheme,
+                like=like,
+                depth=depth,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,

@@ -41,7 +41,10 @@ FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inpu
 
 @dataclass(frozen=True)
 class Bench:
-    """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock."""
+    """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock.
+
+    ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes.
+    """
 
     dataset: Dataset
     template: Template
@@ -50,6 +53,7 @@ class Bench:
     validation_rows: Tensor
     clock: RunClock
     on_tick: Callable[[str, Tick], None] = lambda name, tick: None
+    depth: int | None = None
 
     def scores(self, model: nn.Module) -> Scores:
         """On the validation rows."""

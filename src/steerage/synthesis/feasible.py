@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost, least_cost
-from steerage.errors import InfeasibleBudget, TrainingFailed
+from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.search.propose import find_feasible
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench
@@ -27,6 +28,13 @@ def check_feasible(bench: Bench, seed: int) -> None:
     best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
     if best.violation <= 0:
         return
+    if bench.depth is not None:
+        free = replace(bench, depth=None)
+        check_feasible(free, seed)  # the budget may be at fault
+        raise BadArgument(
+            f"no candidate of template {bench.template.name} with {bench.depth} layers was found inside the budget; "
+            f"the nearest has {bench.template.depth(best.values)}"
+        )
     least_cost(bench.template, best.values, spec)  # raises TrainingFailed if not one candidate can be built
     bounds = {name: bound for name, bound in bench.budget.to_json().items() if bound is not None}
     for name, bound in bounds.items():
@@ -69,13 +77,16 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 
     Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
     ``MAX_EXPANSION`` times the budget, unless it is the user's own network. One that cannot be built is far from it.
+    The number of its layers must be the one that is asked for, if one is.
     """
-    spec, budget, own = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork)
+    spec, budget, own, depth = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork), bench.depth
     roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
 
     def violation(values: Values) -> float:
         try:
             least = budget.violation(least_cost(bench.template, values, spec))
+            if depth is not None:
+                least += abs((bench.template.depth(values) or 0) - depth) / depth
             return least if own else least + roomy.violation(dense_cost(bench.template, values, spec))
         except TrainingFailed:
             return UNBUILDABLE

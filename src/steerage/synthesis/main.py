@@ -15,6 +15,7 @@ from steerage import events, store
 from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
+from steerage.cost.count import dense_cost
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -30,6 +31,7 @@ from steerage.synthesis.run_directory import RunDirectory, versions
 from steerage.synthesis.stage import Finalist, Run, best_so_far
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
+from steerage.templates.like import published_like
 from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
 from steerage.training.split import validation_split
@@ -86,6 +88,8 @@ def synthesize(
     max_loss: float | None = None,
     front: bool = False,
     scheme: str = "auto",
+    like: str | None = None,
+    depth: int | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -109,6 +113,9 @@ def synthesize(
     search leaves the networks of all sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most
     accurate of them is returned.
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
+    ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
+    recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
+    candidate has, as published networks count them.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -124,12 +131,16 @@ def synthesize(
         raise BadArgument(f"patience must be positive, got {patience}")
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
+    if depth is not None and depth < 1:
+        raise BadArgument(f"depth must be positive, got {depth}")
     checked_name(scheme)
     wanted = Wanted(max_loss, front)
     if wanted.anything and not local:
         raise BadArgument("sizes are a matter of the local search: max_loss and front go with local=True")
     asked |= {
         **_about_local(wanted, scheme),
+        **({"like": like} if like is not None else {}),
+        **({"depth": depth} if depth is not None else {}),
         "patience": patience,
         "fidelity": fidelity,
         "pareto": pareto,
@@ -140,9 +151,9 @@ def synthesize(
     # Rungs compare the error alone, by which a front's small networks are rightly behind.
     full = fidelity == "full" or pareto is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
-    plan = replace(plan, way_down=wanted.anything, scheme=scheme)
+    plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, like, depth
     )
     return _run(request, budget or Budget(), template)
 
@@ -196,6 +207,8 @@ class _Request:
     listener: Listener
     started: float | None
     command: str
+    like: str | None = None
+    depth: int | None = None
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -210,14 +223,20 @@ def _ignore(event: object) -> None:
 
 def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
-    chosen = template_for(dataset.spec) if template is None or template == "auto" else template
-    chosen = load_template(chosen) if isinstance(chosen, str) else chosen
+    given = None if template is None or template == "auto" else template
+    given = load_template(given) if isinstance(given, str) else given
+    if request.like is not None:
+        chosen: Template = published_like(request.like, dataset.spec, given)
+        budget = _budget_like(chosen, budget, dataset)
+    else:
+        chosen = given or template_for(dataset.spec)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
     train_rows, validation_rows = validation_split(dataset, request.seed)
     asked = {
         **request.asked,
+        "budget": budget.to_json(),
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
@@ -227,7 +246,9 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick)
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth)
+    if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
+        raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener))
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
@@ -244,6 +265,12 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
             raise Interrupted(directory.path, _kept_best(run_wide), rests=rests) from None
         finally:
             directory.heartbeat(clock)
+
+
+def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
+    """``given``, with the parameters and MACs of the baseline where nothing is given."""
+    cost = dense_cost(template, template.baseline(dataset.spec), dataset.spec)
+    return Budget(given.max_params or cost.params, given.max_macs or cost.macs)
 
 
 def _loaded(request: _Request) -> Dataset:

@@ -19,6 +19,8 @@ LONGER = (2.5, 6.0)
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
+# A published network as the measure is trained as long as what is to beat it.
+LIKE_ENDS = {"baseline": 0.25, "search": 0.52, "promotion": 0.72, "refit": 0.98}
 LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.98}
 # Of the time after the promotion, where the local search is to find a size as well.
 WAY_DOWN = {"trajectory": 0.5, "polish": 0.85, "absorption": 1.0}
@@ -85,7 +87,8 @@ class Plan:
     trained to its end; else, of many, those that are behind rest where the ranking can be trusted. ``pareto``: the
     cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
-    sizes, since a size or a front is wanted of it.
+    sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
+    as long as what is delivered.
     """
 
     effort: Effort
@@ -99,6 +102,7 @@ class Plan:
     pareto: str | None = None
     way_down: bool = False
     scheme: str = "auto"
+    like: bool = False
 
     @property
     def total(self) -> float:
@@ -115,6 +119,8 @@ class Plan:
             return FRONT_ENDS[phase] * self.total
         if self.search_only:
             return SEARCH_ONLY_ENDS[phase] * self.total
+        if self.like:
+            return LIKE_ENDS[phase] * self.total
         if self.hurried:
             return HURRIED_ENDS[phase] * self.total
         ends = SCARCE_ENDS if self.scarce else AUGMENTED_ENDS if self.augmented else ENDS
@@ -167,6 +173,7 @@ class Plan:
         """Epochs per training when effort is counted in epochs."""
         full = self.effort.epochs or 1
         shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
+        shares |= {"baseline": 1.0} if self.like else {}
         shares |= {"local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
         if self.pareto is not None or self.search_only:  # nothing comes after it
             shares["promotion"] = 1.0

@@ -67,6 +67,11 @@ class Cnn(Template):
         )
         return nn.Sequential(OrderedDict(features=nn.Sequential(features), head=head))
 
+    def depth(self, values: Values) -> int:
+        """Convolutions, two where they are separable, and the layers of the head."""
+        convolutions = int(values["stages"]) * int(values["blocks"])
+        return convolutions + (convolutions - 1) * bool(values["separable"]) + 1 + (values["head"] == "hidden")
+
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape]:
         """Layers of ``build``, in order."""
         plans, shape = _plan(values, spec)

@@ -81,6 +81,10 @@ class Mlp(Template):
         )
         return nn.Sequential(parts)
 
+    def depth(self, values: Values) -> int:
+        """Hidden layers, and the last one."""
+        return int(values["depth"]) + 1
+
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape]:
         """Layers of ``build``, in order."""
         inputs, layers = math.prod(spec.input_shape), []

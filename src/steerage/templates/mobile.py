@@ -95,6 +95,11 @@ class Mobile(Template):
         layers.append(LayerShape(blocks[-1].outputs * last, last, blocks[-1].pixels))
         return [*layers, *dense_shapes(last, spec.outputs)]
 
+    def depth(self, values: Values) -> int:
+        """The stem, three layers a block (two in the first stage, which does not expand), the last two."""
+        blocks = [int(values[f"blocks{stage}"]) for stage in range(int(values["stages"]))]
+        return 3 + 2 * sum(blocks) + (sum(blocks[1:]) if int(values["expansion"]) > 1 else 0)
+
     def named(self, spec: TaskSpec) -> Mapping[str, Values]:
         """MobileNetV2; images of less than 91 pixels are halved less often, three times where they have 32."""
         return MappingProxyType({"mobilenetv2": self._point({}, spec)})

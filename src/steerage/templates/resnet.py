@@ -117,6 +117,11 @@ class ResNet(Template):
                 layers.append(LayerShape(block.inputs * block.outputs, block.outputs, block.pixels))
         return [*layers, *dense_shapes(blocks[-1].outputs, *_hidden(values), spec.outputs)]
 
+    def depth(self, values: Values) -> int:
+        """The stem, the body of each block, and the layers of the head; shortcuts and gates are beside the way."""
+        blocks = sum(int(values[f"blocks{stage}"]) for stage in range(int(values["stages"])))
+        return 2 + blocks * (3 if values["block"] == "bottleneck" else 2) + int(values["hidden_layers"])
+
     def named(self, spec: TaskSpec) -> Mapping[str, Values]:
         """The published networks that have as many stages as the image allows.
 

@@ -77,6 +77,13 @@ class Template(ABC):
         """Points of the space that are networks with a name of their own, as published, by that name; none, as here."""
         return MappingProxyType({})
 
+    def depth(self, values: Values) -> int | None:
+        """Layers with weights on the longest way from input to output, as published networks are called by.
+
+        None, as here, if that is not told.
+        """
+        return None
+
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape] | None:
         """Layers of ``build(values, spec)`` by arithmetic alone, so that a search can price thousands of candidates.
 
