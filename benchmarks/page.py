@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from paper import CASES, ELSEWHERE, command_of
+
 from steerage.report.figures import Point, scatter
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -144,6 +146,33 @@ def thinking(document: dict[str, Any]) -> str:
     return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{style}", 1) + "\n"
 
 
+def paper() -> str:
+    """The paper's rows: what it claims, the command, what came of it here and of the plain baseline, and the cost."""
+    lines = ["| row | the paper | command | here | after the search | plain baseline | runs, hours each, hardware |"]
+    lines.append("|---" * 7 + "|")
+    for name in CASES:
+        path = RESULTS / f"paper_{name}.json"
+        if not path.is_file():
+            lines.append(f"| {name} | {CASES[name].claim} | `{command_of(name)}` | not run here yet | | | |")
+            continue
+        document = json.loads(path.read_text())
+        rows = {row["name"].removeprefix(f"{name}: "): row for row in document["rows"]}
+        final = rows["test error"]
+        spread = "" if final["std"] is None else f" ± {shown(final, 'std').rstrip('%')}"
+        missed = "" if final["holds"] is not False else f" (bar {shown(final, 'bar')} missed)"
+        cells = [name, CASES[name].claim, f"`{command_of(name)}`"]
+        cells.append(f"{shown(final, 'value')}{spread} with {shown(rows['parameters'], 'value')} parameters{missed}")
+        for stage in ("after_search", "baseline"):
+            error, size = rows.get(f"{stage} test error"), rows.get(f"{stage} parameters")
+            cells.append(f"{shown(error, 'value')} with {shown(size, 'value')}" if error and size else "-")
+        hardware = document["hardware"]
+        cells.append(f"{final['n']}, {rows['hours']['value']:.2f} h, {hardware['cores']} cores of {hardware['cpu']}")
+        lines.append("| " + " | ".join(cells) + " |")
+    for name, (claim, command) in ELSEWHERE.items():
+        lines.append(f"| {name} | {claim} | `{command}` | not run here yet: needs a GPU | | | |")
+    return "\n".join(lines)
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -154,6 +183,7 @@ def insert(page: Path, name: str, text: str) -> None:
 
 def main() -> None:
     parts = ["# Results", "Written by `python benchmarks/page.py` from `benchmarks/results/*.json`."]
+    parts += ["## The paper's table", "`python benchmarks/paper.py ROW` runs a row.", paper(), "# All figures"]
     for path in sorted(RESULTS.glob("*.json")):
         if path.name.endswith(".rows.json"):
             continue

@@ -62,6 +62,21 @@ CASES = {
 }
 
 
+# The paper's rows of full size, which need a machine with a GPU: the claim, and the command that runs the row there.
+ELSEWHERE = {
+    "CIFAR-10, ResNet-18": (
+        "2.52 points above ResNet-18 at its parameters and FLOPs (95.54% against 93.02%)",
+        "steerage synth cifar10.parquet --like resnet18 --trials 200 --epochs 200 --minutes 600",
+    ),
+    "CIFAR-10, 40 layers": (
+        "3.86% error with 40 layers",
+        "steerage synth cifar10.parquet --template resnet --depth 40 --trials 200 --epochs 200 --minutes 600",
+    ),
+    "CIFAR-10, ResNet-101": (
+        "1.74 points above ResNet-101, and 0.16 above ResNet-1001, with the network of the first row",
+        "steerage synth cifar10.parquet --like resnet101 --max-params 11.2M --max-macs 560M --trials 200 --epochs 200",
+    ),
+}
 LENET = "lenet-5"
 # As it came with Caffe (solver of its MNIST example), and as the template cnn trains what it starts with.
 AS_IT_WAS = Recipe("sgd", lr=0.01, weight_decay=5e-3, batch_size=64, warmup=0.0, augment=0.0)
@@ -111,6 +126,11 @@ def lenet_figures(measured: Measured, *, kept: bool) -> list[dict[str, Any]]:
             rows.append(row(f"LeNet-5 {kind}: parameters", sizes, unit="parameters", bar=None) | about)
             rows.append(row(f"LeNet-5 {kind}: hours", [one["hours"] for one in runs], unit="hours", bar=None) | about)
     return rows
+
+
+def command_of(name: str) -> str:
+    """What a user would type for the first seed of a row."""
+    return " ".join(["steerage", "synth", CASES[name].data, *CASES[name].options])
 
 
 def run(name: str, case: Case, seed: int, folder: Path) -> dict[str, Any]:
