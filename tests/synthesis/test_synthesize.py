@@ -187,7 +187,7 @@ def test_the_smallest_budget_that_a_refusal_names_can_be_met(tmp_path: Path) -> 
     assert small(tmp_path / "run", budget=budget, trials=2, epochs=2).summary["params"] <= refusal.value.smallest
 
 
-@pytest.mark.parametrize("options", [{"trials": 0}, {"epochs": 0}, {"minutes": 1.0}, {"template": "cnn"}])
+@pytest.mark.parametrize("options", [{"trials": 0}, {"epochs": 0}, {"minutes": -1.0}, {"template": "cnn"}])
 def test_arguments_that_make_no_sense_are_refused_before_anything_is_written(
     options: dict[str, Any], tmp_path: Path
 ) -> None:
