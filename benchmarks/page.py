@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from paper import CASES, ELSEWHERE, command_of
+from paper import CASES, ELSEWHERE, OTHER_CLAIMS, command_of
 
 from steerage.report.figures import Point, scatter
 
@@ -168,6 +168,10 @@ def paper() -> str:
         hardware = document["hardware"]
         cells.append(f"{final['n']}, {rows['hours']['value']:.2f} h, {hardware['cores']} cores of {hardware['cpu']}")
         lines.append("| " + " | ".join(cells) + " |")
+    for name, claim in OTHER_CLAIMS.items():
+        path = RESULTS / f"paper_{name}.json"
+        here = f"[its figures](#paper_{name})" if path.is_file() else "not run here yet"
+        lines.append(f"| {name} | {claim} | `python benchmarks/paper.py {name}` | {here} | | | |")
     for name, (claim, command) in ELSEWHERE.items():
         lines.append(f"| {name} | {claim} | `{command}` | not run here yet: needs a GPU | | | |")
     return "\n".join(lines)

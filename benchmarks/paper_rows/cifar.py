@@ -1,0 +1,136 @@
+"""CIFAR-10 (JPEG-75) inside the parameters and MACs of ResNet-20: synthesized, and what search and pruning each add.
+
+    baseline      ResNet-20
+    start         the template's densest first bet, grown and pruned to the budget: no search
+    dense         the architecture that was found, as wide as fits the budget densely: no grow-and-prune
+    synthesized   the architecture that was found, grown and pruned
+
+All four have one recipe and ``EPOCHS`` epochs on all rows that are not test rows, and the test rows are read once a
+training. The search chooses on validation rows: it is the command line's, called again until it is done.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import ROOT, SHARED, Measured, row
+
+from steerage.cost.budget import Budget
+from steerage.cost.count import dense_cost
+from steerage.data.load import load_dataset
+from steerage.growprune.choose import scheme_for
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, build, compacted, synthesize_candidate
+from steerage.synthesis.clock import RunClock
+from steerage.templates.like import Like, published_like
+
+NAME = "cifar-resnet20"
+DATA = SHARED / "cifar10_jpeg75_train.parquet"
+MAX_PARAMS, MAX_MACS = 272_474, 41_000_000
+EPOCHS, TRIALS, SEEDS = 30, 24, (0, 1, 2)
+POINTS = 0.0252  # by which the paper's network is better than the one it is like
+KINDS = ("baseline", "start", "dense", "synthesized")
+
+
+def options(seed: int = 0) -> list[str]:
+    """Of ``steerage synth``."""
+    words = ["--like", "resnet20", "--max-params", str(MAX_PARAMS), "--max-macs", str(MAX_MACS)]
+    return [*words, "--epochs", str(EPOCHS), "--trials", str(TRIALS), "--seed", str(seed)]
+
+
+def searched(folder: Path) -> dict[str, Any]:
+    """Summary of the run in ``folder``, which is called again while it says that it has not come to its end."""
+    data = f"../{DATA.relative_to(ROOT.parent)}"
+    words = ["synth", data, *options(), "--minutes", "50", "--out", str(folder), "--json"]
+    while True:
+        done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            found: dict[str, Any] = json.loads(done.stdout)
+            return found
+        if done.returncode != 3:
+            raise SystemExit(f"{NAME}: exit code {done.returncode}")
+
+
+def bench_of() -> Bench:
+    dataset = load_dataset(str(DATA))
+    rows = torch.arange(len(dataset.y))
+    like = published_like("resnet20", dataset.spec)
+    return Bench(dataset, like, Budget(MAX_PARAMS, MAX_MACS), rows, rows[:64], RunClock())
+
+
+def densest(bench: Bench) -> Values:
+    """The template's first bet that is denser than the others."""
+    spec = bench.dataset.spec
+    return max(bench.template.starts(spec), key=lambda values: dense_cost(bench.template, values, spec).macs)
+
+
+def fitting(bench: Bench, values: Values) -> Values:
+    """``values`` made as narrow as the budget asks for, without any pruning."""
+    spec = bench.dataset.spec
+    for width in range(int(values["width"]), 0, -1):
+        narrow = {**values, "width": width}
+        if bench.budget.violation(dense_cost(bench.template, narrow, spec)) == 0:
+            return narrow
+    raise SystemExit(f"{values} fits at no width")
+
+
+def trained(kind: str, seed: int, values: Values, checkpoint: Path) -> dict[str, Any]:
+    """Test error of one of the four; goes on from ``checkpoint``."""
+    bench = bench_of()
+    assert isinstance(bench.template, Like)
+    pruned = kind in ("start", "synthesized")
+    shape = bench.dataset.spec.input_shape
+    scheme = scheme_for("auto", build(bench, values, 0), bench.budget, shape) if pruned else None
+    free = bench if pruned else replace(bench, budget=Budget())
+    done = synthesize_candidate(free, values, name=kind, seed=seed, epochs=EPOCHS, scheme=scheme, checkpoint=checkpoint)
+    small = compacted(done, free)
+    error = bench.test_scores(small.model).error
+    return {"error": error, "params": small.cost.params, "macs": small.cost.macs, "hours": done.seconds / 3600}
+
+
+def figures(measured: Measured, runs: Path, *, kept: bool) -> list[dict[str, Any]]:
+    """Rows of the result file; ``runs``: folder for the search and for trainings that were cut off."""
+    runs.mkdir(parents=True, exist_ok=True)
+    key = f"{NAME} search"
+    if measured.get(key, any_source=True) is None and not kept:
+        measured.put(key, searched(runs / NAME))
+    summary = measured.get(key, any_source=True)
+    if summary is None:
+        return []
+    bench, found = bench_of(), dict[str, list[dict[str, Any]]]()
+    points: dict[str, Values] = {
+        "baseline": bench.template.baseline(bench.dataset.spec),
+        "start": densest(bench),
+        "dense": fitting(bench, summary["values"]),
+        "synthesized": summary["values"],
+    }
+    for seed in SEEDS:
+        for kind in KINDS:
+            key = f"{NAME} {kind}-{seed}"
+            if measured.get(key, any_source=True) is None and not kept:
+                measured.put(key, trained(kind, seed, points[kind], runs / f"{NAME}-{kind}-{seed}.state"))
+            if (one := measured.get(key, any_source=True)) is not None:
+                found.setdefault(kind, []).append(one)
+                print(key, one["error"], flush=True)
+    rows = [row(f"{NAME}: trials of the search", [summary["trials"]], unit="trials", bar=None)]
+    rows.append(row(f"{NAME}: search and its trainings", [summary["seconds"]["total"] / 3600], unit="hours", bar=None))
+    for kind, several in found.items():
+        rows.append(row(f"{NAME}: {kind}, test error", [one["error"] for one in several], unit="fraction", bar=None))
+        rows.append(row(f"{NAME}: {kind}, parameters", [one["params"] for one in several], unit="parameters", bar=None))
+        rows.append(row(f"{NAME}: {kind}, MACs", [one["macs"] for one in several], unit="parameters", bar=None))
+        rows.append(row(f"{NAME}: {kind}, one training", [one["hours"] for one in several], unit="hours", bar=None))
+    if "synthesized" in found:
+        for kind in KINDS[:-1]:
+            pairs = zip(found.get(kind, []), found["synthesized"], strict=False)
+            gains = [other["error"] - ours["error"] for other, ours in pairs]
+            bar = POINTS if kind == "baseline" else 0.0
+            if gains:
+                name = f"{NAME}: synthesized better than {kind} by"
+                rows.append(row(name, gains, unit="fraction", bar=bar, at_least=True))
+    return rows

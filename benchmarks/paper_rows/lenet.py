@@ -1,0 +1,70 @@
+"""LeNet-5, which the paper's figure for MNIST is told against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import SHARED, Measured, row
+from torch import nn
+
+from steerage.cost.budget import Budget
+from steerage.data.load import load_dataset
+from steerage.synthesis.candidate import Bench, build
+from steerage.synthesis.clock import RunClock
+from steerage.synthesis.own_network import OwnNetwork
+from steerage.training.fit import Steps, Training, train
+from steerage.training.recipe import Recipe
+
+NAME = "lenet-5"
+# As it came with Caffe (solver of its MNIST example), and as the template cnn trains what it starts with.
+AS_IT_WAS = Recipe("sgd", lr=0.01, weight_decay=5e-3, batch_size=64, warmup=0.0, augment=0.0)
+WITH_OUR_RECIPE = Recipe(lr=8e-3, weight_decay=1e-2, batch_size=64)
+KINDS = {"as it was": (AS_IT_WAS, 11), "with our recipe": (WITH_OUR_RECIPE, 30)}  # and epochs
+SEEDS = (0, 1)
+
+
+def lenet5() -> nn.Module:
+    """LeNet-5 as most papers on pruning take it (LeCun et al. 1998, in Caffe's version): 431,080 parameters."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 20, 5), nn.MaxPool2d(2), nn.Conv2d(20, 50, 5), nn.MaxPool2d(2), nn.Flatten()),
+        *(nn.Linear(800, 500), nn.ReLU(), nn.Linear(500, 10)),
+    )
+
+
+def trained(kind: str, seed: int) -> dict[str, Any]:
+    """Test error of LeNet-5 after one training on all rows that are not test rows."""
+    recipe, epochs = KINDS[kind]
+    dataset = load_dataset(str(SHARED / "mnist.npz"))
+    own, rows = OwnNetwork("LeNet-5", lenet5), torch.arange(len(dataset.y))
+    bench = Bench(dataset, own, Budget(), rows, rows[:0], RunClock())
+    training = Training(build(bench, own.baseline(dataset.spec), seed), recipe, seed=seed)
+    for _ in train(training, dataset, rows, effort=Steps(epochs * (len(rows) // recipe.batch_size))):
+        pass
+    params = sum(one.numel() for one in training.model.parameters())
+    return {"error": bench.test_scores(training.model).error, "params": params, "hours": bench.clock() / 3600}
+
+
+def figures(measured: Measured, runs: Path, *, kept: bool) -> list[dict[str, Any]]:
+    """Rows of the result file for LeNet-5."""
+    rows: list[dict[str, Any]] = []
+    for kind in KINDS:
+        found_runs = []
+        for seed in SEEDS:
+            key = f"{NAME} {kind}-{seed}"
+            if measured.get(key, any_source=True) is None and not kept:
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(seed)
+                    measured.put(key, trained(kind, seed))
+            if (found := measured.get(key, any_source=True)) is not None:
+                found_runs.append(found)
+        if found_runs:
+            about = {"commit": ", ".join(sorted({one["commit"] for one in found_runs}))}
+            errors, sizes = [one["error"] for one in found_runs], [one["params"] for one in found_runs]
+            rows.append(row(f"LeNet-5 {kind}: test error", errors, unit="fraction", bar=None) | about)
+            rows.append(row(f"LeNet-5 {kind}: parameters", sizes, unit="parameters", bar=None) | about)
+            rows.append(
+                row(f"LeNet-5 {kind}: hours", [one["hours"] for one in found_runs], unit="hours", bar=None) | about
+            )
+    return rows
