@@ -316,8 +316,9 @@ class GrowPrune:
     def _watch(self, optimizer: HasMoments) -> None:
         """Average what the next step will ask for."""
         if self._asked is None:  # the same until the next step is done
-            known = [optimizer.state.get(weight, {}) for weight in self._weights.values()]
-            self._asked = self._grows_next(), not any(key in moments for moments in known for key in SQUARES)
+            known = [optimizer.state[weight] for weight in self._weights.values() if weight in optimizer.state]
+            lacking = any(all(key not in moments for key in SQUARES) for moments in known)
+            self._asked = self._grows_next(), lacking or not known
         gradients, squares = self._asked
         if gradients:
             self._average(self._gradients, square=False)

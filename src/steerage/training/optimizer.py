@@ -1,4 +1,4 @@
-"""AdamW and SGD over lists of tensors, without torch.optim.
+"""AdamW, SGD and Muon over lists of tensors, without torch.optim.
 
 torch.optim imports PyTorch's compiler at the first step, which takes two seconds of every process, and spends more on
 bookkeeping per step than the arithmetic of a small network takes. The formulas are the same, and tested to be.
@@ -7,44 +7,62 @@ bookkeeping per step than the arithmetic of a small network takes. The formulas 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor, nn
 
+from steerage.training.muon import muon_, suits
 from steerage.training.recipe import Recipe
 
 BETAS, EPSILON = (0.9, 0.99), 1e-8
 MOMENTUM = 0.9
 
 
+# Changes tensors in place, by their gradients and moments, a learning rate and the number of steps so far.
+Update = Callable[[list[Tensor], list[Tensor], list[list[Tensor]], float, int], None]
+
+
 @dataclass(frozen=True, eq=False)
 class _Group:
+    """``moments``: what is remembered of each of the ``parameters``, by name."""
+
     parameters: tuple[nn.Parameter, ...]
     weight_decay: float
+    update: Update
+    moments: tuple[str, ...]
 
 
 @final
 class Optimizer:
     """Update rule of ``recipe`` for the parameters of ``model`` that require gradients.
 
-    AdamW (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2; betas 0.9 and 0.99), or SGD with Nesterov momentum 0.9
-    as PyTorch defines it, with decoupled weight decay for both: on weights of two dimensions or more only. ``state``
-    maps a parameter to its moments, as in torch.optim; ``lr`` is set from outside before each step.
+    AdamW (Loshchilov & Hutter, arXiv 1711.05101, algorithm 2; betas 0.9 and 0.99), SGD with Nesterov momentum 0.9
+    as PyTorch defines it, or Muon with AdamW for what is no matrix between layers; with decoupled weight decay for all:
+    on weights of two dimensions or more only. ``state`` maps a parameter to its moments, as in torch.optim; ``lr`` is
+    set from outside before each step.
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        decayed = tuple(parameter for parameter in trained if parameter.ndim > 1)
+        matrices = set(suits(model)) if recipe.optimizer == "muon" else set()
+        sgd = recipe.optimizer == "sgd"
+        update, moments = (_sgd_, ("momentum",)) if sgd else (_adamw_, ("exp_avg", "exp_avg_sq"))
+        inner = tuple(parameter for parameter in trained if parameter in matrices)
+        decayed = tuple(parameter for parameter in trained if parameter.ndim > 1 and parameter not in matrices)
         plain = tuple(parameter for parameter in trained if parameter.ndim <= 1)
-        self._groups = [
-            _Group(group, decay) for group, decay in ((decayed, recipe.weight_decay), (plain, 0.0)) if group
-        ]
-        self._update = _adamw_ if recipe.optimizer == "adamw" else _sgd_
-        names = ("exp_avg", "exp_avg_sq") if recipe.optimizer == "adamw" else ("momentum",)
+        groups = (
+            _Group(inner, recipe.weight_decay, muon_, ("momentum",)),
+            _Group(decayed, recipe.weight_decay, update, moments),
+            _Group(plain, 0.0, update, moments),
+        )
+        self._groups = [group for group in groups if group.parameters]
         self.state: dict[Tensor, dict[str, Tensor]] = {
-            parameter: {name: torch.zeros_like(parameter) for name in names} for parameter in trained
+            parameter: {name: torch.zeros_like(parameter) for name in group.moments}
+            for group in self._groups
+            for parameter in group.parameters
         }
         self.lr, self.steps = recipe.lr, 0
 
@@ -68,7 +86,7 @@ class Optimizer:
             if group.weight_decay > 0.0:
                 torch._foreach_mul_(moved, 1.0 - self.lr * group.weight_decay)
             moments = [list(one) for one in zip(*(self.state[parameter].values() for parameter in moved), strict=True)]
-            self._update(moved, gradients, moments, self.lr, self.steps)
+            group.update(moved, gradients, moments, self.lr, self.steps)
 
 
 def _adamw_(

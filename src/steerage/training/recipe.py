@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from steerage.errors import BadArgument
 
-Optimizer = Literal["adamw", "sgd"]
+Optimizer = Literal["adamw", "sgd", "muon"]
 Decay = Literal["cosine", "linear"]
 Precision = Literal["float32", "bfloat16", "auto"]
 
