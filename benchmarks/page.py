@@ -165,8 +165,8 @@ def paper() -> str:
         for stage in ("after_search", "baseline"):
             error, size = rows.get(f"{stage} test error"), rows.get(f"{stage} parameters")
             cells.append(f"{shown(error, 'value')} with {shown(size, 'value')}" if error and size else "-")
-        hardware = document["hardware"]
-        cells.append(f"{final['n']}, {rows['hours']['value']:.2f} h, {hardware['cores']} cores of {hardware['cpu']}")
+        cores = shown(rows["cores"], "value")
+        cells.append(f"{final['n']}, {rows['hours']['value']:.2f} h, {cores} cores of {document['hardware']['cpu']}")
         lines.append("| " + " | ".join(cells) + " |")
     for name, claim in OTHER_CLAIMS.items():
         path = RESULTS / f"paper_{name}.json"

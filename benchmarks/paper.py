@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -87,7 +88,8 @@ def run(name: str, case: Case, seed: int, folder: Path) -> dict[str, Any]:
     while True:
         done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, capture_output=True, text=True)
         if done.returncode == 0:
-            return {"summary": json.loads(done.stdout), "command": " ".join(["steerage", *words[:-3]])}
+            cores = len(os.sched_getaffinity(0))
+            return {"summary": json.loads(done.stdout), "command": command_of(name), "cores": cores}
         if done.returncode != 3:
             raise SystemExit(f"{name}, seed {seed}: exit code {done.returncode}\n{done.stderr}")
 
@@ -118,6 +120,7 @@ def figures(name: str, case: Case, runs: list[dict[str, Any]]) -> list[dict[str,
     rows.append(row(f"{name}: trials", [one["trials"] for one in summaries], unit="trials", bar=None))
     hours = [one["seconds"]["total"] / 3600 for one in summaries]
     rows.append(row(f"{name}: hours", hours, unit="hours", bar=None))
+    rows.append(row(f"{name}: cores", [one["cores"] for one in runs], unit="cores", bar=None))
     about = {"claim": case.claim, "asked": runs[0]["command"], "commit": ", ".join(sorted({o["commit"] for o in runs}))}
     return [one | about for one in rows]
 
