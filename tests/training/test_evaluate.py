@@ -8,6 +8,7 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_score
 from torch import nn
 
+from steerage.data import Dataset
 from steerage.training import evaluate as module
 from steerage.training.evaluate import Scores, evaluate, evaluating, predict, scores_of
 from tasks import convolutional, numbers, perceptron, pictures, table
@@ -30,9 +31,39 @@ def test_the_error_of_a_regression_is_one_minus_the_r2_of_sklearn() -> None:
     assert scores.loss == pytest.approx(mean_squared_error(data.y_test, outputs), rel=1e-5)
 
 
+WEIGHTS = torch.arange(120) % 4
+
+
+@pytest.mark.parametrize(("data", "outputs"), [(table(), 3), (numbers(), 1)], ids=["classes", "a number"])
+def test_whole_weights_score_as_repeated_rows_do(data: Dataset, outputs: int) -> None:
+    model, rows = perceptron(outputs=outputs), torch.arange(120).repeat_interleave(WEIGHTS)
+    repeated = evaluate(model, data, data.x[rows], data.y[rows])
+    scores = evaluate(model, data, data.x, data.y, 0.7 * WEIGHTS)
+    assert (scores.error, scores.loss) == pytest.approx((repeated.error, repeated.loss), rel=1e-5)
+    kept = WEIGHTS > 0
+    assert evaluate(model, data, data.x[kept], data.y[kept], WEIGHTS[kept] / 3).loss == pytest.approx(scores.loss)
+
+
+def test_weighted_errors_are_those_of_sklearn() -> None:
+    data, model = numbers(), perceptron(outputs=1)
+    scores = evaluate(model, data, data.x, data.y, WEIGHTS)
+    expected = r2_score(data.y, predict(model, data, data.x)[:, 0], sample_weight=WEIGHTS)
+    assert scores.error == pytest.approx(1 - expected, rel=1e-5)
+
+
+def test_weights_tell_as_much_as_so_many_rows_of_equal_weight() -> None:
+    data, outputs = table(), torch.zeros(120, 3)
+    assert scores_of(outputs, data.y, data, torch.full((120,), 0.3)).rows == 120
+    assert scores_of(outputs, data.y, data, (torch.arange(120) < 30).float()).rows == 30
+    one = torch.full((120,), 1e-6)
+    one[3] = 1.0
+    assert scores_of(outputs, data.y, data, one).rows == 1
+
+
 def test_a_target_without_spread_has_a_finite_error() -> None:
     data = numbers()
     assert math.isfinite(scores_of(torch.zeros(5, 1), torch.ones(5), data).error)
+    assert math.isfinite(scores_of(torch.zeros(5, 1), torch.ones(5), data, torch.ones(5)).error)
 
 
 def test_losses_part_what_errors_cannot() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from steerage import store
 from steerage.data import Dataset
 from steerage.errors import TrainingFailed
 from steerage.training import fit
-from steerage.training.fit import Seconds, Steps, Training, train
+from steerage.training.fit import Seconds, Steps, Training, loss_of, train
 from steerage.training.optimizer import Optimizer
 from steerage.training.recipe import Recipe
-from tasks import convolutional, perceptron, pictures, table
+from tasks import convolutional, numbers, perceptron, pictures, table
 
 TABLE, PICTURES = table(), pictures()
 ROWS = torch.arange(96)
@@ -136,6 +137,40 @@ def test_another_process_gives_the_same_bit_for_bit(tmp_path: Path) -> None:
     for number, case in enumerate(CASES):
         build, data, recipe = case.values
         assert same(store.load_tree(tmp_path / str(number)), trained(build, data, recipe).state()), case.id  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("data", "outputs"), [(TABLE, 3), (numbers(), 1)], ids=["classes", "a number"])
+def test_whole_weights_lose_what_repeated_rows_lose(data: Dataset, outputs: int) -> None:
+    times = torch.arange(120) % 4
+    rows = torch.arange(120).repeat_interleave(times)
+    weighted = replace(data, weights=times / times.float().mean())
+    out = perceptron(outputs=outputs)(data.x)
+    loss = loss_of(out, data.y, weighted, 0.1, weighted.weights_of(torch.arange(120)))
+    assert torch.allclose(loss, loss_of(out[rows], data.y[rows], data, 0.1))
+    assert torch.allclose(loss_of(out, data.y, data, 0.1, torch.ones(120)), loss_of(out, data.y, data, 0.1))
+
+
+def test_a_batch_of_light_rows_moves_a_network_less() -> None:
+    out, weights = perceptron()(TABLE.x[:8]), torch.full((8,), 0.01)
+    light, heavy = (loss_of(out, TABLE.y[:8], TABLE, 0.0, factor * weights) for factor in (1.0, 100.0))
+    assert torch.allclose(100.0 * light, heavy)
+
+
+@pytest.mark.parametrize("times", [torch.arange(120) % 2, torch.arange(120) % 3], ids=["none or once", "up to twice"])
+def test_a_training_with_whole_weights_is_one_with_repeated_rows(times: Tensor) -> None:
+    recipe = Recipe(batch_size=10_000)
+    weighted, repeated = fresh(perceptron, recipe), fresh(perceptron, recipe)
+    data = replace(TABLE, weights=times / times.float().mean())
+    rows = torch.arange(120).repeat_interleave(times)
+    for training, learnt, of in ((weighted, data, torch.arange(120)), (repeated, TABLE, rows)):
+        for _ in train(training, learnt, of, effort=Steps(15)):
+            pass
+    for one, other in zip(weighted.model.parameters(), repeated.model.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-4)
+    plain = trained(perceptron, TABLE, recipe, steps=15)
+    assert not torch.allclose(
+        plain.model.get_parameter("0.weight"), weighted.model.get_parameter("0.weight"), atol=1e-3
+    )
 
 
 @pytest.mark.parametrize("steps", [2, 4, 40])  # within the first epoch, at its end, and later

@@ -67,6 +67,8 @@ class Dataset:
     normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or float32 ``(n,)`` standardized target;
     original units = ``y * target_std + target_mean``. ``classes``: name per code, ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
+    ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None
+    where all count alike.
     """
 
     name: str
@@ -82,10 +84,16 @@ class Dataset:
     augment: Augment
     fingerprint: str
     target_name: str | None = None
+    weights: Tensor | None = None
+    weights_test: Tensor | None = None
 
     @cached_property
     def _normalize(self) -> nn.Module:
         return self.preprocess.module().eval()
+
+    def weights_of(self, rows: Tensor) -> Tensor | None:
+        """Weights of the training ``rows`` (indices, int64); None where all count alike."""
+        return None if self.weights is None else self.weights[rows]
 
     def prepare(self, x: Tensor) -> Tensor:
         """A batch of ``x`` or ``x_test`` as network input, float32 ``(n, *spec.input_shape)``."""

@@ -20,7 +20,8 @@ CHUNK = 4096  # rows per forward pass; bounds memory
 class Scores:
     """``error``: share of wrong rows in [0, 1], or for regression 1 - R² (>= 0, lower is better).
 
-    ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target. ``rows``: how many.
+    ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target. ``rows``: how many; where
+    they have weights, how many rows of equal weight would tell as much.
     """
 
     error: float
@@ -62,13 +63,15 @@ def predict(model: nn.Module, dataset: Dataset, x: Tensor) -> Tensor:
         return torch.cat(parts) if parts else torch.zeros(0, dataset.spec.outputs)
 
 
-def evaluate(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor) -> Scores:
-    """Scores of ``model`` on encoded rows ``x`` with targets ``y``."""
-    return scores_of(predict(model, dataset, x), y, dataset)
+def evaluate(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor, weights: Tensor | None = None) -> Scores:
+    """Scores of ``model`` on encoded rows ``x`` with targets ``y``, each counting as much as ``weights`` (n,) say."""
+    return scores_of(predict(model, dataset, x), y, dataset, weights)
 
 
-def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset) -> Scores:
-    """Scores of network outputs (n, outputs) against targets (n,)."""
+def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None = None) -> Scores:
+    """Scores of network outputs (n, outputs) against targets (n,); ``weights`` (n,) are positive or zero, not all."""
+    if weights is not None:
+        return _weighted_scores(outputs, y, dataset, weights)
     if dataset.spec.task == "classification":
         wrong = int((outputs.argmax(dim=1) != y).sum())
         return Scores(wrong / len(y), F.cross_entropy(outputs, y).item(), len(y))
@@ -76,3 +79,17 @@ def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset) -> Scores:
     # The variance of these very rows, as sklearn.metrics.r2_score has it.
     spread = (y - y.mean()).square().mean().clamp_min(1e-12).item()
     return Scores(squared / spread, squared, len(y))
+
+
+def _weighted_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor) -> Scores:
+    share = weights.double() / weights.double().sum()
+    rows = max(1, round(1.0 / share.square().sum().item()))  # Kish's effective sample size
+
+    def mean(values: Tensor) -> float:
+        return float(share @ values.double())
+
+    if dataset.spec.task == "classification":
+        wrong = outputs.argmax(dim=1) != y
+        return Scores(mean(wrong), mean(F.cross_entropy(outputs, y, reduction="none")), rows)
+    squared = mean((outputs[:, 0] - y).square())
+    return Scores(squared / max(mean((y - mean(y)).square()), 1e-12), squared, rows)

@@ -147,7 +147,8 @@ def train(
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
-                loss = loss_of(outputs.float(), target, dataset, recipe.label_smoothing)
+                weights = dataset.weights_of(picked)
+                loss = loss_of(outputs.float(), target, dataset, recipe.label_smoothing, weights)
                 training.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 training.optimizer.step()
@@ -204,11 +205,20 @@ def _inputs(training: Training, dataset: Dataset, picked: Tensor, augment: Augme
     return x
 
 
-def loss_of(outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float) -> Tensor:
-    """Mean cross-entropy of ``outputs`` (batch, classes), or squared error of (batch, 1) in standardized units."""
+def loss_of(
+    outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float, weights: Tensor | None = None
+) -> Tensor:
+    """Mean cross-entropy of ``outputs`` (batch, classes), or squared error of (batch, 1) in standardized units.
+
+    ``weights``: (batch,), factors of the rows' losses. They are 1 on average over the data set and not over a batch,
+    which would make rows count the more the lighter those beside them are.
+    """
+    reduction = "mean" if weights is None else "none"
     if dataset.spec.task == "classification":
-        return F.cross_entropy(outputs, target, label_smoothing=smoothing)
-    return F.mse_loss(outputs[:, 0], target)
+        loss = F.cross_entropy(outputs, target, label_smoothing=smoothing, reduction=reduction)
+    else:
+        loss = F.mse_loss(outputs[:, 0], target, reduction=reduction)
+    return loss if weights is None else (weights * loss).mean()
 
 
 def _update_average(training: Training) -> None:
