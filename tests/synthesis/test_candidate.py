@@ -3,10 +3,14 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch.nn import functional as F
 
 from steerage.cost.budget import Budget
+from steerage.data.weights import weighted
 from steerage.growprune import schemes
 from steerage.synthesis import candidate
 from steerage.synthesis.candidate import Bench, Rests, Trained, synthesize_candidate
@@ -133,3 +137,29 @@ def test_a_training_too_short_to_rest_is_not_asked(tmp_path: Path) -> None:
     values = {**Mlp().starts(dataset.spec)[0], "batch_size": 4}
     done = synthesize_candidate(bench, values, name="one", seed=0, epochs=1, scheme=None, rests=rests)
     assert asked.heard == {} and done.stopped_at is None
+
+
+def test_weights_of_rows_count_in_validation_and_test_errors() -> None:
+    plain = table()
+    dataset = weighted(plain, np.where(plain.y == 0, 9.0, 1.0), np.where(plain.y_test == 1, 9.0, 1.0))
+    rows, validation = validation_split(dataset, 0)
+    bench = Bench(dataset, Mlp(), Budget(), rows, validation, RunClock())
+    always = nn.Linear(6, 3)
+    with torch.no_grad():
+        always.weight.zero_()
+        always.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    assert bench.scores(always).error == pytest.approx(10 / 11, abs=0.03)  # a third each; of classes 0, 1 and 2
+    assert bench.test_scores(always).error == pytest.approx(2 / 11)
+
+
+def test_grow_and_prune_is_shown_the_weighted_loss() -> None:
+    plain = table()
+    dataset = weighted(plain, np.where(plain.y == 0, 9.0, 1.0))
+    rows, validation = validation_split(dataset, 0)
+    benches = [Bench(data, Mlp(), Budget(), rows, validation, RunClock()) for data in (plain, dataset)]
+    model = nn.Linear(6, 3)
+    unweighted, heavy = (candidate._probe(bench, rows, 0)(model) for bench in benches)
+    picked = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(0))]
+    losses = F.cross_entropy(model(plain.x[picked]), plain.y[picked], reduction="none")
+    assert torch.allclose(unweighted, losses.mean())
+    assert torch.allclose(heavy, (losses * dataset.weights[picked]).mean())  # type: ignore[index]

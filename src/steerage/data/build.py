@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from steerage.data.images import as_images, fit_images
 from steerage.data.raw import Raw, as_array, notice
 from steerage.data.tablefit import fit_table
 from steerage.data.target import Target, known_labels, read_target, sorted_labels
+from steerage.data.weights import appearances, merged, weighted
 from steerage.errors import BadData
 
 MIN_ROWS = 10
@@ -25,6 +27,7 @@ def dataset_from_arrays(
     x: Any,
     y: Any,
     *,
+    weights: Any = None,
     x_test: Any = None,
     y_test: Any = None,
     task: Task | None = None,
@@ -35,11 +38,29 @@ def dataset_from_arrays(
 
     x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float.
     y: ``(n,)`` numbers or text. Without a test part, 20 % of the rows become one (``hold_out=False``: no test part).
+    ``weights``: ``(n,)``, how much each row counts, 0 for not at all. With them equal training rows become one of the
+    sum of their weights, and training rows have an order of their own, so that a weight of 3 is the same as three rows.
     Raises: BadData.
     """
     if (x_test is None) != (y_test is None):
         raise BadData("x_test and y_test must be given together, got only one of them")
-    return build_dataset(raw_from_arrays(name, x, y, x_test, y_test), task=task, hold_out=hold_out)
+    raw = raw_from_arrays(name, x, y, x_test, y_test)
+    if weights is not None:
+        raw = replace(raw, weights=_row_weights(weights, x))
+    return build_dataset(raw, task=task, hold_out=hold_out)
+
+
+def _row_weights(weights: Any, x: Any) -> np.ndarray:
+    try:
+        array = as_array(weights, "weights").astype(np.float64)
+    except (ValueError, TypeError) as error:
+        raise BadData(f"weights must be numbers, got {as_array(weights, 'weights').dtype}") from error
+    if array.shape != (len(x),):
+        raise BadData(f"weights must be one number per row, shape ({len(x)},), got {array.shape}")
+    if not (np.isfinite(array) & (array >= 0)).all():
+        at = int(np.argmin(np.isfinite(array) & (array >= 0)))
+        raise BadData(f"weights must be finite and not negative, got {array[at]:g} for row {at}")
+    return array
 
 
 def raw_from_arrays(name: str, x: Any, y: Any, x_test: Any = None, y_test: Any = None) -> Raw:
@@ -86,9 +107,7 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
     """Everything from missing labels to the fingerprint. Raises: BadData when there is nothing to learn from."""
     if raw.y is None:
         raise BadData(f"{raw.name} must have labels, got none; name the target column")
-    x, y = drop_unlabelled(raw.x, raw.y)
-    if len(y) < MIN_ROWS:
-        raise BadData(f"{raw.name} must have at least {MIN_ROWS} rows with a label, got {len(y)}")
+    x, y, weights = _usable(raw, raw.y)
     if raw.x_test is not None and raw.y_test is not None:
         x_test, y_test = drop_unlabelled(raw.x_test, raw.y_test)
         target = read_target(pd.concat([y, y_test], ignore_index=True), task=task, class_names=raw.class_names)
@@ -99,8 +118,26 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
         everything = np.arange(len(y))
         train_rows, test_rows = split_rows(y, bool(target.classes)) if hold_out else (everything, everything[:0])
         x_train, x_test = take(x, train_rows), take(x, test_rows)
-    preprocess = _fit(x_train)
-    return _assemble(raw, target, preprocess, x_train, x_test, train_rows, test_rows)
+    if weights is None:
+        return _assemble(raw, target, _fit(x_train), x_train, x_test, train_rows, test_rows)
+    kept, totals = merged(x_train, y.iloc[train_rows], weights[train_rows])
+    x_train, train_rows = take(x_train, kept), train_rows[kept]
+    dataset = _assemble(raw, target, _fit(x_train), x_train, x_test, train_rows, test_rows)
+    return weighted(dataset, totals, weights[test_rows] if raw.x_test is None and len(test_rows) else None)
+
+
+def _usable(raw: Raw, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Series, np.ndarray | None]:
+    """Rows that have a label, and a weight other than zero; their labels; their weights. Raises: BadData for few."""
+    x, labels = drop_unlabelled(raw.x, y)
+    weights, found, counting = None, len(labels), ""
+    if raw.weights is not None:
+        weights = raw.weights[known_labels(y)]
+        counted = np.flatnonzero(weights)
+        x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
+        found, counting = appearances(weights), " and a weight that is not zero"
+    if found < MIN_ROWS:
+        raise BadData(f"{raw.name} must have at least {MIN_ROWS} rows with a label{counting}, got {found}")
+    return x, labels, weights
 
 
 def drop_unlabelled(x: pd.DataFrame | np.ndarray, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Series]:

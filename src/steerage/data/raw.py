@@ -26,6 +26,7 @@ class Raw:
 
     x: DataFrame of features, or images uint8 | float32 (n, c, h, w). y: one label per row, or None where the source
     has none; missing labels are still in it. ``class_names``: names of the integer labels 0, 1, ... where known.
+    ``weights``: float64 (n,), how much each row counts, not negative; None where all count alike.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Raw:
     y_test: pd.Series | None = None
     class_names: tuple[str, ...] = ()
     target_name: str | None = None
+    weights: np.ndarray | None = None
 
 
 def notice(message: str) -> None:

@@ -59,12 +59,14 @@ class Bench:
         """On the validation rows."""
         rows = self.validation_rows
         with self.clock.counted():
-            return evaluate(model, self.dataset, self.dataset.x[rows], self.dataset.y[rows])
+            x, y, weights = self.dataset.x[rows], self.dataset.y[rows], self.dataset.weights_of(rows)
+            return evaluate(model, self.dataset, x, y, weights)
 
     def test_scores(self, model: nn.Module) -> Scores:
         """On the test rows. Only for networks that nothing depends on any more."""
         with self.clock.counted():
-            return evaluate(model, self.dataset, self.dataset.x_test, self.dataset.y_test)
+            dataset = self.dataset
+            return evaluate(model, dataset, dataset.x_test, dataset.y_test, dataset.weights_test)
 
     def recipe(self, values: Values) -> Recipe:
         return recipe_from(values, self.template.defaults(self.dataset.spec))
@@ -273,7 +275,7 @@ def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tenso
         dataset = bench.dataset
         picked = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:PROBED_ROWS]]
         outputs = model(dataset.prepare(dataset.x[picked]))
-        return loss_of(outputs, dataset.y[picked], dataset, 0.0)
+        return loss_of(outputs, dataset.y[picked], dataset, 0.0, dataset.weights_of(picked))
 
     return probe
 
