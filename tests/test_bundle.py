@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from networks import IMAGES, TABLE, network, pruned, rows
-from steerage.bundle import FromFactory, FromTemplate, Network, load_network, save_network
+from steerage.bundle import FromFactory, FromTemplate, Network, load_network, packed, save_network, unpacked
 from steerage.bundle.files import _checksum
 from steerage.cost import count
 from steerage.data.dataset import TaskSpec
@@ -69,6 +69,31 @@ def test_a_saved_network_predicts_the_same(tmp_path: Path, template: str, genes:
     assert count(loaded.model, loaded.spec.input_shape, masks=loaded.masks) == count(
         net.model, net.spec.input_shape, masks=net.masks
     )
+
+
+def test_a_network_that_was_packed_comes_back_without_a_folder(tmp_path: Path) -> None:
+    net = pruned(network("mlp"))
+    files = packed(net)
+    save_network(tmp_path / "network", net)
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "network").iterdir()}
+    again = unpacked(files)
+    assert np.array_equal(again.predict(rows(net)), net.predict(rows(net)))
+    assert packed(again) == files
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"network.json": b"{}"}, "lacks weights.safetensors"),
+        ({"network.json": b"{", "weights.safetensors": b""}, "network.json is damaged"),
+        ({"network.json": b"[]", "weights.safetensors": b""}, "does not describe a steerage network"),
+    ],
+)
+def test_a_damaged_pack_is_refused(files: dict[str, bytes], message: str) -> None:
+    with pytest.raises(BadBundle, match=message):
+        unpacked(files)
+    with pytest.raises(BadBundle, match="checksum differs"):
+        unpacked({**packed(network("mlp")), "weights.safetensors": b"others"})
 
 
 @pytest.mark.parametrize("method", ["pca", "select"])

@@ -95,7 +95,12 @@ def write_json(path: str | Path, value: object) -> None:
 
     numpy scalars, tuples and paths are accepted. Raises: TypeError for values that JSON has no form for.
     """
-    write_atomic(path, json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_atomic(path, json_text(value))
+
+
+def json_text(value: object) -> str:
+    """``value`` as ``write_json`` writes it."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: object) -> object:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from steerage.bundle.files import load_network, save_network
+from steerage.bundle.files import load_network, packed, save_network, unpacked
 from steerage.bundle.network import Architecture, FromFactory, FromProgram, FromTemplate, Network
 
-__all__ = ["Architecture", "FromFactory", "FromProgram", "FromTemplate", "Network", "load_network", "save_network"]
+__all__ = [
+    "Architecture",
+    "FromFactory",
+    "FromProgram",
+    "FromTemplate",
+    "Network",
+    "load_network",
+    "packed",
+    "save_network",
+    "unpacked",
+]

@@ -24,7 +24,7 @@ from steerage.data.dataset import TaskSpec
 from steerage.data.preprocess import preprocess_from_json
 from steerage.errors import BadBundle, SteerageError
 from steerage.nn.program import Program, graph_from_json
-from steerage.store import plain, read_bytes, read_json, write_atomic, write_json
+from steerage.store import json_text, parse_json, plain, read_bytes, read_json, write_atomic
 from steerage.templates import TEMPLATES, Template
 
 FORMAT, VERSION = "steerage-network", 1
@@ -41,6 +41,17 @@ def save_network(path: str | Path, network: Network, *, template: Template | Non
     not be loaded again is refused. ``template``: the one it was built with, if it is not one of
     steerage's own. Raises: BadBundle; SteerageError when the folder cannot be written.
     """
+    files = packed(network, template=template, where=str(path))
+    # The description goes last: until it is there, a folder that held another network fails its checksum.
+    write_atomic(Path(path) / WEIGHTS, files[WEIGHTS])
+    write_atomic(Path(path) / DESCRIPTION, files[DESCRIPTION])
+
+
+def packed(network: Network, *, template: Template | None = None, where: str = "the network") -> dict[str, bytes]:
+    """Content of the files that ``save_network`` writes, by name; ``where`` names the network in messages.
+
+    ``template`` as there. Raises: BadBundle.
+    """
     state = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.model.state_dict().items()
     }
@@ -54,10 +65,17 @@ def save_network(path: str | Path, network: Network, *, template: Template | Non
     weights = safetensors.torch.save(state)
     description = _described(network, hashlib.sha256(weights).hexdigest())
     if not isinstance(network.architecture, FromFactory):
-        _check_round_trip(network, _Source(str(path), description, weights), template)
-    # The description goes last: until it is there, a folder that held another network fails its checksum.
-    write_atomic(Path(path) / WEIGHTS, weights)
-    write_json(Path(path) / DESCRIPTION, description)
+        _check_round_trip(network, _Source(where, description, weights), template)
+    return {WEIGHTS: weights, DESCRIPTION: json_text(description).encode()}
+
+
+def unpacked(files: Mapping[str, bytes], *, template: Template | None = None) -> Network:
+    """The network that ``packed`` gave ``files`` of; ``template`` as for ``load_network``. Raises: BadBundle."""
+    where = "the packed network"
+    if missing := {WEIGHTS, DESCRIPTION} - files.keys():
+        raise BadBundle(f"{where} lacks {', '.join(sorted(missing))}; pack it again")
+    document = _fields(parse_json(files[DESCRIPTION], name=f"{where}/{DESCRIPTION}"), f"{where}/{DESCRIPTION}")
+    return _assembled(_Source(where, document, files[WEIGHTS]), template, None)
 
 
 def load_network(
