@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, final
 
 import numpy as np
@@ -78,12 +80,34 @@ def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
 
     Optuna's progress messages are silenced, since the search has events of its own.
     """
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     kept: optuna.storages.BaseStorage | str | None = storage
     if storage is not None and storage.startswith("sqlite"):
-        kept = optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": {"timeout": 60}})
-        _hasten(kept)
-    return optuna.create_study(storage=kept, study_name=name, direction="minimize", load_if_exists=True)
+        kept = _in_file(storage)
+    return _study(kept, name)
+
+
+@contextmanager
+def study_file(path: Path) -> Iterator[Study]:
+    """The study in the SQLite file ``path``, new or continued; closed in the end, whoever still holds the study.
+
+    A process that goes through hundreds of runs would come to the end of its file handles otherwise.
+    """
+    storage = _in_file(f"sqlite:///{path.resolve()}")
+    try:
+        yield _study(storage, "steerage")
+    finally:
+        storage.engine.dispose()
+
+
+def _study(storage: optuna.storages.BaseStorage | str | None, name: str) -> Study:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
+
+
+def _in_file(url: str) -> optuna.storages.RDBStorage:
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+    _hasten(storage)
+    return storage
 
 
 def _hasten(storage: optuna.storages.RDBStorage) -> None:

@@ -17,7 +17,7 @@ from steerage.growprune import schemes
 from steerage.search.curves import Judge, is_stopped
 from steerage.search.fidelity import RUNGS
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
-from steerage.search.run import InRungs, TrialOutcome, open_study, search, small_gain, small_growth
+from steerage.search.run import InRungs, TrialOutcome, search, small_gain, small_growth, study_file
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
@@ -60,12 +60,16 @@ def search_globally(run: Run) -> list[Values]:
 
     Where a front is wanted, members of it instead, by rising cost.
     """
+    run.begin("search")
+    with study_file(run.directory.study) as study:
+        return _searched(run, study)
+
+
+def _searched(run: Run, study: Study) -> list[Values]:
     bench, plan, directory = run.bench, run.plan, run.directory
     spec = bench.dataset.spec
     space, violation = bench.template.space(spec), violation_of(bench)
     ends = plan.ends("search")
-    run.begin("search")
-    study = open_study(f"sqlite:///{directory.study.resolve()}")
     # Kept with the study: trials of other lengths could not be compared, when it goes on with less time or with more.
     seconds = _kept(study, "trial_seconds", plan.trial_seconds(bench.clock())) if plan.effort.timed else None
     start = int(_kept(study, "start", plan.first_trials))
