@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from steerage.bundle import load_network as load
     from steerage.cost.budget import Budget
     from steerage.data import Dataset, dataset_from_arrays, load_dataset
+    from steerage.estimator import SteerageClassifier, SteerageRegressor, parameters_scorer
     from steerage.growprune.run import GrowPrune
     from steerage.search.sampler import SteerageSampler
     from steerage.space import Space
@@ -31,7 +32,9 @@ __all__ = [
     "OwnNetwork",
     "Result",
     "Space",
+    "SteerageClassifier",
     "SteerageError",
+    "SteerageRegressor",
     "SteerageSampler",
     "Template",
     "__version__",
@@ -40,6 +43,7 @@ __all__ = [
     "grow_and_prune",
     "load",
     "load_dataset",
+    "parameters_scorer",
     "refine",
     "save_network",
     "synthesize",
@@ -55,12 +59,15 @@ _HOMES = {
     "OwnNetwork": "synthesis.own_network",
     "Result": "synthesis.main",
     "Space": "space",
+    "SteerageClassifier": "estimator",
+    "SteerageRegressor": "estimator",
     "SteerageSampler": "search.sampler",
     "Template": "templates",
     "dataset_from_arrays": "data",
     "grow_and_prune": "synthesis.local",
     "load": "bundle",
     "load_dataset": "data",
+    "parameters_scorer": "estimator",
     "refine": "synthesis.main",
     "save_network": "bundle",
     "synthesize": "synthesis.main",
