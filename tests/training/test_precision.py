@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from torch import nn
 
 from steerage.training import precision
 from steerage.training.precision import uses_bfloat16
@@ -14,6 +15,8 @@ def test_auto_means_bfloat16_for_convolutions_where_the_cpu_has_it(
     monkeypatch.setattr(precision, "native_bfloat16", lambda: native)
     assert uses_bfloat16(convolutional(), "auto") is native
     assert not uses_bfloat16(perceptron(), "auto")
+    depthwise = nn.Sequential(convolutional(), nn.Unflatten(1, (2, 1, 1)), nn.Conv2d(2, 2, 1, groups=2))
+    assert not uses_bfloat16(depthwise, "auto")
 
 
 def test_what_is_asked_for_is_done() -> None:

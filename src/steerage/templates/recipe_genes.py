@@ -23,6 +23,11 @@ def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
     return genes
 
 
+def residual_recipe(spec: TaskSpec) -> dict[str, Value]:
+    """``plain_recipe`` with the learning rate that suits residual networks under Muon, their default."""
+    return {**plain_recipe(spec), "lr": 1.2e-2}
+
+
 def plain_recipe(spec: TaskSpec) -> dict[str, Value]:
     """Values of ``recipe_genes`` that are common practice with AdamW."""
     values: dict[str, Value] = {"lr": 1e-3, "weight_decay": 1e-2}
