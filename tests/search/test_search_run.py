@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStar
 from steerage.search import retrain
 from steerage.search.front import hypervolume
 from steerage.search.ranking import on_front, promising, ranking
-from steerage.search.run import TrialOutcome, open_study, search
+from steerage.search.run import TrialOutcome, open_study, search, study_file
 from steerage.space import Space, Values
 
 SPACE = Space(
@@ -414,3 +415,24 @@ def test_members_of_the_front_are_trained_again() -> None:
     sizes = [width(one.values) for one in again]
     assert len(again) == 5 and min(sizes) < 20 and max(sizes) > 300
     assert sum(one.trainings - 1 for one in again) == 9
+
+
+def test_a_study_file_comes_with_all_of_its_tables_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, replace = tmp_path / "study.db", Path.replace
+    (tmp_path / "study.db.new").write_text("what a killed process left")
+    (tmp_path / "study.db.new-wal").write_text("of it")
+    unique: list[bool] = []
+
+    def watched(self: Path, target: Path) -> Path:
+        with contextlib.closing(sqlite3.connect(self)) as database:
+            indices = database.execute("select name from sqlite_master where type = 'index'").fetchall()
+        unique.append(("ix_studies_study_name",) in indices and not path.exists())
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    for trials in (0, 1):
+        with study_file(path) as study:
+            assert len(study.trials) == trials
+            study.ask()
+    assert unique == [True]  # once, before there was a file
+    assert [file.name for file in tmp_path.iterdir()] == ["study.db"]

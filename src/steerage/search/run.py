@@ -90,8 +90,16 @@ def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
 def study_file(path: Path) -> Iterator[Study]:
     """The study in the SQLite file ``path``, new or continued; closed in the end, whoever still holds the study.
 
-    A process that goes through hundreds of runs would come to the end of its file handles otherwise.
+    A process that goes through hundreds of runs would come to the end of its file handles otherwise. One process at a
+    time. A new file comes with all of its tables at once: Optuna makes them one by one, and does not complete what a
+    killed process has left of them, so that a study could then be there twice.
     """
+    if not path.exists():
+        draft = path.with_name(f"{path.name}.new")
+        for leftover in path.parent.glob(f"{draft.name}*"):
+            leftover.unlink()
+        _in_file(f"sqlite:///{draft.resolve()}").engine.dispose()  # which puts the write-ahead log into the file
+        draft.replace(path)
     storage = _in_file(f"sqlite:///{path.resolve()}")
     try:
         yield _study(storage, "steerage")
