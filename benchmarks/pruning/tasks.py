@@ -89,7 +89,7 @@ ABSOLUTE = {
         MNIST, LENET, 4100, 30, 1, (("lr", 8e-3), ("augment", 0.5), ("batch_size", 128)), bar=0.015
     ),
     "mnist-cnn 5300": Task(MNIST, "cnn", 5300, 30, 3, SMOOTH, bar=0.0033),
-    "mnist-cnn 2700": Task(MNIST, "cnn", 2700, 30, 1, SMOOTH, bar=0.0045),
+    "mnist-cnn 2700": Task(MNIST, "cnn", 2700, 30, 1, bar=0.0045),
     "mnist-cnn 1200": Task(MNIST, "cnn", 1200, 30, 1, SMOOTH, bar=0.0065),
     "mnist-cnn 300": Task(MNIST, "cnn", 300, 30, 1, (("batch_size", 64), ("lr", 8e-3), ("dropout", 0.0)), bar=0.05),
 }
