@@ -27,7 +27,10 @@ class Distilled:
         """Remember what the student is shown, augmented or not: the teacher is shown the same."""
         student.register_forward_pre_hook(lambda module, given: setattr(self, "inputs", given[0]))
 
-    def __call__(self, outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float) -> Tensor:
+    def __call__(
+        self, outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float, weights: Tensor | None = None
+    ) -> Tensor:
+        assert weights is None, "none of the tasks weighs its rows"
         labels = F.cross_entropy(outputs, target, label_smoothing=smoothing)
         assert self.inputs is not None
         with torch.no_grad():
