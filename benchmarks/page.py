@@ -9,6 +9,7 @@ from typing import Any
 
 from paper import CASES, ELSEWHERE, OTHER_CLAIMS, command_of
 
+from steerage.bundle.zoo import ZOO, zoo_names
 from steerage.report.figures import Point, scatter
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -177,6 +178,18 @@ def paper() -> str:
     return "\n".join(lines)
 
 
+def zoo() -> str:
+    """The networks that come with the program, from the summaries of their runs."""
+    lines = ["| network | parameters | MACs | test error | how it was made |", "|---|---|---|---|---|"]
+    for name in zoo_names():
+        summary = json.loads((ZOO / name / "summary.json").read_text())
+        command = json.loads((ZOO / name / "run.json").read_text())["command"].partition(" --out")[0]
+        cells = [f"`zoo:{name}`", f"{summary['params']:,}", f"{summary['macs']:,}"]
+        cells += [f"{100 * summary['error']['test']:.2f}%", f"`{command}`"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -187,7 +200,8 @@ def insert(page: Path, name: str, text: str) -> None:
 
 def main() -> None:
     parts = ["# Results", "Written by `python benchmarks/page.py` from `benchmarks/results/*.json`."]
-    parts += ["## The paper's table", "`python benchmarks/paper.py ROW` runs a row.", paper(), "# All figures"]
+    parts += ["## The paper's table", "`python benchmarks/paper.py ROW` runs a row.", paper()]
+    parts += ["## The zoo", "`steerage.load(NAME)`, and wherever a command takes a network.", zoo(), "# All figures"]
     for path in sorted(RESULTS.glob("*.json")):
         if path.name.endswith(".rows.json"):
             continue
