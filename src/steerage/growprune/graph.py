@@ -13,8 +13,9 @@ from torch import Tensor, fx, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from steerage.growprune import operations as ops
-from steerage.growprune.trace import Traced, trace
+from steerage.nn.kinds import NORMS
 from steerage.nn.residual import padded_sum
+from steerage.nn.trace import Traced, trace
 
 
 @final
@@ -137,7 +138,7 @@ class _Walk:
         for node, part in self.parts.items():
             users = list(node.users)
             reader = self.parts[users[0]].module if len(users) == 1 and users[0] in self.parts else None
-            norm = reader if isinstance(reader, ops.NORMS) and reader.running_mean is not None else None
+            norm = reader if isinstance(reader, NORMS) and reader.running_mean is not None else None
             columns = None if part.columns is None else number[part.columns]
             parts[node] = replace(part, rows=number[part.rows], columns=columns, norm=norm)
         return UnitGraph(tuple(self.steps), parts, frozen, rigid | frozen)
@@ -165,7 +166,7 @@ class _Walk:
         if module is not None and (node.kwargs or len(node.args) != 1 or not self._is_plain(node, module)):
             return False
         kind, x = ops.kind(node, module), sources[0]
-        if kind in ops.LINEAR or kind in ops.NORMS:
+        if kind in ops.LINEAR or kind in NORMS:
             return self._part(node, cast(nn.Module, module), x)
         if kind in ops.CONCATENATIONS:
             return self._concatenation(node)
@@ -190,7 +191,7 @@ class _Walk:
     def _part(self, node: fx.Node, module: Any, x: fx.Node) -> bool:
         if len(self.shapes[x]) != len(self.shapes[node]):
             return False
-        if isinstance(module, ops.NORMS):
+        if isinstance(module, NORMS):
             self._passing_part(node, module, x)
             return self._step(node, (x,), lambda values: ops.normalized(module, values))
         ranks = 2 if isinstance(module, nn.Linear) else len(module.kernel_size) + 2

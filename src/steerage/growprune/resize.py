@@ -9,9 +9,9 @@ from typing import Any, final
 import torch
 from torch import Tensor, nn
 
-from steerage.growprune import operations as ops
 from steerage.growprune.graph import Part, UnitGraph
 from steerage.growprune.masks import Masks
+from steerage.nn.kinds import NORMS
 
 
 @final
@@ -111,7 +111,7 @@ def _is_channels_last(tensor: Tensor) -> bool:
 
 def _say_sizes_(module: Any, *, outputs: int, passing: bool) -> None:
     """Let the attributes of a module tell its new sizes."""
-    if isinstance(module, ops.NORMS):
+    if isinstance(module, NORMS):
         module.num_features = outputs
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = module.weight.shape
@@ -151,7 +151,7 @@ def reshape_(model: nn.Module, shapes: Mapping[str, Sequence[int]]) -> bool:
             sized: Any = module
             depthwise = getattr(module, "groups", 1) > 1 and module.groups == module.out_channels
             outputs = len(sized.weight) if getattr(sized, "weight", None) is not None else len(sized.running_mean)
-            _say_sizes_(module, outputs=outputs, passing=isinstance(module, ops.NORMS) or depthwise)
+            _say_sizes_(module, outputs=outputs, passing=isinstance(module, NORMS) or depthwise)
     return changed
 
 

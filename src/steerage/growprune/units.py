@@ -19,6 +19,7 @@ from steerage.growprune import operations as ops
 from steerage.growprune.graph import Part, UnitGraph
 from steerage.growprune.masks import Masks
 from steerage.growprune.resize import Move, keep_, take_
+from steerage.nn.kinds import NORMS
 from steerage.nn.modes import evaluating
 
 
@@ -48,7 +49,7 @@ def gain(graph: UnitGraph) -> Tensor:
     """
     scale, read = norm(graph), torch.zeros(len(graph.frozen), dtype=torch.float64)
     for part in graph.parts.values():
-        if isinstance(part.module, ops.NORMS) and part.module.weight is not None:
+        if isinstance(part.module, NORMS) and part.module.weight is not None:
             scale[part.rows] = ops.exact(part.module.weight).abs()
     for part in _layers(graph):
         assert part.columns is not None

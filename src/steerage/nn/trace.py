@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, fx, nn
 
 from steerage.errors import BadArgument, UnsupportedLayer
-from steerage.growprune import operations as ops
+from steerage.nn.kinds import ELEMENTWISE, NORMS, NOTHINGS
 from steerage.nn.reduction import Reduce
 
-_SAME_SHAPE = (*ops.NORMS, *ops.NOTHINGS, *ops.ELEMENTWISE)
+_SAME_SHAPE = (*NORMS, *NOTHINGS, *ELEMENTWISE)
 
 
 @final
@@ -27,14 +27,16 @@ class Traced:
     shapes: dict[fx.Node, torch.Size]
 
 
-def trace(model: nn.Module, input_shape: tuple[int, ...]) -> Traced:
+def trace(model: nn.Module, input_shape: tuple[int, ...], *, whole: tuple[type[nn.Module], ...] = (Reduce,)) -> Traced:
     """Operations of ``model`` on inputs of shape (batch, *input_shape), its modules' modes taken as they are.
+
+    ``whole``: modules besides PyTorch's own that count as one operation.
 
     Raises: UnsupportedLayer if the model cannot be traced, BadArgument if it cannot run on such an input.
     """
     root = _Root(model)
     try:
-        graph = _Tracer().trace(root)
+        graph = _Tracer(whole).trace(root)
     except Exception as error:  # what a model raises when it meets a stand-in instead of a tensor can be anything
         line = str(error).strip().partition("\n")[0]
         raise UnsupportedLayer(f"{type(model).__name__} cannot be traced by torch.fx: {line}") from error
@@ -65,11 +67,15 @@ for _name in ("iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "
 
 
 class _Tracer(fx.Tracer):
+    def __init__(self, whole: tuple[type[nn.Module], ...]) -> None:
+        super().__init__()
+        self.whole = whole
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Proxy(node, self)
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Reduce) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, self.whole) or super().is_leaf_module(m, module_qualified_name)
 
 
 class _Shapes(fx.Interpreter):
