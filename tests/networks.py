@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from steerage.bundle import FromTemplate, Network
+from steerage.bundle import FromFactory, FromTemplate, Network
 from steerage.cost import count
 from steerage.data.dataset import TaskSpec
-from steerage.data.images import fit_images
+from steerage.data.images import ImagePreprocess, fit_images
 from steerage.data.tablefit import fit_table
 from steerage.templates import TEMPLATES
 
@@ -57,9 +57,25 @@ def rows(net: Network) -> Any:
     return IMAGES if net.spec.kind == "image" else TABLE
 
 
-def pruned(net: Network) -> Network:
-    masks = {name: torch.rand_like(p) < 0.5 for name, p in net.model.named_parameters() if p.ndim > 1}
+def pruned(net: Network, density: float = 0.5) -> Network:
+    masks = {name: torch.rand_like(p) < density for name, p in net.model.named_parameters() if p.ndim > 1}
     with torch.no_grad():
         for name, mask in masks.items():
             net.model.get_parameter(name).mul_(mask)
     return replace(net, masks=masks)
+
+
+def around(
+    model: nn.Module, shape: tuple[int, ...], *, outputs: int = 4, dtype: Literal["uint8", "float32"] = "uint8"
+) -> Network:
+    """A network for images around any module, whose norms are as after a training."""
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            assert module.running_mean is not None and module.running_var is not None
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+    mean, std = (110.0, 60.0) if dtype == "uint8" else (0.4, 0.3)
+    preprocess = ImagePreprocess(*shape, mean=(mean,) * shape[0], std=(std,) * shape[0], dtype=dtype)
+    spec = TaskSpec("classification", "image", shape, outputs, 100)
+    classes = tuple(map(str, range(outputs)))
+    return Network(model, FromFactory("net.py:Net"), spec, preprocess, count(model, shape), classes=classes)

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "steerage"
 FLOORS = (
     ("_version", "errors", "seeds", "events", "store"),
     ("space", "data"),
-    ("nn", "templates"),
+    ("nn", "micro", "templates"),
     ("cost", "training"),
     ("search", "growprune"),
     ("bundle", "export", "report", "execute"),

@@ -1,0 +1,161 @@
+"""Estimated sizes of generated code, from what the functions measured when ``code_bytes.json`` was made.
+
+``benchmarks/code_bytes.py`` makes it: each function by itself, with the compiler that the file names, at -O2. Another
+compiler, version or level gives other sizes; tables, which are most of a network, do not depend on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from steerage.micro.ir import (
+    Activate,
+    Affine,
+    Bins,
+    Combine,
+    Conv,
+    Features,
+    Gate,
+    Gather,
+    Join,
+    Linear,
+    Op,
+    Pixels,
+    Pool,
+    Softmax,
+    Stack,
+    steps,
+)
+from steerage.micro.kernels import Kernel
+from steerage.micro.storage import Layer, Stored
+
+Core = Literal["cortex-m4", "cortex-m3", "cortex-m0"]
+CORES: tuple[Core, ...] = get_args(Core)
+TABLE = Path(__file__).with_name("code_bytes.json")
+STRIDES = 3  # of convolutions up to which functions were measured; larger ones are like it
+# Bytes of the stack: of a network without convolutions, of one with them, and for each that feeds the next one. The
+# most that networks of all templates took in QEMU.
+STACK: Mapping[Core, tuple[int, int, int]] = {
+    "cortex-m4": (100, 316, 150),
+    "cortex-m3": (140, 330, 182),
+    "cortex-m0": (160, 352, 188),
+}
+# What functions and activations take from libraries, besides addition and multiplication on a core without a
+# floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
+# (integers); "copy" stands for what compilers make of loops that move memory.
+TAKEN: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("relu", "leaky_relu", "clip", "only_max"), ("compare",)),
+    **dict.fromkeys(("numbers", "clipped", "missing"), ("subtract", "compare")),
+    **dict.fromkeys(("hardsigmoid", "hardswish"), ("compare", "divide")),
+    "bins": ("subtract", "compare", "divide"),
+    "both": ("compare", "divide"),
+    "only_average": ("divide",),
+    "average": ("convert",),
+    "pool": ("compare", "divide", "convert"),
+    "hot": ("subtract", "compare", "convert"),
+    **dict.fromkeys(("uint8", "_bytes"), ("convert",)),
+    **dict.fromkeys(("image", "_subtract", "pixels", "formulas"), ("subtract",)),
+    "load": ("copy",),
+    "elu": ("compare", "expm1f"),
+    "gelu": ("erff",),
+    "gelu_tanh": ("tanhf",),
+    **dict.fromkeys(("silu", "sigmoid"), ("divide", "expf")),
+    "tanh": ("tanhf",),
+    "logs": ("subtract", "compare", "divide", "log1pf"),
+    "softmax": ("subtract", "compare", "divide", "expf"),
+}
+
+
+def kernel_key(kernel: Kernel) -> str:
+    """Name of a function in the table; its flags are a part of it where they change what it does."""
+    name = kernel.name
+    if kernel.file.startswith("row_"):
+        bits, block, stride = kernel.variant.split("_")
+        name = f"{kernel.file}{bits}_{block}_{min(int(stride), STRIDES)}"
+    return f"{name}:{','.join(sorted(kernel.flags))}" if kernel.flags and kernel.file != "activate" else name
+
+
+def kernel_bytes(kernel: Kernel, core: Core = "cortex-m4") -> int:
+    """Code of a function, without what it calls."""
+    sizes = _table()[core]["kernels"]
+    if kernel.file in ("conv_shape", "conv_row_first"):
+        return 0  # declarations
+    if kernel.file == "activate":
+        return int(sizes["activate"] + sum(sizes[f"activate:{kind}"] for kind in kernel.flags))
+    return int(sizes[kernel_key(kernel)])
+
+
+def rows_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4") -> int:
+    """Code by which a convolution tells several functions for its rows apart."""
+    rows = sum(kernel.file.startswith("row_") for kernel in kernels)
+    return int(_table()[core]["kernels"]["row_case"]) * max(0, rows - 1)
+
+
+def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, formulas: bool = False) -> int:
+    """Code of the libraries; ``formulas``: there are layers without tables."""
+    sizes = _table()[core]["library"]
+    words = {word for kernel in kernels for word in (kernel.file, *kernel.flags, kernel.variant.lstrip("0123456789"))}
+    words |= {"formulas"} if formulas else set()
+    taken = {name for word in words for name in TAKEN.get(word, ())}
+    return int(sizes["basic"] + sum(sizes[name] for name in taken))
+
+
+def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
+    """Code of a linear layer as a formula."""
+    per_weight, per_output = _table()[core]["unrolled"]
+    return int(per_weight * int(layer.weights.active.sum()) + per_output * layer.weights.shape[0])
+
+
+def stack_bytes(ops: tuple[Op, ...], core: Core = "cortex-m4") -> int:
+    """Bytes of the stack that a call of NAME_scores takes, to about a tenth."""
+    plain, convolutions, link = STACK[core]
+    feeding = max(len(step) for step in steps(ops)) - 1
+    return convolutions + feeding * link if any(isinstance(op, Conv) for op in ops) else plain
+
+
+def calls_bytes(ops: tuple[Op, ...], stored: Mapping[Layer, Stored], core: Core = "cortex-m4") -> int:
+    """Code that calls the functions: that of NAME_scores and NAME_class."""
+    fixed, per_call, per_argument = _table()[core]["calls"]
+    arguments = [count for op in ops for count in statements(op, stored)]
+    return int(fixed + per_call * len(arguments) + per_argument * sum(arguments))
+
+
+def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
+    """Number of arguments of each call that an operation is made of."""
+    if isinstance(op, Linear):
+        format = stored[op].format
+        found = [] if format == "unrolled" else [7 if format == "bitmap" else 6]
+        if op.weights.bias is None and op.onto is None and format != "unrolled":
+            found.append(2)
+        return [*found, 4] if op.act is not None else found
+    if isinstance(op, Features):
+        groups = ((op.numbers, 7), (op.logs, 8), (op.missing, 4), (op.hot, 6))
+        return [count for group, count in groups if group]
+    if isinstance(op, Combine):
+        return [9 if op.padded else 4]
+    if isinstance(op, Stack):
+        return [5] * len(op.inputs)
+    return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)]]
+
+
+_ARGUMENTS: Mapping[type[Op], int] = {
+    Conv: 11,
+    Pool: 3,
+    Gate: 6,
+    Affine: 7,
+    Activate: 4,
+    Bins: 6,
+    Gather: 4,
+    Softmax: 3,
+    Pixels: 7,
+}
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    document: Mapping[str, Any] = json.loads(TABLE.read_text(encoding="utf-8"))
+    return document

@@ -1,0 +1,440 @@
+"""The intermediate representation: values, and typed operations that make one of them from others.
+
+Feature maps are stored row by row, ``[y][channel][x]``: an operation that goes down an image, one row after the other,
+leaves rows behind that its result can be written over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+Shape = tuple[int, ...]  # of one row: (n,) or (channels, height, width)
+DType = Literal["float32", "uint8", "int8"]
+Ints = NDArray[np.int64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Value:
+    """What an operation returns for one row. ``scale``: size of a step where its numbers are quantized."""
+
+    name: str
+    shape: Shape
+    dtype: DType = "float32"
+    scale: float | None = None
+
+    @property
+    def size(self) -> int:
+        """Numbers in it."""
+        return int(np.prod(self.shape))
+
+
+@final
+@dataclass(frozen=True)
+class Act:
+    """An activation; ``numbers`` are its parameters, such as the slope of a leaky ReLU."""
+
+    kind: str
+    numbers: tuple[float, ...] = ()
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A matrix (outputs, inputs) or kernels (outputs, inputs of a group, height, width), and biases (outputs,).
+
+    float64; ``active`` says where the pattern of connections allows a weight, and elsewhere it is zero.
+    """
+
+    values: Tensor
+    active: Tensor
+    bias: Tensor | None
+
+    @property
+    def shape(self) -> Shape:
+        """Of the values."""
+        return tuple(self.values.shape)
+
+
+@final
+@dataclass(frozen=True)
+class Window:
+    """Places of a kernel on a map, each pair (y, x); zeros lie around the map."""
+
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+
+    def places(self, shape: Shape) -> tuple[int, int]:
+        """Rows and columns of what it makes of a map (channels, height, width)."""
+        sizes = zip(shape[1:], self.kernel, self.stride, self.padding, strict=True)
+        rows, columns = ((n + 2 * padding - kernel) // stride + 1 for n, kernel, stride, padding in sizes)
+        return rows, columns
+
+
+Kind = Literal["max", "average", "inside"]  # "inside": an average that does not count the zeros around the map
+
+
+@final
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers: the place in the input, what stands for missing, and how it is scaled."""
+
+    at: int
+    fill: float
+    mean: float
+    std: float
+    log_unit: float = 0.0
+
+
+@final
+@dataclass(frozen=True)
+class Hot:
+    """A column of category codes that becomes ``codes`` numbers, one of them 1 at most; ``fill``: code of missing."""
+
+    at: int
+    codes: int
+    fill: int
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Encoded row of a table (NaN = missing) -> numbers, logarithms, missing-indicators, one-hot codes, side by side.
+
+    With ``clipped`` the numbers stay in the units of the table, at most 8 standard deviations from their mean: their
+    reader scales them.
+    """
+
+    label: str
+    x: Value
+    output: Value
+    numbers: tuple[Number, ...]
+    logs: tuple[Number, ...]
+    missing: tuple[int, ...]
+    hot: tuple[Hot, ...]
+    clipped: bool
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each."""
+
+    label: str
+    x: Value
+    output: Value
+    mean: Tensor
+    scale: Tensor
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """``act(weights @ x + bias)``; with ``onto``, a partial sum, in place of the bias."""
+
+    label: str
+    x: Value
+    output: Value
+    weights: Weights
+    onto: Value | None = None
+    act: Act | None = None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,) if self.onto is None else (self.x, self.onto)
+
+    @property
+    def bare(self) -> bool:
+        """Whether no activation follows."""
+        return self.act is None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Convolution, activation, and a pooling of ``pool`` pixels into one.
+
+    ``mean``: float64 (channels,), subtracted from the pixels of an image [channel][y][x]; None for a map. ``feeds``:
+    its output is not stored, the convolution after it gets one row after the other, when it needs them; ``fed``: that
+    is where its input comes from. ``plus``: a map that is added, each ``plus_stride``-th pixel of it, to as many
+    channels as it has; then comes the activation ``then``. What is added to is not pooled.
+    """
+
+    label: str
+    x: Value
+    output: Value
+    weights: Weights
+    window: Window
+    groups: int = 1
+    act: Act | None = None
+    pool: tuple[int, int] | None = None
+    pooling: Kind = "max"
+    mean: Tensor | None = None
+    feeds: bool = False
+    fed: bool = False
+    plus: Value | None = None
+    plus_stride: int = 1
+    then: Act | None = None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,) if self.plus is None else (self.x, self.plus)
+
+    @property
+    def bare(self) -> bool:
+        """Whether it is a convolution and nothing else."""
+        return self.act is None and self.pool is None and self.plus is None
+
+    @property
+    def computed(self) -> tuple[int, int]:
+        """Rows and columns that are convolved: those that a pooling would leave out are not."""
+        rows, columns = self.window.places(self.x.shape)
+        high, wide = self.pool or (1, 1)
+        return rows // high * high, columns // wide * wide
+
+    @property
+    def loads(self) -> bool:
+        """Whether rows of the input are copied beside zeros before they are read."""
+        return self.fed or self.mean is not None or self.window.padding != (0, 0)
+
+    @property
+    def padded(self) -> int:
+        """Numbers per channel in a row as it is read."""
+        if not self.loads:
+            return self.x.shape[2]
+        read = (self.computed[1] - 1) * self.window.stride[1] + self.window.kernel[1]
+        # What feeds it makes whole rows, even if their ends are not read.
+        return max(read, self.window.padding[1] + self.x.shape[2]) if self.fed else read
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Pooling of a map."""
+
+    label: str
+    x: Value
+    output: Value
+    window: Window
+    kind: Kind
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Combine:
+    """``x + y``, ``x - y`` or ``x * y``, number by number, of two values of one size.
+
+    Of two maps, ``y`` may have fewer channels, which are then the first of ``x``; and of ``y`` each ``stride``-th
+    pixel is taken.
+    """
+
+    label: str
+    kind: Literal["add", "subtract", "multiply"]
+    x: Value
+    y: Value
+    output: Value
+    stride: int = 1
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x, self.y)
+
+    @property
+    def padded(self) -> bool:
+        """Whether ``y`` is not number by number beside ``x``."""
+        maps = len(self.x.shape) == len(self.y.shape) == 3
+        return maps and (self.stride != 1 or self.x.shape != self.y.shape)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """A map, each channel times its number in ``gate`` (channels,)."""
+
+    label: str
+    x: Value
+    gate: Value
+    output: Value
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x, self.gate)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """``x * scale + shift``: float64, one each per channel of a map, or per number."""
+
+    label: str
+    x: Value
+    output: Value
+    scale: Tensor
+    shift: Tensor
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Activate:
+    """An activation by itself."""
+
+    label: str
+    x: Value
+    output: Value
+    act: Act
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring bins of the input at the place ``at``; ``edges`` (bins + 1,) ascend."""
+
+    at: int
+    edges: tuple[float, ...]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Bins:
+    """Piecewise-linear encoding: for each bin of each run, how far the input has come through it, in [0, 1]."""
+
+    label: str
+    x: Value
+    output: Value
+    runs: tuple[Run, ...]
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gather:
+    """The numbers of ``x`` at the places ``index``; without them, a copy."""
+
+    label: str
+    x: Value
+    output: Value
+    index: Ints | None = None
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Maps of one height and width, one's channels after the other's."""
+
+    label: str
+    inputs: tuple[Value, ...]
+    output: Value
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Join:
+    """Vectors side by side in memory. Nothing is done: their makers write where they belong."""
+
+    label: str
+    inputs: tuple[Value, ...]
+    output: Value
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Softmax:
+    """Probabilities from scores."""
+
+    label: str
+    x: Value
+    output: Value
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+Op: TypeAlias = (
+    Features
+    | Pixels
+    | Linear
+    | Conv
+    | Pool
+    | Combine
+    | Gate
+    | Affine
+    | Activate
+    | Bins
+    | Gather
+    | Stack
+    | Join
+    | Softmax
+)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Operations in order, from the ``input``, which its owner keeps and nobody writes to, to the ``output``."""
+
+    input: Value
+    output: Value
+    ops: tuple[Op, ...]
+
+
+def stored_inputs(step: Sequence[Op]) -> list[Value]:
+    """What operations that are done together read from memory."""
+    made = {op.output for op in step}
+    return [value for value in dict.fromkeys(value for op in step for value in op.inputs) if value not in made]
+
+
+def steps(ops: Sequence[Op]) -> list[tuple[Op, ...]]:
+    """``ops`` that are done one after the other; convolutions that feed each other are done together."""
+    found: list[tuple[Op, ...]] = []
+    fed: tuple[Op, ...] = ()
+    for op in ops:
+        fed = (*fed, op)
+        if not (isinstance(op, Conv) and op.feeds):
+            found.append(fed)
+            fed = ()
+    return found
+
+
+def live(ops: Sequence[Op], output: Value) -> tuple[Op, ...]:
+    """``ops`` without those that the output does not need."""
+    needed, kept = {output}, []
+    for op in reversed(ops):
+        if op.output in needed:
+            kept.append(op)
+            needed.update(op.inputs)
+    return tuple(kept[::-1])

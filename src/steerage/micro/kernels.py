@@ -1,0 +1,162 @@
+"""Which functions a program is made of when it is generated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import final
+
+from steerage.micro.ir import (
+    Act,
+    Activate,
+    Affine,
+    Bins,
+    Combine,
+    Conv,
+    Features,
+    Gate,
+    Gather,
+    Join,
+    Linear,
+    Op,
+    Pixels,
+    Pool,
+    Softmax,
+    Stack,
+)
+from steerage.micro.storage import Layer, Stored
+
+
+@final
+@dataclass(frozen=True)
+class Kernel:
+    """A function of the generated code: a source ``file``, and the ``variant`` of it, part of the function's name.
+
+    ``flags``: which of its lines are there.
+    """
+
+    file: str
+    variant: str = ""
+    flags: frozenset[str] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """Of the function, without the network's."""
+        return f"{self.file}{self.variant}"
+
+
+def layer_kernel(layer: Layer, how: Stored) -> Kernel | None:
+    """The function that a layer needs for the way its weights are stored; None where it is a formula."""
+    kind, bits = ("index", how.format.removeprefix("index")) if how.format.startswith("index") else (how.format, "")
+    if isinstance(layer, Conv):
+        return Kernel(f"row_{kind}", f"{bits}_{how.block}_{layer.window.stride[1]}")
+    if how.format == "unrolled":
+        return None
+    return Kernel(f"linear_{kind}", f"{bits}{'_bytes' if layer.x.dtype == 'uint8' else ''}")
+
+
+def index_bits(largest: int) -> str:
+    """Width of the numbers up to ``largest`` in a table, as part of a function's name: "" for bytes, "16" for pairs."""
+    return "" if largest <= 255 else "16"
+
+
+def activations(ops: tuple[Op, ...]) -> tuple[Act, ...]:
+    """Activations in the order of their numbers, which begin with 1."""
+    acts = [op.act for op in ops if isinstance(op, Linear | Conv | Activate)]
+    acts += [op.then for op in ops if isinstance(op, Conv)]
+    return tuple(act for act in dict.fromkeys(acts) if act is not None)
+
+
+def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel, ...]:
+    """Functions of the generated code, each once, those first that others call."""
+    found = dict.fromkeys(kernel for op in ops for kernel in _of(op, stored))
+    found |= dict.fromkeys(_of_convolutions([op for op in ops if isinstance(op, Conv)], ops, stored))
+    acts = activations(ops)
+    streams = any(stored[op].format == "delta" for op in ops if isinstance(op, Linear | Conv))
+    first = [Kernel("next")] if streams else []
+    if acts:
+        first.append(Kernel("activate", "", frozenset(act.kind for act in acts)))
+    return (*first, *found)
+
+
+def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
+    if isinstance(op, Linear):
+        if op.weights.bias is None and op.onto is None and stored[op].format != "unrolled":
+            yield Kernel("fill")
+        kernel = layer_kernel(op, stored[op])
+        if kernel is not None:
+            yield kernel
+    elif isinstance(op, Features):
+        yield from _of_features(op)
+    elif isinstance(op, Bins | Gather):
+        yield Kernel("bins" if isinstance(op, Bins) else "gather", index_bits(op.x.size - 1))
+    elif isinstance(op, Pixels):
+        yield Kernel("pixels", "", frozenset({op.x.dtype}))
+    elif isinstance(op, Combine):
+        yield Kernel("add_padded") if op.padded else Kernel("combine", f"_{op.kind}")
+    elif not isinstance(op, Join | Activate | Conv):
+        yield Kernel(_PLAIN[type(op)])
+
+
+_PLAIN: Mapping[type[Op], str] = {Pool: "pool", Gate: "gate", Affine: "affine", Stack: "stack", Softmax: "softmax"}
+
+
+def _of_features(op: Features) -> Iterator[Kernel]:
+    bits = index_bits(op.x.size - 1)
+    if op.numbers:
+        yield Kernel("clipped" if op.clipped else "numbers", bits)
+    for name, group in (("logs", op.logs), ("missing", op.missing), ("hot", op.hot)):
+        if group:
+            yield Kernel(name, bits)
+
+
+def _of_convolutions(convs: list[Conv], ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
+    """What all convolutions of a program share, and the rows of each."""
+    if not convs:
+        return
+    sources = {load_kind(op) for op in convs}
+    sums = [op for op in convs if op.plus is not None]
+    shared = {flag for flag, there in (("chain", 3 in sources), ("image", 2 in sources), ("plus", bool(sums))) if there}
+    yield Kernel("conv_shape", "", frozenset(shared))
+    flags = {"direct"} if 0 in sources else set()
+    if 3 in sources:
+        yield Kernel("conv_row_first")
+    if sources != {0}:
+        yield Kernel("load", "", _load_flags(convs, sources))
+        flags |= {"load", "load_or_direct"} if 0 in sources else {"load"}
+    pools = {op.pooling == "max" for op in convs if op.pool is not None}
+    if pools:
+        flags.add("pooled")
+        yield Kernel("pool_row", "", _pool_flags(pools))
+    if sums:
+        flags.add("plus")
+        yield Kernel("plus_row", "", frozenset({"act"} if any(op.then is not None for op in sums) else ()))
+    if pools or sums:
+        flags.add("lined")
+    if any(op.act is not None for op in convs):
+        flags.add("act_pool" if pools else "act_direct")
+    if any(stored[op].format != "dense" for op in convs):
+        flags.add("indexed")
+    yield from dict.fromkeys(kernel for op in convs if (kernel := layer_kernel(op, stored[op])) is not None)
+    yield Kernel("conv_row", "", frozenset(flags))
+    yield Kernel("conv")
+
+
+def load_kind(op: Conv) -> int:
+    """Where a convolution's rows come from: 0 in place, 1 copied from a map, 2 from an image, 3 made by another."""
+    return 3 if op.fed else 2 if op.mean is not None else int(op.loads)
+
+
+def _load_flags(convs: list[Conv], sources: set[int]) -> frozenset[str]:
+    flags = {"chain"} if 3 in sources else set()
+    if 2 in sources:
+        flags |= {"image", next(str(op.x.dtype) for op in convs if op.mean is not None)}
+    if 1 in sources or sources.isdisjoint({1, 2}):  # the latter is never called, and must compile
+        flags |= {"map"}
+    return frozenset(flags | ({"image_or_map"} if {1, 2} <= sources else set()))
+
+
+def _pool_flags(pools: set[bool]) -> frozenset[str]:
+    if len(pools) == 2:
+        return frozenset({"both", "average"})
+    return frozenset({"only_max"}) if True in pools else frozenset({"only_average", "average"})

@@ -1,0 +1,125 @@
+"""The constant tables of generated code: what is in them, and their exact sizes, known before there are any weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, final
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steerage.data.tabular import CLIP
+from steerage.micro.ir import Affine, Bins, Conv, Features, Gather, Linear, Number, Op, Pixels, Pool
+from steerage.micro.storage import Layer, Stored, in_memory_order
+
+Type = Literal["float", "uint8_t", "int8_t", "uint16_t", "conv", "plus", "pool"]
+SIZES: Mapping[Type, int] = {"float": 4, "uint8_t": 1, "int8_t": 1, "uint16_t": 2, "conv": 34, "plus": 6, "pool": 24}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Table:
+    """``count`` constants of one type; "conv", "plus" and "pool" are records that the functions of that name read.
+
+    ``name``: what it is to its operation. ``values``: computed only when asked for.
+    """
+
+    name: str
+    type: Type
+    count: int
+    values: Callable[[], NDArray[Any]]
+
+    @property
+    def bytes(self) -> int:
+        """Of flash."""
+        return SIZES[self.type] * self.count
+
+
+def tables(op: Op, stored: Mapping[Layer, Stored]) -> tuple[Table, ...]:
+    """Tables of an operation that are not empty, in the order in which its function takes them."""
+    return tuple(table for table in _of(op, stored) if table.count)
+
+
+def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Table]:
+    if isinstance(op, Linear | Conv):
+        if isinstance(op, Conv):
+            yield Table("shape", "conv", 1, lambda: np.empty(0))
+            yield Table("plus", "plus", int(op.plus is not None), lambda: np.empty(0))
+        yield from _of_layer(op, stored[op])
+        if isinstance(op, Conv) and op.mean is not None:
+            yield _floats("mean", op.mean)
+    elif isinstance(op, Pool):
+        yield Table("shape", "pool", 1, lambda: np.empty(0))
+    elif isinstance(op, Affine):
+        yield from (_floats("scale", op.scale), _floats("shift", op.shift))
+    elif isinstance(op, Pixels):
+        yield from (_floats("mean", op.mean), _floats("scale", op.scale))
+    elif isinstance(op, Features):
+        yield from _of_features(op)
+    elif isinstance(op, Bins):
+        yield _numbers("inputs", [run.at for run in op.runs], wide=op.x.size > 256)
+        yield _numbers("bins", [len(run.edges) - 1 for run in op.runs], wide=False)
+        edges = [edge for run in op.runs for edge in run.edges]
+        yield Table("edges", "float", len(edges), lambda: np.array(edges))
+    elif isinstance(op, Gather) and op.index is not None:
+        yield _numbers("index", op.index.tolist(), wide=op.x.size > 256)
+
+
+def _of_layer(op: Layer, how: Stored) -> Iterator[Table]:
+    if how.format != "unrolled":
+        yield Table("weights", "float", how.values, lambda: _weights(op, how))
+    if how.index is not None:
+        index = how.index
+        yield Table("index", "uint16_t" if index.dtype == np.uint16 else "uint8_t", index.size, lambda: index)
+    if op.weights.bias is not None and how.format != "unrolled":
+        yield _floats("bias", op.weights.bias)
+
+
+def _weights(op: Layer, how: Stored) -> NDArray[Any]:
+    """Values in the order in which they are read."""
+    values = in_memory_order(op, op.weights.values).numpy()
+    if how.format != "dense":
+        kept: NDArray[Any] = values[in_memory_order(op, op.weights.active).numpy()]
+        return kept
+    if isinstance(op, Conv):
+        return values.ravel()
+    fours = len(values) // 4 * 4  # four outputs at a time
+    groups = values[:fours].reshape(-1, 4, values.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([groups.ravel(), values[fours:].ravel()])
+
+
+def _floats(name: str, tensor: Tensor) -> Table:
+    return Table(name, "float", tensor.numel(), lambda: tensor.numpy())
+
+
+def _numbers(name: str, numbers: list[int], *, wide: bool) -> Table:
+    return Table(name, "uint16_t" if wide else "uint8_t", len(numbers), lambda: np.array(numbers))
+
+
+def _of_features(op: Features) -> Iterator[Table]:
+    def column(group: str, name: str, numbers: tuple[Number, ...], of: Callable[[Number], float]) -> Table:
+        return Table(f"{group}_{name}", "float", len(numbers), lambda: np.array([of(one) for one in numbers]))
+
+    for group, numbers in (("numbers", op.numbers), ("logs", op.logs)):
+        yield from _places(group, [one.at for one in numbers], op.x.size)
+        yield column(group, "fill", numbers, lambda one: one.fill)
+        if group == "logs":
+            yield column(group, "unit", numbers, lambda one: one.log_unit)
+        if group == "numbers" and op.clipped:
+            yield column(group, "low", numbers, lambda one: one.mean - CLIP * one.std)
+            yield column(group, "high", numbers, lambda one: one.mean + CLIP * one.std)
+        else:
+            yield column(group, "mean", numbers, lambda one: one.mean)
+            yield column(group, "scale", numbers, lambda one: 1.0 / one.std)
+    yield from _places("missing", list(op.missing), op.x.size)
+    yield from _places("hot", [one.at for one in op.hot], op.x.size)
+    yield _numbers("hot_codes", [one.codes for one in op.hot], wide=False)
+    yield Table("hot_fill", "int8_t", len(op.hot), lambda: np.array([one.fill for one in op.hot]))
+
+
+def _places(group: str, places: list[int], columns: int) -> Iterator[Table]:
+    """Where the columns are, unless they are the first ones."""
+    if places != [*range(len(places))]:
+        yield _numbers(f"{group}_at", places, wide=columns > 256)
