@@ -10,8 +10,12 @@ from torch import Tensor, nn
 
 from steerage.cost import Cost, count, dense_cost
 from steerage.cost.count import PRUNABLE
+from steerage.cost.memory import memory
 from steerage.data import TaskSpec
-from steerage.growprune.trace import trace
+from steerage.data.dataset import Preprocess
+from steerage.data.images import ImagePreprocess
+from steerage.data.tabular import Column, TablePreprocess
+from steerage.nn.trace import trace
 from steerage.space import Values
 from steerage.templates import Cnn, Mlp, Mobile, ResNet, Template, architecture
 
@@ -47,6 +51,14 @@ def inputs(spec: TaskSpec, batch: int = 2) -> Tensor:
 def built(template: Template, values: Values, spec: TaskSpec, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     return template.build(values, spec)
+
+
+def preprocess(spec: TaskSpec) -> Preprocess:
+    if spec.kind == "table":
+        columns = tuple(Column(f"c{at}", "number", 0.0) for at in range(spec.input_shape[0]))
+        return TablePreprocess(tuple(column.name for column in columns), columns)
+    channels, height, width = spec.input_shape
+    return ImagePreprocess(channels, height, width, (100.0,) * channels, (50.0,) * channels, "uint8")
 
 
 def test_the_baseline_is_a_canonical_point_of_the_space(template: Template, spec: TaskSpec) -> None:
@@ -152,3 +164,12 @@ def test_defaults_are_plain_recipe_settings(template: Template, spec: TaskSpec) 
     defaults = template.defaults(spec)
     assert {"optimizer", "batch_size", "lr"} <= set(defaults)
     assert all(isinstance(value, int | float | str | bool) for value in defaults.values())
+
+
+def test_networks_have_a_price_in_flash_and_ram(template: Template, spec: TaskSpec) -> None:
+    for values in (template.baseline(spec), *template.starts(spec)[:2]):
+        model = built(template, values, spec)
+        price = memory(model, preprocess(spec))
+        weights = sum(parameter.numel() for parameter in model.parameters() if parameter.ndim > 1)
+        assert price.scratch > 0
+        assert 4 * weights < price.tables < 6 * weights + 5000
