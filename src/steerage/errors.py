@@ -46,6 +46,10 @@ class MissingDependency(SteerageError, ImportError):
     """An optional package that is needed for what was asked; the message has the install line."""
 
 
+class MissingTool(SteerageError):
+    """A program of the system, such as a compiler, that is needed for what was asked; the message says which."""
+
+
 class InfeasibleBudget(SteerageError):
     """No network of the search space fits the budget.
 

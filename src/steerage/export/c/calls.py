@@ -1,0 +1,303 @@
+"""Statements that do an operation: the call of its function with its tables and places, or a formula."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, final
+
+from steerage.export.c.text import array, number, wrapped
+from steerage.micro.ir import (
+    Activate,
+    Affine,
+    Bins,
+    Combine,
+    Conv,
+    Features,
+    Gate,
+    Gather,
+    Join,
+    Linear,
+    Op,
+    Pixels,
+    Pool,
+    Shape,
+    Softmax,
+    Stack,
+    Value,
+)
+from steerage.micro.kernels import Kernel, index_bits, layer_kernel, load_kind
+from steerage.micro.layout import Layout
+from steerage.micro.tables import Table
+
+# Activations that never fall: the largest of several may be taken before them.
+MONOTONE = frozenset({"relu", "clip", "sigmoid", "tanh", "hardsigmoid"})
+
+
+@final
+class Writer:
+    """Statements and tables of one layout. ``prefix``: name of the network, ``names``: of each value in C."""
+
+    def __init__(self, layout: Layout, prefix: str, names: Mapping[Value, str]) -> None:
+        self.layout, self.prefix, self.names = layout, prefix, names
+        self.rows = tuple(kernel for kernel in layout.kernels if kernel.file.startswith("row_"))
+        self.places: dict[Kernel | None, int] = {kernel: place for place, kernel in enumerate(self.rows)}
+        self.acts = {act: place for place, act in enumerate(layout.acts, start=1)}
+
+    def table(self, op: Op, name: str) -> str:
+        """Name of a table; 0 where it is empty."""
+        there = any(table.name == name for table in self.layout.tables[op])
+        return f"{self.prefix}_{self.names[op.output]}_{name}" if there else "0"
+
+    def place(self, value: Value) -> str:
+        """Where a value is."""
+        return "x" if value is self.layout.program.input else f"s + {self.layout.plan.values[value]}"
+
+    def extra(self, op: Op, name: str) -> str:
+        at = self.layout.plan.extra.get((op, name))
+        return "0" if at is None else f"s + {at}"
+
+    def call(self, function: str, *arguments: object) -> str:
+        return f"{self.prefix}_{function}({', '.join(map(str, arguments))});"
+
+    def statements(self, op: Op) -> list[str]:
+        """What does the operation; nothing for what its inputs' makers have done."""
+        return [*_STATEMENTS[type(op)](self, op)]
+
+    def definition(self, op: Op, table: Table) -> str:
+        """A table, with what it holds."""
+        name = self.table(op, table.name)
+        if table.type in ("conv", "plus", "pool"):
+            fields = (
+                self._plus(op) if table.type == "plus" else self._shape(op) if isinstance(op, Conv) else _pool_shape(op)
+            )
+            return f"static const struct {self.prefix}_{table.type} {name} = {{\n{_fields(fields)}\n}};"
+        return f"static const {table.type} {name}[{table.count}] = {{\n{array(table.values(), table.type)}\n}};"
+
+    def _plus(self, op: Any) -> dict[str, int]:
+        act = 0 if op.then is None else self.acts[op.then]
+        return {"channels": op.plus.shape[0], "width": op.plus.shape[2], "stride": op.plus_stride, "activation": act}
+
+    def _shape(self, op: Conv) -> dict[str, int]:
+        channels, height, width = op.x.shape
+        rows, columns = op.computed
+        pool_y, pool_x = op.pool or (1, 1)
+        (kernel_y, kernel_x), (stride_y, stride_x), (pad_y, pad_x) = (
+            op.window.kernel,
+            op.window.stride,
+            op.window.padding,
+        )
+        return {
+            "channels": channels,
+            "height": height,
+            "width": width,
+            "outputs": op.output.shape[0],
+            "rows": rows,
+            "columns": columns,
+            "group_inputs": channels // op.groups,
+            "group_outputs": op.output.shape[0] // op.groups,
+            "padded": op.padded,
+            "pool_y": pool_y,
+            "pool_x": pool_x,
+            "pooled": columns // pool_x,
+            "kernel_y": kernel_y,
+            "kernel_x": kernel_x,
+            "stride_y": stride_y,
+            "stride_x": stride_x,
+            "pad_y": pad_y,
+            "pad_x": pad_x,
+            "load": load_kind(op),
+            "row": self.places[layer_kernel(op, self.layout.stored[op])],
+            "activation": 0 if op.act is None else self.acts[op.act],
+            "pooling": _pooling(op),
+        }
+
+
+def _pool_shape(op: Any) -> dict[str, int]:
+    names = ("kernel", "stride", "pad")
+    pairs = zip(names, (op.window.kernel, op.window.stride, op.window.padding), strict=True)
+    sides = {f"{name}_{axis}": size for name, pair in pairs for axis, size in zip("yx", pair, strict=True)}
+    channels, height, width = op.x.shape
+    sizes = {"channels": channels, "height": height, "width": width}
+    kinds = {"max": 0, "average": 1, "inside": 2}
+    return {**sizes, "rows": op.output.shape[1], "columns": op.output.shape[2], **sides, "kind": kinds[op.kind]}
+
+
+def _fields(fields: Mapping[str, int]) -> str:
+    return "\n".join(wrapped([f".{name} = {value}" for name, value in fields.items()], "    "))
+
+
+def _linear(out: Writer, op: Linear) -> Iterator[str]:
+    how, y = out.layout.stored[op], out.place(op.output)
+    kernel = layer_kernel(op, how)
+    if kernel is None:
+        yield from _formula(out, op)
+    else:
+        bias = out.table(op, "bias") if op.onto is None else out.place(op.onto)
+        if bias == "0":
+            yield out.call("fill", y, op.output.size)
+            bias = y
+        inputs = [op.weights.shape[1]] if how.format in ("dense", "bitmap") else []
+        index = [] if how.index is None else [out.table(op, "index")]
+        weights = out.table(op, "weights")
+        yield out.call(kernel.name, out.place(op.x), *inputs, y, op.output.size, weights, *index, bias)
+    if op.act is not None:
+        yield out.call("activate", y, y, op.output.size, out.acts[op.act])
+
+
+def _formula(out: Writer, op: Linear) -> Iterator[str]:
+    """Each output as a sum of terms with the weights in it."""
+    values, active = op.weights.values.numpy(), op.weights.active.numpy()
+    bias = None if op.weights.bias is None else op.weights.bias.numpy()
+    yield "{"
+    if active.any():
+        yield f"    const {'uint8_t' if op.x.dtype == 'uint8' else 'float'} *const p = {out.place(op.x)};"
+    if op.onto is not None:
+        yield f"    const float *const b = {out.place(op.onto)};"
+    yield f"    float *const y = {out.place(op.output)};"
+    cast = "(float)" if op.x.dtype == "uint8" else ""
+    yield "    float a;"
+    for row in range(len(values)):
+        line = f"    a = {f'b[{row}]' if op.onto is not None else number(0.0 if bias is None else bias[row])};"
+        for at in active[row].nonzero()[0].tolist():
+            term = f"a = MAC({number(values[row, at])}, {cast}p[{at}], a);"
+            if len(line) + len(term) > 112:
+                yield line
+                line = "   "
+            line += f" {term}"
+        yield line
+        yield f"    y[{row}] = a;"
+    yield "}"
+
+
+def _pooling(op: Conv) -> int:
+    """How a convolution's output is pooled, and whether the activation comes after it."""
+    if op.pool is None:
+        return 0
+    if op.pooling != "max":
+        return 3
+    return 1 if op.act is None or op.act.kind in MONOTONE else 2
+
+
+def _conv(out: Writer, op: Conv) -> Iterator[str]:
+    """What a convolution works with, which the last one of those that feed each other sets going."""
+    own = out.names[op.output]
+    fields = {
+        "shape": f"&{out.table(op, 'shape')}",
+        "x": "0" if op.fed else out.place(op.x),
+        "before": f"&{out.names[op.x]}" if op.fed else "0",
+        "window": out.extra(op, "window"),
+        "line": out.extra(op, "line"),
+        **{name: out.table(op, name) for name in ("weights", "index", "bias", "mean")},
+        "plus": "0" if op.plus is None else f"&{out.table(op, 'plus')}",
+        "added": "0" if op.plus is None else out.place(op.plus),
+    }
+    words = [f".{name} = {value}" for name, value in fields.items() if value != "0"]
+    yield f"struct {out.prefix}_rows {own} = {{"
+    yield from wrapped(words, "    ")
+    yield "};"
+    if not op.feeds:
+        yield out.call("conv", f"&{own}", out.place(op.output))
+
+
+def _features(out: Writer, op: Features) -> Iterator[str]:
+    bits, at = index_bits(op.x.size - 1), out.layout.plan.values[op.output]
+    kind = "clipped" if op.clipped else "numbers"
+    scaled = ("low", "high") if op.clipped else ("mean", "scale")
+
+    def group(function: str, name: str, count: int, *tables: str) -> str:
+        columns = (out.table(op, f"{name}_{table}") for table in ("at", *tables))
+        return out.call(f"{function}{bits}", "x", f"s + {at}", count, *columns)
+
+    if op.numbers:
+        yield group(kind, "numbers", len(op.numbers), "fill", *scaled)
+        at += len(op.numbers)
+    if op.logs:
+        yield group("logs", "logs", len(op.logs), "fill", "unit", "mean", "scale")
+        at += len(op.logs)
+    if op.missing:
+        yield group("missing", "missing", len(op.missing))
+        at += len(op.missing)
+    if op.hot:
+        yield group("hot", "hot", len(op.hot), "codes", "fill")
+
+
+def _rows_of(shape: Shape) -> tuple[int, int, int]:
+    """Rows, channels and columns; numbers are channels of one pixel."""
+    return (shape[1], shape[0], shape[2]) if len(shape) == 3 else (1, shape[0], 1)
+
+
+def _combine(out: Writer, op: Combine) -> Iterator[str]:
+    places = (out.place(op.x), out.place(op.y), out.place(op.output))
+    if not op.padded:
+        yield out.call(op.kind, *places, op.output.size)
+    else:
+        yield out.call("add_padded", *places, *_rows_of(op.output.shape), op.y.shape[0], op.y.shape[2], op.stride)
+
+
+def _stack(out: Writer, op: Stack) -> Iterator[str]:
+    channels, rows, columns = op.output.shape
+    at = out.layout.plan.values[op.output]
+    for value in op.inputs:
+        count = value.shape[0] * columns
+        yield out.call("stack", out.place(value), f"s + {at}", rows, count, channels * columns)
+        at += count
+
+
+def _pixels(out: Writer, op: Pixels) -> Iterator[str]:
+    tables = (out.table(op, name) for name in ("mean", "scale"))
+    channels, rows, columns = op.x.shape
+    yield out.call("pixels", "x", out.place(op.output), channels, rows, columns, *tables)
+
+
+def _pool(out: Writer, op: Pool) -> Iterator[str]:
+    yield out.call("pool", f"&{out.table(op, 'shape')}", out.place(op.x), out.place(op.output))
+
+
+def _gate(out: Writer, op: Gate) -> Iterator[str]:
+    yield out.call("gate", out.place(op.x), out.place(op.gate), out.place(op.output), *_rows_of(op.x.shape))
+
+
+def _affine(out: Writer, op: Affine) -> Iterator[str]:
+    tables = (out.table(op, name) for name in ("scale", "shift"))
+    shape = op.x.shape if op.scale.numel() == op.x.shape[0] else (op.x.size,)  # a map as numbers: flattened
+    yield out.call("affine", out.place(op.x), out.place(op.output), *_rows_of(shape), *tables)
+
+
+def _activate(out: Writer, op: Activate) -> Iterator[str]:
+    yield out.call("activate", out.place(op.x), out.place(op.output), op.x.size, out.acts[op.act])
+
+
+def _bins(out: Writer, op: Bins) -> Iterator[str]:
+    tables = (out.table(op, name) for name in ("inputs", "bins", "edges"))
+    yield out.call(f"bins{index_bits(op.x.size - 1)}", out.place(op.x), out.place(op.output), len(op.runs), *tables)
+
+
+def _gather(out: Writer, op: Gather) -> Iterator[str]:
+    bits = index_bits(op.x.size - 1)
+    yield out.call(f"gather{bits}", out.place(op.x), out.place(op.output), op.output.size, out.table(op, "index"))
+
+
+def _softmax(out: Writer, op: Softmax) -> Iterator[str]:
+    yield out.call("softmax", out.place(op.x), out.place(op.output), op.x.size)
+
+
+def _nothing(out: Writer, op: Join) -> Iterator[str]:
+    yield from ()
+
+
+_STATEMENTS: Mapping[type[Op], Callable[[Writer, Any], Iterator[str]]] = {
+    Features: _features,
+    Pixels: _pixels,
+    Linear: _linear,
+    Conv: _conv,
+    Pool: _pool,
+    Combine: _combine,
+    Gate: _gate,
+    Affine: _affine,
+    Activate: _activate,
+    Bins: _bins,
+    Gather: _gather,
+    Stack: _stack,
+    Join: _nothing,
+    Softmax: _softmax,
+}

@@ -1,0 +1,11 @@
+/* z = x + y, maps [y][channel][x]: y has fewer channels, or only each `stride`-th of its pixels is taken. */
+static KERNEL void NAME_add_padded(const float *x, const float *y, float *z, int rows, int channels, int columns,
+    int y_channels, int y_width, int stride)
+{
+    for (int r = 0; r < rows; ++r)
+        for (int c = 0; c < channels; ++c) {
+            const float *from = y + (r * stride * y_channels + c) * y_width;
+            for (int i = 0; i < columns; ++i, ++x, ++z)
+                *z = c < y_channels ? *x + from[i * stride] : *x;
+        }
+}

@@ -1,0 +1,9 @@
+/* All rows of a convolution. */
+static KERNEL void NAME_conv(struct NAME_rows *c, float *y)
+{
+    const struct NAME_conv *const l = c->shape;
+    while (c->row < l->rows) {
+        NAME_conv_row(c, y, l->pooled);
+        y += l->outputs * l->pooled;
+    }
+}

@@ -1,0 +1,41 @@
+/* The next row of all channels, `step` numbers from one to the next, each with its activation and pooling. */
+static KERNEL void NAME_conv_row(struct NAME_rows *c, float *out, int step)
+{
+    const struct NAME_conv *const l = c->shape;
+    for (int part = 0; part < l->pool_y; ++part, ++c->row) {
+        const float *from = (const float *)c->x + c->row * l->stride_y * l->channels * l->padded; //? direct
+        const float *from = c->window; //! direct
+        const float *w = c->weights;
+        const void *i = c->index; //? indexed
+        int left = l->group_outputs;
+        if (l->load) { //? load_or_direct
+            NAME_load(c); //? load
+            from = c->window; //? load_or_direct
+        } //? load_or_direct
+        for (int o = 0; o < l->outputs; ++o) {
+            float *const result = out + o * step;
+            float *const to = USES_LINE ? c->line : result; //? lined
+            float *const to = result; //! lined
+            const float b = c->bias ? c->bias[o] : 0.0f;
+            if (left-- == 0) { /* the next group reads the channels that follow */
+                from += l->group_inputs * l->padded;
+                left = l->group_outputs - 1;
+            }
+            switch (l->row) {
+CASES
+            default:
+                break;
+            }
+            NAME_activate(to, to, l->columns, l->activation); //? act_direct
+            if (l->pooling != 1) //? act_pool
+                NAME_activate(to, to, l->columns, l->activation); //? act_pool
+            if (l->pooling) { //? pooled
+                NAME_pool_row(l, to, result, part); //? pooled
+                if (l->pooling == 1 && part == l->pool_y - 1) //? act_pool
+                    NAME_activate(result, result, l->pooled, l->activation); //? act_pool
+            } //? pooled
+            if (c->plus) //? plus
+                NAME_plus_row(c, result, o); //? plus
+        }
+    }
+}

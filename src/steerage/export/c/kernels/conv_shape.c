@@ -1,0 +1,35 @@
+/* A convolution over a map [y][channel][x], or an image. */
+struct NAME_conv {
+    uint16_t channels, height, width;     /* of the input */
+    uint16_t outputs, rows, columns;      /* of the convolution, before its pooling */
+    uint16_t group_inputs, group_outputs; /* channels of one group */
+    uint16_t padded;                      /* numbers per channel in a row as it is read */
+    uint16_t pool_y, pool_x, pooled;      /* what a pooling makes one number of, 1 without; columns behind it */
+    uint8_t kernel_y, kernel_x, stride_y, stride_x, pad_y, pad_x;
+    uint8_t load;       /* 0: rows are read in place; else copied beside zeros: 1 of a map, 2 of an image, 3 made */
+    uint8_t row;        /* which of the functions computes a row */
+    uint8_t activation; /* its number, 0 for none */
+    uint8_t pooling;    /* 0: none; 1: the largest, before the activation; 2: the largest, 3: the average, after it */
+};
+
+/* A map that is added to what a convolution makes. */ //? plus
+struct NAME_plus { //? plus
+    uint16_t channels, width; /* those that follow its channels are added to nothing */ //? plus
+    uint8_t stride;           /* each of its pixels that are so many apart is taken */ //? plus
+    uint8_t activation;       /* of the sum */ //? plus
+}; //? plus
+ //? plus
+/* A convolution at work. */
+struct NAME_rows {
+    const struct NAME_conv *shape;
+    const void *x;            /* the map or image; nothing where its rows are made */
+    struct NAME_rows *before; /* the convolution that makes them */ //? chain
+    float *window, *line;     /* rows of the input beside zeros; a row before it is pooled or added to */
+    const float *weights;
+    const void *index;
+    const float *bias;
+    const float *mean; /* of the pixels of each channel of an image */ //? image
+    const struct NAME_plus *plus; //? plus
+    const float *added; //? plus
+    int row;           /* of the convolution, that comes next */
+};

@@ -1,0 +1,33 @@
+/* Move the window to the next row: input rows that stay move up, new ones come in, zeros around them. */
+static KERNEL void NAME_load(const struct NAME_rows *c)
+{
+    const struct NAME_conv *const l = c->shape;
+    const int row = l->channels * l->padded;
+    const int kept = c->row > 0 && l->stride_y < l->kernel_y ? l->kernel_y - l->stride_y : 0;
+    const int end = l->pad_x + l->width < l->padded ? l->pad_x + l->width : l->padded;
+    for (int i = 0; i < kept * row; ++i)
+        c->window[i] = c->window[i + l->stride_y * row];
+    for (int i = kept * row; i < l->kernel_y * row; ++i)
+        c->window[i] = 0.0f;
+    for (int k = kept; k < l->kernel_y; ++k) {
+        const int from = c->row * l->stride_y + k - l->pad_y;
+        float *to = c->window + k * row;
+        if (from < 0 || from >= l->height)
+            continue;
+        if (l->load == 3) { //? chain
+            NAME_conv_row(c->before, to + l->pad_x, l->padded); //? chain
+            continue; //? chain
+        } //? chain
+        for (int channel = 0; channel < l->channels; ++channel, to += l->padded) {
+            if (l->load == 2) { //? image_or_map
+                const IMAGE *p = (const IMAGE *)c->x + (channel * l->height + from) * l->width; //? image
+                for (int i = l->pad_x; i < end; ++i) //? image
+                    to[i] = CAST p[i - l->pad_x] - c->mean[channel]; //? image
+            } else { //? image_or_map
+                const float *p = (const float *)c->x + (from * l->channels + channel) * l->width; //? map
+                for (int i = l->pad_x; i < end; ++i) //? map
+                    to[i] = p[i - l->pad_x]; //? map
+            } //? image_or_map
+        }
+    }
+}
