@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steerage._version import __version__
-from steerage.cli import networks, runs
+from steerage.cli import devices, networks, runs
 from steerage.cli.options import (
     AsJson,
     Data,
@@ -30,14 +30,18 @@ from steerage.cli.options import (
     Pareto,
     Part,
     Patience,
+    Prefer,
+    PreferChoice,
     Quiet,
     SchemeName,
+    Scratch,
     Seed,
     Target,
     TaskChoice,
     TemplateName,
     Trials,
     fidelity_name,
+    prefer_name,
     task_name,
 )
 from steerage.cli.session import Job
@@ -277,20 +281,65 @@ def eval(
 
 @app.command(
     epilog=_examples(
-        "steerage export runs/digits/network --to onnx", "steerage export runs/digits --to onnx --out digits.onnx"
+        "steerage export runs/digits/network --to onnx",
+        "steerage export runs/digits --to onnx --out digits.onnx",
+        "steerage export runs/digits --to c --out firmware/digits",
     )
 )
 def export(
     network: NetworkPath,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format to write: onnx.")],
+    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format to write: onnx, or c for C99.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="By default beside the network's folder.")
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="File, or folder for C; by default beside the network's folder."),
     ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="C: what all names begin with; by default the run's.")
+    ] = None,
+    prefer: PreferChoice = Prefer.flash,
+    scratch: Annotated[
+        Scratch, typer.Option("--scratch", help="C: whose memory the code works in, the caller's or its own.")
+    ] = Scratch.caller,
+    softmax: Annotated[bool, typer.Option("--softmax", help="C: probabilities in place of scores.")] = False,
     factory: Factory = None,
     template: OwnTemplate = None,
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
-    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template))
+    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax)
+    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
+
+
+@app.command(
+    epilog=_examples(
+        "steerage verify runs/digits digits",
+        "steerage verify runs/digits digits --target host",
+        "steerage verify runs/sensors --json",
+    )
+)
+def verify(
+    network: NetworkPath,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="Its test rows are run; made-up ones where it is not given.")
+    ] = None,
+    target: Annotated[
+        str, typer.Option("--target", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), or host.")
+    ] = "cortex-m4",
+    part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
+    prefer: PreferChoice = Prefer.flash,
+    factory: Factory = None,
+    template: OwnTemplate = None,
+    as_json: AsJson = False,
+) -> Job:
+    """Compile a network's C code, run it, compare every prediction with PyTorch, and measure flash and RAM."""
+    return devices.verification(
+        network,
+        data,
+        target=target,
+        part="all" if part is Part.all else "test",
+        prefer=prefer_name(prefer),
+        code=networks.OwnCode(factory, template),
+        as_json=as_json,
+    )
 
 
 @app.command(epilog=_examples("steerage report runs/digits"))

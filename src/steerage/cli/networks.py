@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from steerage.bundle import Network
 
-FORMATS = ("onnx",)
+FORMATS = ("onnx", "c")
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,16 @@ class OwnCode:
 
     factory: str | None = None
     template: str | None = None
+
+
+@dataclass(frozen=True)
+class COptions:
+    """How C code is to be, as typed; ``name``: what its names begin with."""
+
+    name: str | None = None
+    prefer: Literal["flash", "speed"] = "flash"
+    static: bool = False
+    softmax: bool = False
 
 
 def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: OwnCode, as_json: bool) -> Job:
@@ -52,23 +62,58 @@ def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: Own
     return job
 
 
-def export(path: Path, *, to: str, out: Path | None, code: OwnCode) -> Job:
-    """The network in another format."""
+def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions) -> Job:
+    """The network in another format; ``c`` says how C code is to be."""
     if to not in FORMATS:
         raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
+    if to != "c" and c != COptions():
+        raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}")
 
     def job(session: Session) -> str:
         network = open_network(path, code)
-
-        from steerage.bundle.zoo import zoo_name
-        from steerage.export.onnx import export_onnx
-
-        folder, name = network_folder(path).resolve(), zoo_name(path)
-        beside = folder.with_name(f"{folder.name}.{to}") if name is None else Path(f"{name}.{to}").resolve()
-        written = export_onnx(network, out if out is not None else beside)
-        return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
+        return _as_c(network, path, out, c) if to == "c" else _as_onnx(network, path, out)
 
     return job
+
+
+def _as_onnx(network: Network, path: Path, out: Path | None) -> str:
+    from steerage.export.onnx import export_onnx
+
+    written = export_onnx(network, out if out is not None else _beside(path, ".onnx"))
+    return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
+
+
+def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
+    from steerage.cost.memory import memory_of
+    from steerage.export.c.folder import can_compare, export_c
+    from steerage.export.c.generate import Options
+
+    folder = (out if out is not None else _beside(path, "-c")).resolve()
+    name = c.name or (folder.name if out is not None else own_name(path))
+    generated = export_c(network, folder, name=name, options=Options(c.prefer, c.static, c.softmax))
+    bytes = memory_of(generated.layout)
+    checked = "agrees with PyTorch" if can_compare() else "not compared with PyTorch: there is no C compiler here"
+    return (
+        f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
+        f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
+        f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
+    )
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """Where an export goes by default: beside the network's folder; where one is, if it is of the zoo."""
+    from steerage.bundle.zoo import zoo_name
+
+    folder, name = network_folder(path).resolve(), zoo_name(path)
+    return folder.with_name(f"{folder.name}{ending}") if name is None else Path(f"{name}{ending}").resolve()
+
+
+def own_name(path: Path) -> str:
+    """What a network is called by: its run, or its own folder, or the zoo."""
+    from steerage.bundle.zoo import zoo_name
+
+    folder = network_folder(path).resolve()
+    return zoo_name(path) or (folder.parent.name if folder.name == "network" else folder.name)
 
 
 def report(run: Path) -> Job:

@@ -47,6 +47,25 @@ class Part(str, Enum):
     all = "all"
 
 
+class Prefer(str, Enum):
+    """What the weights of C code are stored for."""
+
+    flash = "flash"
+    speed = "speed"
+
+
+def prefer_name(prefer: Prefer) -> Literal["flash", "speed"]:
+    """``prefer`` as the rest of the program has it."""
+    return "speed" if prefer is Prefer.speed else "flash"
+
+
+class Scratch(str, Enum):
+    """Whose memory C code works in."""
+
+    caller = "caller"
+    static = "static"
+
+
 Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name such as digits; see docs/data.md.")]
 NetworkPath = Annotated[
     Path, Argument(metavar="NETWORK", help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.")
@@ -116,6 +135,9 @@ TemplateName = Annotated[
 ]
 Out = Annotated[
     Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")
+]
+PreferChoice = Annotated[
+    Prefer, Option("--prefer", help="C: store each layer as small, or for as few instructions, as can be.")
 ]
 AsJson = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]

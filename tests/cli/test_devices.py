@@ -1,0 +1,141 @@
+"""export --to c and verify, as they are typed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_iris
+
+from steerage.cli.guard import run
+from steerage.export.c.toolchain import TARGETS, compiler
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+Type = Callable[..., tuple[int, str, str]]
+needs_host = pytest.mark.skipif(compiler(TARGETS["host"]) is None, reason="this machine has no C compiler")
+needs_board = pytest.mark.skipif(
+    compiler(TARGETS["cortex-m4"]) is None, reason="this machine has no arm-none-eabi-gcc and qemu-system-arm"
+)
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Type:
+    """Type a command line; (exit code, stdout, stderr)."""
+
+    def typed(*argv: object) -> tuple[int, str, str]:
+        code = run([str(word) for word in argv], started=time.monotonic())
+        return (code, *capsys.readouterr())
+
+    return typed
+
+
+@pytest.fixture(scope="module")
+def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a short finished run of ``synth``."""
+    folder = tmp_path_factory.mktemp("runs") / "iris 3"
+    words = ["synth", "iris", "--trials", "3", "--epochs", "4", "--max-params", "300", "--out", str(folder), "--quiet"]
+    assert run(words, started=time.monotonic()) == 0
+    return folder
+
+
+def test_c_is_written_beside_the_network_and_named_like_its_run(command: Type, iris: Path) -> None:
+    code, out, err = command("export", iris, "--to", "c")
+    assert (code, err) == (0, "")
+    assert sorted(path.name for path in (iris / "network-c").iterdir()) == [
+        "Makefile",
+        "iris_3.c",
+        "iris_3.h",
+        "iris_3_test.c",
+    ]
+    first, second = out.splitlines()
+    assert first.startswith(f"{iris}/network-c: iris_3.h, iris_3.c, iris_3_test.c, Makefile; ")
+    assert "bytes on a Cortex-M4F" in second
+
+
+def test_folder_name_scratch_and_probabilities_can_be_chosen(command: Type, iris: Path, tmp_path: Path) -> None:
+    words = ["--out", tmp_path / "firmware", "--name", "int", "--scratch", "static", "--softmax", "--prefer", "speed"]
+    assert command("export", iris / "network", "--to", "c", *words)[0] == 0
+    header = (tmp_path / "firmware" / "int_net.h").read_text()
+    assert "int int_net_class(const float x[INT_NET_INPUTS]);" in header
+    assert "Probability of each class" in header
+    assert command("export", iris, "--to", "c", "--out", tmp_path / "other")[0] == 0
+    assert (tmp_path / "other" / "other.c").is_file()
+
+
+@needs_host
+def test_verify_runs_the_test_rows_on_this_machine(command: Type, iris: Path) -> None:
+    code, out, err = command("verify", iris, "iris", "--target", "host")
+    assert (code, err) == (0, "")
+    assert out.startswith("host: 30 of 30 predictions are PyTorch's")
+    code, out, _ = command("verify", iris, load_iris_file(iris), "--part", "all", "--target", "host", "--json")
+    found = json.loads(out)
+    assert (found["rows"], found["agreement"], found["tables"]) == (150, 1.0, found["predicted_tables"])
+
+
+def load_iris_file(folder: Path) -> Path:
+    frame = load_iris(as_frame=True).frame
+    frame["target"] = load_iris().target_names[frame["target"]]
+    frame.to_csv(folder / "iris.csv", index=False)
+    return folder / "iris.csv"
+
+
+@needs_board
+def test_verify_measures_on_a_microcontroller_in_an_emulator(command: Type, iris: Path) -> None:
+    code, out, _ = command("verify", iris)
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].startswith("cortex-m4: 256 of 256 predictions are PyTorch's")
+    tables = next(line.split() for line in lines if line.startswith("tables"))
+    assert tables[1] == tables[2]
+    assert lines[-1].endswith("instructions for a row at most")
+
+
+@needs_host
+def test_without_the_cross_compiler_this_machine_does_it_and_that_is_said(
+    command: Type, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = compiler(TARGETS["host"])
+    assert found is not None
+    for name in ("cc", "as", "ld"):
+        real = subprocess.run(["which", name], capture_output=True, text=True, check=True).stdout.strip()
+        (tmp_path / name).symlink_to(real)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, out, err = command("verify", iris)
+    assert code == 0
+    assert out.startswith("host: ")
+    assert "cortex-m4 needs arm-none-eabi-gcc and qemu-system-arm" in err
+    assert "verified on this machine instead" in err
+
+
+def test_without_any_compiler_verify_ends_with_one_line(
+    command: Type, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for target in ("host", "cortex-m4"):
+        code, out, err = command("verify", iris, "--target", target)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "there is no C compiler" in err
+    code, out, _ = command("export", iris, "--to", "c", "--out", tmp_path / "c")
+    assert (code, "not compared with PyTorch" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["verify", "RUN", "--target", "pdp-11"], "--target must be one of host, cortex-m4, cortex-m3, cortex-m0"),
+        (["export", "RUN", "--to", "onnx", "--softmax"], "are for --to c"),
+        (["export", "RUN", "--to", "c", "--prefer", "beauty"], "beauty"),
+        (["verify", "nowhere"], "nowhere does not exist"),
+        (["verify", "RUN", "digits"], "rows must have shape (n, 4)"),
+        (["export", "RUN", "--to", "c", "--out", "RUN/summary.json"], "cannot be written"),
+    ],
+)
+def test_what_cannot_be_is_one_line(command: Type, iris: Path, words: list[str], message: str) -> None:
+    code, out, err = command(*(word.replace("RUN", str(iris)) for word in words))
+    assert (code, out, err.count("\n")) == (2, "", 1), err
+    assert message in err
