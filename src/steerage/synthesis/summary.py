@@ -28,7 +28,7 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
 def entry(
     dataset: Dataset, cost: Cost, *, epochs: float, validation: Scores | None, test: Scores | None
 ) -> dict[str, Any]:
-    """Errors and costs of one network; flash and RAM are null until the C generator can tell them.
+    """Errors and costs of one network; flash and RAM are told by the export to C, and null here.
 
     ``epochs``: of its last training, so that a network that had little time is not taken for the best of its kind.
     """
