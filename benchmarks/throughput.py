@@ -3,8 +3,9 @@
     python benchmarks/throughput.py [NETWORK ...]
 
 Same layers, same batches, bfloat16 autocast, as many threads as there are cores. The plain loop is what one writes in
-ten minutes: float tensors in memory that are normalized already, ``torch.optim.SGD``, no augmentation; a second one
-crops and mirrors every image at random.
+ten minutes: float tensors in memory that are normalized already, an optimizer of ``torch.optim``, no augmentation; a
+second one crops and mirrors every image at random. Each is compared under the same optimizer: SGD, and Muon with AdamW
+for what is no matrix, which is the recipe of residual networks here.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from common import row, write
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from steerage.cost.budget import Budget
@@ -28,15 +30,23 @@ from steerage.synthesis.candidate import Bench, build
 from steerage.synthesis.clock import RunClock
 from steerage.templates.like import published_like
 from steerage.training.fit import Steps, Training, train
+from steerage.training.muon import suits
+from steerage.training.recipe import Optimizer
 
-TURNS, BATCH = 5, 128
+TURNS, BATCH = 7, 128
 STEPS = {"resnet20": 12, "resnet18": 3}
+PAIRS = (
+    ("ours, SGD", "plain, SGD"),
+    ("ours, SGD", "plain, SGD, images changed"),
+    ("ours, Muon", "plain, Muon"),
+    ("ours, Muon", "plain, SGD"),
+)
 
 
-def ours(bench: Bench, steps: int) -> float:
+def ours(bench: Bench, steps: int, optimizer: Optimizer) -> float:
     """Seconds of ``steps`` steps of the product's training."""
     values = bench.template.baseline(bench.dataset.spec)
-    recipe = replace(bench.recipe(values), precision="bfloat16", batch_size=BATCH)
+    recipe = replace(bench.recipe(values), precision="bfloat16", batch_size=BATCH, optimizer=optimizer)
     training = Training(build(bench, values, 0), recipe, seed=0)
     began = time.monotonic()
     for _ in train(training, bench.dataset, bench.train_rows, effort=Steps(steps)):
@@ -44,12 +54,45 @@ def ours(bench: Bench, steps: int) -> float:
     return time.monotonic() - began
 
 
-def plain(bench: Bench, steps: int, change: Callable[[Tensor], Tensor]) -> float:
+def sgd(model: nn.Module) -> list[torch.optim.Optimizer]:
+    return [torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)]
+
+
+def muon(model: nn.Module) -> list[torch.optim.Optimizer]:
+    """PyTorch's, which takes matrices alone: a convolution's weights have four dimensions, so each gets a view."""
+    matrices = suits(model)
+    views = [nn.Parameter(_matrix(weight.detach())) for weight in matrices]
+    assert all(view.data_ptr() == weight.data_ptr() for view, weight in zip(views, matrices, strict=True))
+    for weight, view in zip(matrices, views, strict=True):
+        weight.register_post_accumulate_grad_hook(_hand_to(view))
+    others = [one for one in model.parameters() if not any(one is weight for weight in matrices)]
+    return [torch.optim.Muon(views, lr=0.012), torch.optim.AdamW(others, lr=0.012)]
+
+
+def _hand_to(view: nn.Parameter) -> Callable[[Tensor], None]:
+    def hand(weight: Tensor) -> None:
+        assert weight.grad is not None
+        view.grad, weight.grad = _matrix(weight.grad), None
+
+    return hand
+
+
+def _matrix(weight: Tensor) -> Tensor:
+    """(units, ...) as (units, inputs); the channels are last in memory."""
+    return weight.permute(0, 2, 3, 1).flatten(1) if weight.ndim == 4 else weight
+
+
+def plain(
+    bench: Bench,
+    steps: int,
+    optimizers_of: Callable[[nn.Module], list[torch.optim.Optimizer]],
+    change: Callable[[Tensor], Tensor] = lambda x: x,
+) -> float:
     """Seconds of ``steps`` steps of a loop of one's own."""
     model = build(bench, bench.template.baseline(bench.dataset.spec), 0).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    optimizers = optimizers_of(model)
     images, labels = bench.dataset.prepare(bench.dataset.x), bench.dataset.y
-    optimizer.zero_grad()  # imports the compiler, which is no matter of throughput
+    optimizers[0].zero_grad()  # imports the compiler, which is no matter of throughput
     began = time.monotonic()
     order = torch.randperm(len(images))
     for step in range(steps):
@@ -57,9 +100,11 @@ def plain(bench: Bench, steps: int, change: Callable[[Tensor], Tensor]) -> float
         x = change(images[picked]).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", dtype=torch.bfloat16):
             loss = F.cross_entropy(model(x), labels[picked])
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         loss.backward()
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
     return time.monotonic() - began
 
 
@@ -97,9 +142,11 @@ def main(words: list[str]) -> None:
         )
         steps, loops = STEPS[name], dict[str, list[float]]()
         kinds: dict[str, Callable[[int], float]] = {
-            "ours": lambda steps, bench=bench: ours(bench, steps),  # type: ignore[misc]
-            "plain": lambda steps, bench=bench: plain(bench, steps, lambda x: x),  # type: ignore[misc]
-            "plain, images changed": lambda steps, bench=bench: plain(bench, steps, crop_and_mirror),  # type: ignore[misc]
+            "ours, SGD": partial(ours, bench, optimizer="sgd"),
+            "plain, SGD": partial(plain, bench, optimizers_of=sgd),
+            "plain, SGD, images changed": partial(plain, bench, optimizers_of=sgd, change=crop_and_mirror),
+            "ours, Muon": partial(ours, bench, optimizer="muon"),
+            "plain, Muon": partial(plain, bench, optimizers_of=muon),
         }
         for turn in range(TURNS + 1):
             for kind, loop in kinds.items():
@@ -108,10 +155,10 @@ def main(words: list[str]) -> None:
                     loops.setdefault(kind, []).append(steps * BATCH / seconds)
         for kind, speeds in loops.items():
             rows.append(row(f"{name}: {kind}", speeds, unit="images/s", bar=None))
-        for kind in ("plain", "plain, images changed"):
-            ratios = [mine / other for mine, other in zip(loops["ours"], loops[kind], strict=True)]
-            rows.append(row(f"{name}: ours over {kind}", ratios, unit="ratio", bar=1.0, at_least=True))
-        for one in rows[-5:]:
+        for mine, other in PAIRS:
+            ratios = [here / there for here, there in zip(loops[mine], loops[other], strict=True)]
+            rows.append(row(f"{name}: {mine}, over {other}", ratios, unit="ratio", bar=1.0, at_least=True))
+        for one in rows[-len(loops) - len(PAIRS) :]:
             print(one["name"], round(one["value"], 3), one["std"], flush=True)
     print(write("throughput", rows, command="python benchmarks/throughput.py", seconds=time.monotonic() - began))
 

@@ -34,14 +34,24 @@ def muon_(
 
 
 def orthogonal(matrices: Tensor) -> Tensor:
-    """About the nearest orthogonal ones of (batch, rows, columns): all singular values are between 0.7 and 1.2."""
+    """About the nearest orthogonal ones of (batch, rows, columns): all singular values are between 0.7 and 1.2.
+
+    Each round multiplies ``x`` from the left by a polynomial of its square ``x @ x.mT``. All polynomials commute, so
+    the rounds run on squares alone, and ``x`` is multiplied once at the end: filters have nine times as many columns as
+    rows, which makes that 2.7 times cheaper. float32: squares of small singular values drown in less.
+    """
     a, b, c = COEFFICIENTS
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    for _ in range(ROUNDS):
-        square = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+    square, product = x @ x.mT, None
+    for turn in range(ROUNDS):
+        polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
+        polynomial.diagonal(dim1=1, dim2=2).add_(a)
+        product = polynomial if product is None else polynomial @ product
+        if turn < ROUNDS - 1:
+            square = polynomial @ square @ polynomial
+    x = product @ x
     return x.mT if tall else x
 
 
