@@ -44,15 +44,17 @@ def orthogonal(matrices: Tensor) -> Tensor:
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
-    square, product = x @ x.mT, None
+    square = x @ x.mT
+    product: Tensor | None = None
     for turn in range(ROUNDS):
         polynomial = torch.baddbmm(square, square, square, beta=b, alpha=c)
         polynomial.diagonal(dim1=1, dim2=2).add_(a)
         product = polynomial if product is None else polynomial @ product
         if turn < ROUNDS - 1:
             square = polynomial @ square @ polynomial
-    x = product @ x
-    return x.mT if tall else x
+    assert product is not None
+    result = product @ x
+    return result.mT if tall else result
 
 
 def suits(model: nn.Module) -> list[nn.Parameter]:
