@@ -53,7 +53,7 @@ def orthogonal(matrices: Tensor) -> Tensor:
         if turn < ROUNDS - 1:
             square = polynomial @ square @ polynomial
     assert product is not None
-    result = product @ x
+    result: Tensor = product @ x
     return result.mT if tall else result
 
 
