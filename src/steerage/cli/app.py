@@ -14,15 +14,18 @@ from steerage.cli.options import (
     AsJson,
     Data,
     Depth,
+    DeviceName,
     Epochs,
     Factory,
     Fidelity,
     FidelityChoice,
     Front,
     Like,
+    MaxFlash,
     MaxLoss,
     MaxMacs,
     MaxParams,
+    MaxRam,
     Minutes,
     NetworkPath,
     Out,
@@ -64,6 +67,13 @@ def parse(argv: Sequence[str]) -> Job | None:
     return answer if callable(answer) else None
 
 
+def _bounds(
+    max_params: str | None, max_macs: str | None, max_flash: str | None, max_ram: str | None
+) -> dict[str, str | None]:
+    """The budget as it was typed, by name."""
+    return {"max_params": max_params, "max_macs": max_macs, "max_flash": max_flash, "max_ram": max_ram}
+
+
 def _examples(*lines: str) -> str:
     # \b keeps the parser from joining the lines.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -95,6 +105,7 @@ def steerage(
     epilog=_examples(
         "steerage synth digits --max-params 1500 --minutes 2",
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
+        "steerage synth sensors.csv --target fault --max-flash 32k --max-ram 8k --device cortex-m4",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
@@ -106,6 +117,9 @@ def synth(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -130,8 +144,8 @@ def synth(
         data,
         target,
         task_name(task),
-        max_params,
-        max_macs,
+        _bounds(max_params, max_macs, max_flash, max_ram),
+        device,
         minutes,
         epochs,
         seed,
@@ -168,6 +182,9 @@ def search(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -186,7 +203,8 @@ def search(
 
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
-    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    bounds = _bounds(max_params, max_macs, max_flash, max_ram)
+    wish = runs.Wish(data, target, task_name(task), bounds, device, minutes, epochs, seed, out, as_json, quiet)
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
         wish,
@@ -223,6 +241,9 @@ def refine(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -239,8 +260,8 @@ def refine(
         data,
         target,
         task_name(task),
-        max_params,
-        max_macs,
+        _bounds(max_params, max_macs, max_flash, max_ram),
+        device,
         minutes,
         epochs,
         seed,
@@ -322,7 +343,10 @@ def verify(
         str | None, typer.Argument(metavar="[DATA]", help="Its test rows are run; made-up ones where it is not given.")
     ] = None,
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), or host.")
+        str,
+        typer.Option(
+            "--target", "--device", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host."
+        ),
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     prefer: PreferChoice = Prefer.flash,

@@ -11,15 +11,9 @@ from steerage._version import __version__
 from steerage.report.run import Run, at, first, number, read_run
 from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
 from steerage.report.style import CSS
-from steerage.report.text import NONE, STAGES, code, count, counted, measure, section, settings, shown, table
+from steerage.report.text import BOUNDS, NONE, STAGES, code, count, counted, measure, section, settings, shown, table
 from steerage.store import write_atomic
 
-BOUNDS = {
-    "max_params": ("params", "parameter"),
-    "max_macs": ("macs", "MAC"),
-    "max_flash": ("flash_bytes", "flash byte"),
-    "max_ram": ("ram_bytes", "RAM byte"),
-}
 COSTS = (
     ("params", "parameters (non-zero)"),
     ("dense_params", "parameters (dense)"),

@@ -31,6 +31,14 @@ def code(*lines: str) -> str:
     return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
+BOUNDS = {
+    "max_params": ("params", "parameter"),
+    "max_macs": ("macs", "MAC"),
+    "max_flash": ("flash_bytes", "flash byte"),
+    "max_ram": ("ram_bytes", "RAM byte"),
+}
+
+
 def measure(metric: str, value: float | None) -> str:
     """``value`` of a metric: "error" is a fraction, shown in per cent; anything else a plain number."""
     if value is None:

@@ -16,6 +16,9 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
+from steerage.cost.device import Device
+from steerage.cost.device import device as device_of
+from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -90,6 +93,7 @@ def synthesize(
     scheme: str = "auto",
     like: str | None = None,
     depth: int | None = None,
+    device: str | Device | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -115,18 +119,16 @@ def synthesize(
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
-    candidate has, as published networks count them.
+    candidate has, as published networks count them. ``device``: board or core that the network is for
+    (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
+    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
     so many minutes.
     """
     effort = effort_from(minutes, trials, epochs)
-    asked: dict[str, Any] = {
-        "kind": "synth" if local else "search",
-        "budget": (budget or Budget()).to_json(),
-        "seed": seed,
-    }
+    asked: dict[str, Any] = {"kind": "synth" if local else "search", "seed": seed}
     if patience is not None and patience < 1:
         raise BadArgument(f"patience must be positive, got {patience}")
     if fidelity not in ("auto", "full"):
@@ -153,7 +155,21 @@ def synthesize(
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, like, depth
+        data,
+        target,
+        task,
+        asked,
+        effort,
+        plan,
+        wanted,
+        seed,
+        out,
+        listener or _ignore,
+        started,
+        command,
+        like,
+        depth,
+        _device(device),
     )
     return _run(request, budget or Budget(), template)
 
@@ -175,20 +191,21 @@ def refine(
     max_loss: float | None = None,
     front: bool = False,
     scheme: str = "auto",
+    device: str | Device | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
     """
     effort = effort_from(minutes, None, epochs)
-    wanted = Wanted(max_loss, front)
-    if budget == Budget() and not wanted.anything:
+    wanted, place = Wanted(max_loss, front), _device(device)
+    if (budget if place is None else place.budget(budget)) == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
-    asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
+    asked: dict[str, Any] = {"kind": "refine", "seed": seed, "template": network.name}
     asked |= _about_local(wanted, checked_name(scheme))
     plan = Plan(effort, local_only=True, way_down=wanted.anything, scheme=scheme)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, device=place
     )
     return _run(request, budget, network)
 
@@ -209,6 +226,11 @@ class _Request:
     command: str
     like: str | None = None
     depth: int | None = None
+    device: Device | None = None
+
+
+def _device(given: str | Device | None) -> Device | None:
+    return device_of(given) if isinstance(given, str) else given
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -230,6 +252,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         budget = _budget_like(chosen, budget, dataset)
     else:
         chosen = given or template_for(dataset.spec)
+    if request.device is not None:
+        budget = request.device.budget(budget)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
@@ -242,11 +266,15 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "task": dataset.spec.task,
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
+        **({} if request.device is None else {"device": request.device.name}),
         **request.effort.to_json(),
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth)
+    core = None
+    if budget.on_device:
+        core = DEFAULT if request.device is None else request.device.core
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core)
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
@@ -270,7 +298,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
 def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
     """``given``, with the parameters and MACs of the baseline where nothing is given."""
     cost = dense_cost(template, template.baseline(dataset.spec), dataset.spec)
-    return Budget(given.max_params or cost.params, given.max_macs or cost.macs)
+    return replace(given, max_params=given.max_params or cost.params, max_macs=given.max_macs or cost.macs)
 
 
 def _loaded(request: _Request) -> Dataset:
@@ -330,7 +358,9 @@ def _delivered(
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
         scores = (validation or trained).scores
-        return summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=scores, test=test)
+        cost = bench.price.if_any(trained.model, trained.masks)
+        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
+        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test)
 
     delivered = described(final, best.trained)
     others = {
