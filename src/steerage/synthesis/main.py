@@ -26,6 +26,7 @@ from steerage.growprune.schemes import checked_name
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
+from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.feasible import check_feasible
 from steerage.synthesis.own_network import OwnNetwork
@@ -391,6 +392,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
+    store.write_json(directory.analysis, analysed(run, final))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
