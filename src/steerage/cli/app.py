@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from steerage._version import __version__
-from steerage.cli import devices, networks, runs
+from steerage.cli import devices, inspection, networks, runs
 from steerage.cli.options import (
     AsJson,
     Data,
@@ -340,6 +340,17 @@ def verify(
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )
+
+
+@app.command(
+    epilog=_examples(
+        "steerage inspect sensors.csv --target fault",
+        "steerage inspect mnist.npz --json",
+    )
+)
+def inspect(data: Data, target: Target = None, task: TaskChoice = None, as_json: AsJson = False) -> Job:
+    """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
+    return inspection.inspection(data, target=target, task=task_name(task), as_json=as_json)
 
 
 @app.command(epilog=_examples("steerage report runs/digits"))

@@ -156,6 +156,15 @@ def take(x: pd.DataFrame | np.ndarray, rows: np.ndarray) -> pd.DataFrame | np.nd
     return x.iloc[rows] if isinstance(x, pd.DataFrame) else x[rows]
 
 
+def joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None) -> pd.DataFrame | np.ndarray:
+    """Rows of two parts, one after the other."""
+    if more is None:
+        return x
+    if isinstance(x, pd.DataFrame) and isinstance(more, pd.DataFrame):
+        return pd.concat([x, more], ignore_index=True)
+    return np.concatenate([np.asarray(x), np.asarray(more)])
+
+
 def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.ndarray]:
     """Row positions of the training and the test part, as scikit-learn's ``train_test_split`` gives them.
 

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from steerage.data.build import build_dataset, drop_unlabelled, split_rows, take
+from steerage.data.build import build_dataset, drop_unlabelled, joined, split_rows, take
 from steerage.data.dataset import Dataset, Preprocess, Task
 from steerage.data.raw import Raw
 from steerage.data.sources import load_raw
@@ -51,9 +51,9 @@ def load_labelled(
     if raw.y is None:
         if part == "test":
             raise BadData(f"{raw.name} has no column {target_name!r} to find its test rows by; evaluate all rows")
-        return preprocess.encode(_joined(raw.x, raw.x_test)), None
+        return preprocess.encode(joined(raw.x, raw.x_test)), None
     if raw.x_test is not None and raw.y_test is not None:
-        x, y = (raw.x_test, raw.y_test) if part == "test" else (_joined(raw.x, raw.x_test), _labels(raw))
+        x, y = (raw.x_test, raw.y_test) if part == "test" else (joined(raw.x, raw.x_test), _labels(raw))
         x, y = drop_unlabelled(x, y)
     else:
         x, y = drop_unlabelled(raw.x, raw.y)
@@ -68,14 +68,6 @@ def load_labelled(
     if raw.class_names:
         y = pd.Series([class_name(code, raw.class_names) for code in y], name=y.name)
     return encoded, torch.from_numpy(codes_for(y, classes))
-
-
-def _joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None) -> pd.DataFrame | np.ndarray:
-    if more is None:
-        return x
-    if isinstance(x, pd.DataFrame) and isinstance(more, pd.DataFrame):
-        return pd.concat([x, more], ignore_index=True)
-    return np.concatenate([np.asarray(x), np.asarray(more)])
 
 
 def _labels(raw: Raw) -> pd.Series:
