@@ -10,6 +10,7 @@ import typer
 
 from steerage._version import __version__
 from steerage.cli import devices, inspection, networks, runs
+from steerage.cli import doctor as installation
 from steerage.cli.options import (
     AsJson,
     Data,
@@ -351,6 +352,12 @@ def verify(
 def inspect(data: Data, target: Target = None, task: TaskChoice = None, as_json: AsJson = False) -> Job:
     """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
     return inspection.inspection(data, target=target, task=task_name(task), as_json=as_json)
+
+
+@app.command(epilog=_examples("steerage doctor"))
+def doctor(as_json: AsJson = False) -> Job:
+    """Check the installation: torch, threads, bfloat16, compilers for devices, what is optional."""
+    return installation.examination(as_json=as_json)
 
 
 @app.command(epilog=_examples("steerage report runs/digits"))
