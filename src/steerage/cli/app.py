@@ -13,6 +13,7 @@ from steerage.cli import devices, inspection, networks, runs
 from steerage.cli import doctor as installation
 from steerage.cli.options import (
     AsJson,
+    Balance,
     Data,
     Depth,
     Epochs,
@@ -24,6 +25,7 @@ from steerage.cli.options import (
     MaxLoss,
     MaxMacs,
     MaxParams,
+    MetricName,
     Minutes,
     NetworkPath,
     Out,
@@ -98,6 +100,7 @@ def steerage(
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
+        "steerage synth faults.csv --balance --metric f1",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -105,6 +108,8 @@ def synth(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_loss: MaxLoss = None,
@@ -142,6 +147,8 @@ def synth(
         max_loss,
         front,
         scheme,
+        metric,
+        balance,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -167,6 +174,8 @@ def search(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     minutes: Minutes = None,
@@ -187,7 +196,21 @@ def search(
 
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
-    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    wish = runs.Wish(
+        data,
+        target,
+        task_name(task),
+        max_params,
+        max_macs,
+        minutes,
+        epochs,
+        seed,
+        out,
+        as_json,
+        quiet,
+        metric=metric,
+        balanced=balance,
+    )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
         wish,
@@ -222,6 +245,8 @@ def refine(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_loss: MaxLoss = None,
@@ -251,6 +276,8 @@ def refine(
         max_loss,
         front,
         scheme,
+        metric,
+        balance,
     )
     return runs.refine(wish, network=network, factory=factory)
 
@@ -266,6 +293,9 @@ def eval(
     network: NetworkPath,
     data: Data,
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Besides the error: balanced_error, f1, auroc; mae.")
+    ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
     as_json: AsJson = False,
@@ -275,6 +305,7 @@ def eval(
         network,
         data,
         part="all" if part is Part.all else "test",
+        metric=metric,
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )

@@ -72,6 +72,17 @@ NetworkPath = Annotated[
 ]
 Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
 TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]
+MetricName = Annotated[
+    str | None,
+    Option(
+        "--metric",
+        metavar="NAME",
+        help="What networks are compared by: error, balanced_error, f1, auroc; of numbers r2, rmse, mae.",
+    ),
+]
+Balance = Annotated[
+    bool, Option("--balance", help="All classes weigh the same in training; the metric is then balanced_error.")
+]
 MaxParams = Annotated[
     str | None, Option("--max-params", metavar="N", help="Most parameters that are not zero: 1500, 20k, 1.5M.")
 ]

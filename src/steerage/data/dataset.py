@@ -68,7 +68,9 @@ class Dataset:
     original units = ``y * target_std + target_mean``. ``classes``: name per code, ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
     ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None
-    where all count alike.
+    where all count alike. ``class_factors``: float32 ``(classes,)``, by which rows count besides in the loss of a
+    training, and in no error; None for 1. ``metric``: name of the one that networks are compared by
+    (``steerage.metrics``); None for the usual one of the task.
     """
 
     name: str
@@ -86,6 +88,8 @@ class Dataset:
     target_name: str | None = None
     weights: Tensor | None = None
     weights_test: Tensor | None = None
+    class_factors: Tensor | None = None
+    metric: str | None = None
 
     @cached_property
     def _normalize(self) -> nn.Module:
@@ -94,6 +98,14 @@ class Dataset:
     def weights_of(self, rows: Tensor) -> Tensor | None:
         """Weights of the training ``rows`` (indices, int64); None where all count alike."""
         return None if self.weights is None else self.weights[rows]
+
+    def loss_weights(self, rows: Tensor) -> Tensor | None:
+        """By how much the training ``rows`` count in a loss; None where all count alike."""
+        weights = self.weights_of(rows)
+        if self.class_factors is None:
+            return weights
+        factors = self.class_factors[self.y[rows]]
+        return factors if weights is None else weights * factors
 
     def prepare(self, x: Tensor) -> Tensor:
         """A batch of ``x`` or ``x_test`` as network input, float32 ``(n, *spec.input_shape)``."""

@@ -18,8 +18,10 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
+from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
 from steerage.growprune.schemes import checked_name
+from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
@@ -90,6 +92,8 @@ def synthesize(
     scheme: str = "auto",
     like: str | None = None,
     depth: int | None = None,
+    metric: str | None = None,
+    balanced: bool = False,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -116,6 +120,9 @@ def synthesize(
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
     candidate has, as published networks count them.
+    ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2" by default; ``max_loss`` and all
+    choices are in its error. ``balanced``: the losses of all classes weigh the same, and the metric is
+    "balanced_error" unless another is given.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -155,6 +162,7 @@ def synthesize(
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, like, depth
     )
+    request = replace(request, metric=metric, balanced=balanced)
     return _run(request, budget or Budget(), template)
 
 
@@ -175,6 +183,8 @@ def refine(
     max_loss: float | None = None,
     front: bool = False,
     scheme: str = "auto",
+    metric: str | None = None,
+    balanced: bool = False,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -190,6 +200,7 @@ def refine(
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
     )
+    request = replace(request, metric=metric, balanced=balanced)
     return _run(request, budget, network)
 
 
@@ -209,6 +220,8 @@ class _Request:
     command: str
     like: str | None = None
     depth: int | None = None
+    metric: str | None = None
+    balanced: bool = False
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -223,6 +236,7 @@ def _ignore(event: object) -> None:
 
 def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
+    dataset = with_objective(dataset, metric=request.metric, balanced=request.balanced)
     given = None if template is None or template == "auto" else template
     given = load_template(given) if isinstance(given, str) else given
     if request.like is not None:
@@ -240,6 +254,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
+        **({"metric": dataset.metric} if dataset.metric is not None else {}),
+        **({"balanced": True} if dataset.class_factors is not None else {}),
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **request.effort.to_json(),
@@ -349,6 +365,7 @@ def _delivered(
     document = {
         "version": summary.VERSION,
         "task": dataset.spec.task,
+        "metric": metric_named(dataset.metric, dataset.spec.task).name,
         **delivered,
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
@@ -392,7 +409,7 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
         target_name=dataset.target_name,
         target_mean=dataset.target_mean,
         target_std=dataset.target_std,
-        error={name: entry[name] for name in ("error", "r2", "rmse") if name in entry},
+        error={name: entry[name] for name in METRICS if name in entry},
     )
 
 
@@ -419,7 +436,10 @@ def _kept_best(run: Run) -> str:
     entry = summary.entry(run.bench.dataset, final.cost, epochs=final.epochs, validation=scores, test=None)
     where = run.directory.network
     _save(run, where, _network(run, best, final, entry))
-    return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"
+    dataset = run.bench.dataset
+    metric = metric_named(dataset.metric, dataset.spec.task)
+    error = f"validation {metric.error_title} {best.trained.scores.error:.4f}"
+    return f"the best so far ({best.name}, {error}) is in {where}"
 
 
 def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:

@@ -147,7 +147,7 @@ def train(
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
-                weights = dataset.weights_of(picked)
+                weights = dataset.loss_weights(picked)
                 loss = loss_of(outputs.float(), target, dataset, recipe.label_smoothing, weights)
                 training.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
