@@ -21,6 +21,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    KindChoice,
     Like,
     MaxLoss,
     MaxMacs,
@@ -44,6 +45,7 @@ from steerage.cli.options import (
     TemplateName,
     Trials,
     fidelity_name,
+    kind_name,
     prefer_name,
     task_name,
 )
@@ -101,6 +103,7 @@ def steerage(
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth faults.csv --balance --metric f1",
+        "steerage synth gestures.npz --kind signal --max-params 2k",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -108,6 +111,7 @@ def synth(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -149,6 +153,7 @@ def synth(
         scheme,
         metric,
         balance,
+        kind_name(kind),
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -174,6 +179,7 @@ def search(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -210,6 +216,7 @@ def search(
         quiet,
         metric=metric,
         balanced=balance,
+        kind=kind_name(kind),
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
@@ -245,6 +252,7 @@ def refine(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -278,6 +286,7 @@ def refine(
         scheme,
         metric,
         balance,
+        kind_name(kind),
     )
     return runs.refine(wish, network=network, factory=factory)
 
@@ -380,9 +389,15 @@ def verify(
         "steerage inspect mnist.npz --json",
     )
 )
-def inspect(data: Data, target: Target = None, task: TaskChoice = None, as_json: AsJson = False) -> Job:
+def inspect(
+    data: Data,
+    target: Target = None,
+    task: TaskChoice = None,
+    kind: KindChoice = None,
+    as_json: AsJson = False,
+) -> Job:
     """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
-    return inspection.inspection(data, target=target, task=task_name(task), as_json=as_json)
+    return inspection.inspection(data, target=target, task=task_name(task), kind=kind_name(kind), as_json=as_json)
 
 
 @app.command(epilog=_examples("steerage doctor"))

@@ -18,7 +18,12 @@ MOST_COLUMNS, MOST_CLASSES, MOST_FINDINGS = 12, 8, 8  # in words: what a screen 
 
 
 def inspection(
-    data: str, *, target: str | None, task: Literal["classification", "regression"] | None, as_json: bool
+    data: str,
+    *,
+    target: str | None,
+    task: Literal["classification", "regression"] | None,
+    kind: Literal["table", "image", "signal"] | None,
+    as_json: bool,
 ) -> Job:
     """What ``data`` holds, and what to beware of."""
 
@@ -26,7 +31,7 @@ def inspection(
         from steerage.data.inspect import inspect_data
         from steerage.store import plain
 
-        report = inspect_data(data, target=target, task=task)
+        report = inspect_data(data, target=target, task=task, kind=kind)
         return json.dumps(plain(report.to_json()), indent=2, ensure_ascii=False) + "\n" if as_json else in_words(report)
 
     return job
@@ -35,7 +40,7 @@ def inspection(
 def in_words(report: Report) -> str:
     """One screen of at most 80 columns."""
     part = "its own" if report.own_test else "set aside"
-    noun = "images" if report.kind == "image" else "rows"
+    noun = {"table": "rows", "image": "images", "signal": "signals"}[report.kind]
     lines = [
         f"{report.name}: {report.rows:,} {noun}; {report.train_rows:,} to train, {report.test_rows:,} to test ({part})"
     ]

@@ -48,6 +48,7 @@ class Wish:
     scheme: str = "auto"
     metric: str | None = None
     balanced: bool = False
+    kind: Literal["table", "image", "signal"] | None = None
 
     @property
     def tolerated(self) -> float | None:
@@ -176,7 +177,7 @@ def _told(
 
         effort = effort_from(wish.minutes, trials, wish.epochs)
         budget = Budget(_size("--max-params", wish.max_params), _size("--max-macs", wish.max_macs))
-        dataset = load_dataset(wish.data, target=target, task=wish.task)
+        dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
         dataset = with_objective(dataset, metric=wish.metric, balanced=wish.balanced)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)

@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from steerage.data.augment import augment_for
+from steerage.data.augment import Augment, augment_for
 from steerage.data.build import MIN_ROWS, drop_unlabelled, joined, split_rows, take
 from steerage.data.columns import category_texts, is_category, is_date, numbers
 from steerage.data.dataset import Kind, Task
 from steerage.data.leaks import Finding, class_findings, repeated_rows, suspicious_columns
 from steerage.data.raw import Raw
+from steerage.data.signals import MODEST, SignalAugment
 from steerage.data.sources import load_raw
 from steerage.data.tablefit import fit_column
 from steerage.data.tabular import Column
@@ -72,13 +73,15 @@ class Report:
         return asdict(self)
 
 
-def inspect_data(source: str, *, target: str | None = None, task: Task | None = None) -> Report:
+def inspect_data(
+    source: str, *, target: str | None = None, task: Task | None = None, kind: Kind | None = None
+) -> Report:
     """What ``source`` holds; arguments as for ``load_dataset``.
 
     Faults that would end a run are findings of kind "fault" here. Raises: BadData for a source that cannot be read or
     has no such target; MissingDependency.
     """
-    return inspect_raw(load_raw(source, target=target), task=task)
+    return inspect_raw(load_raw(source, target=target, kind=kind), task=task)
 
 
 def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
@@ -134,7 +137,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         target_range=None if found is None or found.classes else _range(found.values),
         input_shape=tuple(map(int, shape)),
         columns=columns,
-        augmentation="" if isinstance(train, pd.DataFrame) else _augmentation(train),
+        augmentation="" if isinstance(train, pd.DataFrame) else _augmentation(train, raw.kind),
         findings=tuple(findings),
     )
 
@@ -213,9 +216,11 @@ def _treatment(fitted: Column | str) -> str:
     return f"{how}, and if missing" if fitted.indicator else how
 
 
-def _augmentation(images: np.ndarray) -> str:
+def _augmentation(images: np.ndarray, kind: Kind) -> str:
     import torch
 
-    asked = augment_for(torch.from_numpy(np.ascontiguousarray(images[:: max(1, len(images) // 2000)])))
+    asked: Augment | SignalAugment = MODEST
+    if kind == "image":
+        asked = augment_for(torch.from_numpy(np.ascontiguousarray(images[:: max(1, len(images) // 2000)])))
     parts = {name: value for name, value in asdict(asked).items() if value and name != "fill"}
     return ", ".join(name if value is True else f"{name} {value:g}" for name, value in parts.items()) or "none"

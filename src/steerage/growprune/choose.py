@@ -19,7 +19,7 @@ def scheme_for(name: str, model: nn.Module, budget: Budget, input_shape: tuple[i
     cost = count(model, input_shape)
     return schemes.named(
         name,
-        convolutional=len(input_shape) == 3,
+        convolutional=len(input_shape) > 1,
         expansion=budget.expansion(cost),
         crowding=crowding(model, budget, input_shape),
     )

@@ -16,7 +16,7 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
-from steerage.data.dataset import Dataset
+from steerage.data.dataset import Dataset, Kind
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -38,7 +38,6 @@ from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
 from steerage.training.split import validation_split
 
-Kind = Literal["synth", "search", "refine"]
 Fidelity = Literal["auto", "full"]
 Listener = Callable[[object], None]
 
@@ -94,6 +93,7 @@ def synthesize(
     depth: int | None = None,
     metric: str | None = None,
     balanced: bool = False,
+    kind: Kind | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -120,9 +120,9 @@ def synthesize(
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
     candidate has, as published networks count them.
-    ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2" by default; ``max_loss`` and all
-    choices are in its error. ``balanced``: the losses of all classes weigh the same, and the metric is
-    "balanced_error" unless another is given.
+    ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
+    by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
+    and the metric is "balanced_error" unless another is given.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -162,7 +162,7 @@ def synthesize(
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, like, depth
     )
-    request = replace(request, metric=metric, balanced=balanced)
+    request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget or Budget(), template)
 
 
@@ -185,6 +185,7 @@ def refine(
     scheme: str = "auto",
     metric: str | None = None,
     balanced: bool = False,
+    kind: Kind | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -200,7 +201,7 @@ def refine(
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
     )
-    request = replace(request, metric=metric, balanced=balanced)
+    request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget, network)
 
 
@@ -222,6 +223,7 @@ class _Request:
     depth: int | None = None
     metric: str | None = None
     balanced: bool = False
+    kind: Kind | None = None
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -291,7 +293,7 @@ def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
 
 def _loaded(request: _Request) -> Dataset:
     assert not isinstance(request.data, Dataset)
-    return load_dataset(str(request.data), target=request.target, task=request.task)
+    return load_dataset(str(request.data), target=request.target, task=request.task, kind=request.kind)
 
 
 def _phases(run: Run, request: _Request) -> Result:
