@@ -12,23 +12,27 @@ from torch import nn
 
 from steerage.bundle import FromFactory, FromTemplate, Network
 from steerage.cost import count
-from steerage.data.dataset import TaskSpec
+from steerage.data.dataset import Preprocess, TaskSpec
 from steerage.data.images import ImagePreprocess, fit_images
+from steerage.data.signals import fit_signals
 from steerage.data.tablefit import fit_table
 from steerage.templates import TEMPLATES
 
 TABLE = pd.DataFrame(
     {"a": np.linspace(-3, 9, 40), "b": [1.0, np.nan] * 20, "c": ["x", "y", "z", None] * 10, "d": np.arange(40) ** 2}
 )
+SIGNALS = np.sin(np.arange(30 * 3 * 40)).reshape(30, 3, 40) * 5
 IMAGES = (np.arange(30 * 8 * 8).reshape(30, 8, 8) * 37 % 251).astype(np.uint8)
 
 
 def network(template: str = "mlp", *, regression: bool = False, **genes: int | float | str | bool) -> Network:
-    preprocess = fit_table(TABLE) if template == "mlp" else fit_images(IMAGES[:, None])
+    preprocess: Preprocess = fit_table(TABLE)
+    if template != "mlp":
+        preprocess = fit_signals(SIGNALS) if template == "signal" else fit_images(IMAGES[:, None])
     outputs = 1 if regression else 3
     spec = TaskSpec(
         task="regression" if regression else "classification",
-        kind="table" if template == "mlp" else "image",
+        kind="table" if template == "mlp" else "signal" if template == "signal" else "image",
         input_shape=preprocess.output_shape,
         outputs=outputs,
         rows=40,
@@ -54,7 +58,7 @@ def network(template: str = "mlp", *, regression: bool = False, **genes: int | f
 
 
 def rows(net: Network) -> Any:
-    return IMAGES if net.spec.kind == "image" else TABLE
+    return {"image": IMAGES, "signal": SIGNALS, "table": TABLE}[net.spec.kind]
 
 
 def pruned(net: Network, density: float = 0.5) -> Network:

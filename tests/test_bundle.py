@@ -48,6 +48,7 @@ def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], ob
         ("mlp", {"bins": 8, "skips": True, "activation": "gelu"}),
         ("mlp", {"regression": True}),
         ("cnn", {"separable": True, "residual": True, "head": "gap", "blocks": 2}),
+        ("signal", {"separable": True, "residual": True, "blocks": 2, "growth": 1.0}),
         ("cnn", {"head": "hidden"}),
         ("resnet", {"blocks0": 1, "blocks1": 1, "blocks2": 1, "shortcut": "pad", "squeeze": True, "hidden_layers": 2}),
         ("mobile", {"stages": 2, "squeeze": True, "last": 40}),

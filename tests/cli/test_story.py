@@ -9,6 +9,7 @@ from rich.console import Console
 from steerage import events
 from steerage.cli.progress import shown, view
 from steerage.cli.story import Story, minutes
+from steerage.metrics import METRICS
 
 
 def story(kind: str = "synth", *, seconds: float | None = 120.0) -> Story:
@@ -66,7 +67,7 @@ def test_the_baseline_and_the_last_training_are_not_the_best_so_far() -> None:
 
 def test_regression_is_told_as_r2() -> None:
     one = story()
-    one.regression = True
+    one.metric = METRICS["r2"]
     told(one, events.PhaseStarted("search", None), finished(0, 0.25))
     assert one.best_so_far() == "best validation R² 0.7500 (trial 0)"
 
@@ -153,7 +154,7 @@ def test_rounds_of_an_older_version_and_of_regression_are_told() -> None:
         [{"event": "RoundFinished", "round": 0, "trials": 4, "tau": 0.5, "spearman": 0.5, "rmse": 1.0, "best_error": 1}]
     )
     assert (one.tau, one.gain) == (0.5, None)
-    one.regression = True
+    one.metric = METRICS["r2"]
     told(one, finished(0, 0.25))
     (line,) = told(one, events.RoundFinished(0, 4, None, None, None, 0.2, None, 0.0123))
     assert line == "round 0: R² 0.7500 (trial 0), gain 0.0123"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from steerage.cli import table
+from steerage.metrics import METRICS
 from steerage.search.ranking import RankedTrial
 
 
@@ -60,7 +61,7 @@ def test_the_budget_is_compared_with_what_is_delivered() -> None:
 def test_the_ranking_shows_ten_trials_and_what_shapes_them_in_80_columns() -> None:
     values: dict[str, Any] = {"depth": 2, "lr": 0.01, **{f"gene_{at}": at for at in range(20)}}
     trials = [RankedTrial(at, values, 9.0, {"error": at / 100, "params": 1000.0 + at}, 1.0) for at in range(15)]
-    lines = table.ranking(trials, regression=False)
+    lines = table.ranking(trials, METRICS["error"])
     assert len(lines) == 11
     assert max(map(len, lines)) <= 80
     assert lines[1].split()[:5] == ["trial", "0", "0.00", "%", "1,000"]
@@ -69,7 +70,7 @@ def test_the_ranking_shows_ten_trials_and_what_shapes_them_in_80_columns() -> No
 
 
 def test_no_finished_trial_is_an_empty_ranking() -> None:
-    assert len(table.ranking([], regression=True)) == 1
+    assert len(table.ranking([], METRICS["r2"])) == 1
 
 
 def test_the_commands_to_go_on_with_can_be_pasted() -> None:
@@ -83,7 +84,7 @@ def test_the_commands_to_go_on_with_can_be_pasted() -> None:
 def test_a_front_shows_all_its_trials_and_networks_in_80_columns() -> None:
     values: dict[str, Any] = {"depth": 2, "lr": 0.01, **{f"gene_{at}": at for at in range(20)}}
     trials = [RankedTrial(at, values, 9.0, {"error": at / 100, "params": 1.0, "macs": 5e6}, 1.0) for at in range(15)]
-    lines = table.front(trials, "macs", regression=False)
+    lines = table.front(trials, "macs", METRICS["error"])
     assert len(lines) == 17 and max(map(len, lines)) <= 80
     assert "validation error" in lines[1] and "MACs" in lines[1] and " parameters" not in lines[1]
     assert lines[2].split()[:5] == ["trial", "0", "0.00", "%", "5,000,000"]

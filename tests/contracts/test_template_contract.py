@@ -14,10 +14,11 @@ from steerage.cost.memory import memory
 from steerage.data import TaskSpec
 from steerage.data.dataset import Preprocess
 from steerage.data.images import ImagePreprocess
+from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import Column, TablePreprocess
 from steerage.nn.trace import trace
 from steerage.space import Values
-from steerage.templates import Cnn, Mlp, Mobile, ResNet, Template, architecture
+from steerage.templates import Cnn, Mlp, Mobile, ResNet, Signal, Template, architecture
 
 TABLE = TaskSpec("classification", "table", (20,), 3, 1000)
 SMALL = TaskSpec("regression", "table", (4,), 1, 100)
@@ -27,9 +28,13 @@ MNIST = TaskSpec("classification", "image", (1, 28, 28), 10, 60_000)
 CIFAR = TaskSpec("classification", "image", (3, 32, 32), 10, 50_000)
 ANGLE = TaskSpec("regression", "image", (1, 9, 13), 1, 500)
 PHOTOS = TaskSpec("classification", "image", (3, 64, 64), 5, 9000)
+GESTURES = TaskSpec("classification", "signal", (6, 128), 6, 2000)
+PULSE = TaskSpec("regression", "signal", (1, 30), 1, 300)
+SOUND = TaskSpec("classification", "signal", (1, 1000), 4, 900)
 
 CASES = [
-    *((Mlp(), spec) for spec in (TABLE, SMALL, WIDE, DIGITS)),
+    *((Mlp(), spec) for spec in (TABLE, SMALL, WIDE, DIGITS, GESTURES)),
+    *((Signal(), spec) for spec in (GESTURES, PULSE, SOUND)),
     *((Cnn(), spec) for spec in (DIGITS, MNIST, CIFAR, ANGLE)),
     *((template, spec) for template in (ResNet(), Mobile()) for spec in (DIGITS, ANGLE, PHOTOS)),
 ]
@@ -57,6 +62,9 @@ def preprocess(spec: TaskSpec) -> Preprocess:
     if spec.kind == "table":
         columns = tuple(Column(f"c{at}", "number", 0.0) for at in range(spec.input_shape[0]))
         return TablePreprocess(tuple(column.name for column in columns), columns)
+    if spec.kind == "signal":
+        channels, length = spec.input_shape
+        return SignalPreprocess(channels, length, (1.0,) * channels, (2.0,) * channels)
     channels, height, width = spec.input_shape
     return ImagePreprocess(channels, height, width, (100.0,) * channels, (50.0,) * channels, "uint8")
 

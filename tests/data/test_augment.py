@@ -106,7 +106,7 @@ def test_prepare_train_augments_before_it_normalizes() -> None:
     x = data.x[:32]
     expected = data.prepare(apply(x, data.augment, generator(5)))
     assert torch.equal(data.prepare_train(x, generator(5)), expected)
-    assert torch.equal(data.prepare_train(x, generator(5), Augment()), data.prepare(x))
+    assert torch.equal(data.prepare_train(x, generator(5), 0.0), data.prepare(x))
 
 
 def test_strength_scales_every_distance_up_to_its_limit() -> None:

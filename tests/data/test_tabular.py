@@ -229,3 +229,33 @@ def test_the_module_gives_each_row_the_same_alone_or_in_a_batch() -> None:
     assert len(preprocess.features) == preprocess.output_shape[0]
     assert torch.equal(torch.cat([module(encoded[at : at + 1]) for at in range(50)]), module(encoded))
     assert module(encoded[:0]).shape == (0, *preprocess.output_shape)
+
+
+def test_dates_as_text_count_as_days() -> None:
+    frame = table(day=[f"2024-01-{day:02}" for day in range(1, 31)] + ["?", None])
+    preprocess = fit_table(frame)
+    encoded = preprocess.encode(frame)[:, 0]
+    assert preprocess.columns[0].kind == "number"
+    assert (encoded[1:30] - encoded[:29] == 1).all()
+    assert torch.isnan(encoded[30:]).all()
+
+
+def test_moments_as_text_keep_their_time_and_zone() -> None:
+    frame = table(at=["2024-05-01 00:00", "2024-05-01T12:00:00Z", "2024-05-02T02:00:00+02:00"] * 12)
+    encoded = fit_table(frame).encode(frame)[:3, 0]
+    assert (encoded - encoded[0]).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_cell_that_is_no_date_is_named() -> None:
+    cells = [f"2024-02-{day:02}" for day in range(1, 29)] * 2
+    cells[9] = "soon"
+    with pytest.raises(BadData, match=r"column 'day' must be dates, got 'soon' in row 9"):
+        fit_table(table(day=cells))
+    cells[9] = "2024-02-31"
+    with pytest.raises(BadData, match=r"got '2024-02-31'"):
+        fit_table(table(day=cells))
+
+
+def test_dates_in_other_spellings_are_text() -> None:
+    frame = table(day=[f"{day}/02/2024" for day in range(1, 29)])
+    assert fit_table(frame).columns[0].kind == "category"

@@ -31,6 +31,7 @@ def run(path: Path, encoded: Tensor) -> np.ndarray[Any, Any]:
         ("cnn", {"separable": True, "residual": True, "head": "gap", "blocks": 2, "activation": "hardswish"}),
         ("resnet", {"blocks0": 1, "blocks1": 1, "blocks2": 1, "shortcut": "pad", "squeeze": True, "hidden_layers": 1}),
         ("mobile", {"stages": 2, "squeeze": True, "last": 40}),
+        ("signal", {"separable": True, "blocks": 2, "residual": True, "growth": 1.0, "head": "hidden"}),
     ],
 )
 def test_onnx_takes_encoded_rows_and_gives_the_same_scores(

@@ -22,6 +22,7 @@ from steerage.templates import TEMPLATES
 
 TABLE = TaskSpec("classification", "table", (12,), 3, 500)
 IMAGE = TaskSpec("classification", "image", (2, 8, 8), 4, 500)
+SIGNAL = TaskSpec("classification", "signal", (3, 24), 3, 500)
 
 
 class Traceable(nn.Module):
@@ -115,7 +116,10 @@ def widths(model: nn.Module) -> list[int]:
 
 
 @pytest.mark.parametrize("density", [0.5, 0.1, 0.01])
-@pytest.mark.parametrize(("template", "spec"), [("mlp", TABLE), ("cnn", IMAGE), ("resnet", IMAGE), ("mobile", IMAGE)])
+@pytest.mark.parametrize(
+    ("template", "spec"),
+    [("mlp", TABLE), ("cnn", IMAGE), ("resnet", IMAGE), ("mobile", IMAGE), ("signal", SIGNAL)],
+)
 def test_any_network_of_a_template_keeps_its_function(template: str, spec: TaskSpec, density: float) -> None:
     for values in TEMPLATES[template].space(spec).sample_sobol(6, seed=3):
         model = trained(TEMPLATES[template].build(values, spec))
@@ -645,6 +649,7 @@ def test_wrong_masks_and_inputs_are_refused() -> None:
         ("cnn", IMAGE, {"head": "hidden"}),
         ("resnet", IMAGE, {"shortcut": "pad", "squeeze": True, "hidden_layers": 1}),
         ("mobile", IMAGE, {"squeeze": True, "stages": 4}),
+        ("signal", SIGNAL, {"separable": True, "residual": True, "blocks": 3, "growth": 1.0, "head": "hidden"}),
     ],
 )
 def test_state_fits_a_rebuilt_network_that_is_resized(template: str, spec: TaskSpec, genes: dict[str, Any]) -> None:

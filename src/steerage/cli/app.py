@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from steerage._version import __version__
-from steerage.cli import devices, networks, runs
+from steerage.cli import devices, inspection, networks, runs
+from steerage.cli import doctor as installation
 from steerage.cli.options import (
     AsJson,
+    Balance,
     Data,
     Depth,
     DeviceName,
@@ -20,12 +22,14 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    KindChoice,
     Like,
     MaxFlash,
     MaxLoss,
     MaxMacs,
     MaxParams,
     MaxRam,
+    MetricName,
     Minutes,
     NetworkPath,
     Out,
@@ -44,6 +48,7 @@ from steerage.cli.options import (
     TemplateName,
     Trials,
     fidelity_name,
+    kind_name,
     prefer_name,
     task_name,
 )
@@ -108,6 +113,8 @@ def steerage(
         "steerage synth sensors.csv --target fault --max-flash 32k --max-ram 8k --device cortex-m4",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
+        "steerage synth faults.csv --balance --metric f1",
+        "steerage synth gestures.npz --kind signal --max-params 2k",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -115,6 +122,9 @@ def synth(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
@@ -155,6 +165,9 @@ def synth(
         max_loss,
         front,
         scheme,
+        metric,
+        balance,
+        kind_name(kind),
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -180,6 +193,9 @@ def search(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
@@ -203,8 +219,22 @@ def search(
 
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
-    bounds = _bounds(max_params, max_macs, max_flash, max_ram)
-    wish = runs.Wish(data, target, task_name(task), bounds, device, minutes, epochs, seed, out, as_json, quiet)
+    wish = runs.Wish(
+        data,
+        target,
+        task_name(task),
+        _bounds(max_params, max_macs, max_flash, max_ram),
+        device,
+        minutes,
+        epochs,
+        seed,
+        out,
+        as_json,
+        quiet,
+        metric=metric,
+        balanced=balance,
+        kind=kind_name(kind),
+    )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
         wish,
@@ -239,6 +269,9 @@ def refine(
     data: Data,
     target: Target = None,
     task: TaskChoice = None,
+    kind: KindChoice = None,
+    metric: MetricName = None,
+    balance: Balance = False,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
@@ -271,6 +304,9 @@ def refine(
         max_loss,
         front,
         scheme,
+        metric,
+        balance,
+        kind_name(kind),
     )
     return runs.refine(wish, network=network, factory=factory)
 
@@ -286,6 +322,9 @@ def eval(
     network: NetworkPath,
     data: Data,
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
+    metric: Annotated[
+        str | None, typer.Option("--metric", metavar="NAME", help="Besides the error: balanced_error, f1, auroc; mae.")
+    ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
     as_json: AsJson = False,
@@ -295,6 +334,7 @@ def eval(
         network,
         data,
         part="all" if part is Part.all else "test",
+        metric=metric,
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )
@@ -364,6 +404,29 @@ def verify(
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )
+
+
+@app.command(
+    epilog=_examples(
+        "steerage inspect sensors.csv --target fault",
+        "steerage inspect mnist.npz --json",
+    )
+)
+def inspect(
+    data: Data,
+    target: Target = None,
+    task: TaskChoice = None,
+    kind: KindChoice = None,
+    as_json: AsJson = False,
+) -> Job:
+    """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
+    return inspection.inspection(data, target=target, task=task_name(task), kind=kind_name(kind), as_json=as_json)
+
+
+@app.command(epilog=_examples("steerage doctor"))
+def doctor(as_json: AsJson = False) -> Job:
+    """Check the installation: torch, threads, bfloat16, compilers for devices, what is optional."""
+    return installation.examination(as_json=as_json)
 
 
 @app.command(epilog=_examples("steerage report runs/digits", "steerage report runs/a runs/b runs/c --out abc.html"))

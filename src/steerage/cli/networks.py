@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from steerage.cli import owncode
 from steerage.cli.session import Job, Session
 from steerage.errors import BadArgument, BadBundle, BadData
+from steerage.metrics import METRICS, Metric, metric_named
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,14 +41,17 @@ class COptions:
     softmax: bool = False
 
 
-def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: OwnCode, as_json: bool) -> Job:
-    """Error (or R² and RMSE) of a network on the rows of ``data``."""
+def evaluation(
+    path: Path, data: str, *, part: Literal["test", "all"], metric: str | None, code: OwnCode, as_json: bool
+) -> Job:
+    """Error (or R² and RMSE) of a network on the rows of ``data``, and its figure by ``metric``."""
 
     def job(session: Session) -> str:
         from steerage.data.load import load_labelled
         from steerage.store import plain
 
         network = open_network(path, code)
+        asked = metric_named(metric or _own_metric(network), network.spec.task)
         x, y = load_labelled(
             data,
             preprocess=network.preprocess,
@@ -58,7 +62,7 @@ def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: Own
         )
         if y is None:
             raise BadData(f"{data} has no labels to compare with; it needs the column {network.target_name!r}")
-        result = {"task": network.spec.task, "part": part, "rows": len(y), **_quality(network, x, y)}
+        result = {"task": network.spec.task, "part": part, "rows": len(y), **_quality(network, x, y, asked)}
         return json.dumps(plain(result), indent=2) + "\n" if as_json else _in_words(result, data)
 
     return job
@@ -200,22 +204,35 @@ def _architecture(folder: Path) -> dict[str, Any]:
     return made if isinstance(made, dict) else {}
 
 
-def _quality(network: Network, x: Tensor, y: Tensor) -> dict[str, float | None]:
-    """Share of wrong rows; or R² (None where the target does not vary) and RMSE in the target's units."""
+def _own_metric(network: Network) -> str | None:
+    """The metric that the network was chosen by, where it is not the usual one."""
+    return next((name for name in network.error if name in METRICS and name not in ("error", "r2", "rmse")), None)
+
+
+def _quality(network: Network, x: Tensor, y: Tensor, metric: Metric) -> dict[str, float | None]:
+    """Share of wrong rows; or R² (None where the target does not vary) and RMSE in the target's units.
+
+    And the figure of ``metric``.
+    """
+    from steerage.training.measure import measured
+
     scores = network.scores(x)
+    std = network.target_std
+    target = y if network.spec.task == "classification" else ((y.double() - network.target_mean) / std)
+    asked = {metric.name: metric.figure(measured(metric.name, scores, target), std)}
     if network.spec.task == "classification":
-        return {"error": (scores.argmax(dim=1) != y).double().mean().item()}
+        return {"error": (scores.argmax(dim=1) != y).double().mean().item(), **asked}
     values = scores[:, 0].double() * network.target_std + network.target_mean
     squared = (values - y.double()).square().mean().item()
     spread = (y.double() - y.double().mean()).square().mean().item()
-    return {"r2": 1.0 - squared / spread if spread > 0 else None, "rmse": math.sqrt(squared)}
+    return {**asked, "r2": 1.0 - squared / spread if spread > 0 else None, "rmse": math.sqrt(squared)}
 
 
 def _in_words(result: dict[str, Any], data: str) -> str:
     from steerage.report.text import measure
 
-    names = {"error": "error", "r2": "R²", "rmse": "RMSE"}
-    values = ", ".join(f"{names[name]} {measure(name, result[name])}" for name in names if name in result)
+    shown = (metric for metric in METRICS.values() if metric.name in result)
+    values = ", ".join(f"{metric.title} {measure(metric.name, result[metric.name])}" for metric in shown)
     which = "test rows" if result["part"] == "test" else "rows"
     return f"{values} on {result['rows']:,} {which} of {data}\n"
 

@@ -21,6 +21,24 @@ def task_name(task: Task | None) -> Literal["classification", "regression"] | No
     return None if task is None else "classification" if task is Task.classification else "regression"
 
 
+class Kind(str, Enum):
+    """What kind of data rows are."""
+
+    table = "table"
+    image = "image"
+    signal = "signal"
+
+
+def kind_name(kind: Kind | None) -> Literal["table", "image", "signal"] | None:
+    """``kind`` as the rest of the program has it."""
+    names: dict[Kind, Literal["table", "image", "signal"]] = {
+        Kind.table: "table",
+        Kind.image: "image",
+        Kind.signal: "signal",
+    }
+    return None if kind is None else names[kind]
+
+
 class Fidelity(str, Enum):
     """How far trials are trained."""
 
@@ -72,6 +90,20 @@ NetworkPath = Annotated[
 ]
 Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
 TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]
+KindChoice = Annotated[
+    Kind | None, Option("--kind", help="signal: rows are signals over time, channels x length; see docs/data.md.")
+]
+MetricName = Annotated[
+    str | None,
+    Option(
+        "--metric",
+        metavar="NAME",
+        help="What networks are compared by: error, balanced_error, f1, auroc; of numbers r2, rmse, mae.",
+    ),
+]
+Balance = Annotated[
+    bool, Option("--balance", help="All classes weigh the same in training; the metric is then balanced_error.")
+]
 MaxParams = Annotated[
     str | None, Option("--max-params", metavar="N", help="Most parameters that are not zero: 1500, 20k, 1.5M.")
 ]
@@ -145,7 +177,8 @@ SchemeName = Annotated[
 ]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
-    str, Option("--template", metavar="NAME", help="auto, mlp, cnn, resnet, mobile, or file.py:Class (executed).")
+    str,
+    Option("--template", metavar="NAME", help="auto, mlp, cnn, resnet, mobile, signal, or file.py:Class (executed)."),
 ]
 Out = Annotated[
     Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")

@@ -15,6 +15,7 @@ from steerage.cli.networks import OwnCode, is_of_own_template, open_network
 from steerage.cli.session import Job, Session, Stopped
 from steerage.cli.story import Story
 from steerage.errors import BadArgument
+from steerage.metrics import metric_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,6 +46,9 @@ class Wish:
     max_loss: float | None = None
     front: bool = False
     scheme: str = "auto"
+    metric: str | None = None
+    balanced: bool = False
+    kind: Literal["table", "image", "signal"] | None = None
 
     @property
     def tolerated(self) -> float | None:
@@ -170,17 +174,20 @@ def _told(
     with progress.shown(story, quiet=wish.quiet) as say:
         from steerage.cost.budget import Budget
         from steerage.data.load import load_dataset
+        from steerage.data.objective import with_objective
         from steerage.synthesis.main import Interrupted
         from steerage.synthesis.plan import effort_from
         from steerage.synthesis.run_directory import RunDirectory
 
         effort = effort_from(wish.minutes, trials, wish.epochs)
         budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
-        dataset = load_dataset(wish.data, target=target, task=wish.task)
+        dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
+        dataset = with_objective(dataset, metric=wish.metric, balanced=wish.balanced)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title, story.regression = _title(dataset, budget), dataset.spec.task == "regression"
+        story.title, story.target_std = _title(dataset, budget), dataset.target_std
+        story.metric = metric_named(dataset.metric, dataset.spec.task)
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
         story.wanted = None if effort.timed and trials is None else effort.trials
@@ -223,14 +230,15 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
     if wish.front:
         lines += [*table.front_networks(result.summary, "all sizes that nobody beats:"), ""]
     if kind == "search" and study.is_file():
-        trials, regression = ranking(open_study(f"sqlite:///{study.resolve()}")), result.summary["task"] == "regression"
+        trials, std = ranking(open_study(f"sqlite:///{study.resolve()}")), result.network.target_std
+        metric = metric_named(result.summary.get("metric"), result.summary["task"])
         named = _front(result.folder)
         if named is None:
-            lines += [*table.ranking(trials, regression=regression), ""]
+            lines += [*table.ranking(trials, metric, target_std=std), ""]
         else:
             cost, numbers = named
             found = {trial.number: trial for trial in trials}
-            lines += [*table.front([found[number] for number in numbers], cost, regression=regression), ""]
+            lines += [*table.front([found[number] for number in numbers], cost, metric, target_std=std), ""]
             title = "networks of it, trained longer; those that others then beat are left out:"
             lines += [*table.front_networks(result.summary, title), ""]
             lines.append(f"front:   {result.folder / 'front.csv'}")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from steerage import events
+from steerage.metrics import METRICS
 
 PHASES: Mapping[str, Sequence[str]] = {
     "synth": ("baseline", "search", "promotion", "refit"),
@@ -38,7 +39,7 @@ class Story:
 
     def __init__(self, kind: str, title: str, *, clock: Callable[[], float], seconds: float | None) -> None:
         self.phases, self.title, self.clock, self.seconds = PHASES[kind], title, clock, seconds
-        self.regression = False
+        self.metric, self.target_std = METRICS["error"], 1.0
         self.wanted: int | None = None  # trials, where they are counted
         self.phase: str | None = None
         self.trials = self.failed = 0
@@ -132,8 +133,10 @@ class Story:
         return "no network yet" if self.best is None else f"best {self.quality(self.best)} ({self.best_name})"
 
     def quality(self, error: float) -> str:
-        """An error as the events have it (regression: 1 - R²), in words."""
-        return f"validation R² {1.0 - error:.4f}" if self.regression else f"validation error {100.0 * error:.2f} %"
+        """An error as the events have it, as the figure of its metric, in words."""
+        figure = self.metric.figure(error, self.target_std)
+        written = f"{figure:.4f}" if self.metric.form == "complement" else self.metric.written(figure)
+        return f"validation {self.metric.title} {written}"
 
     def where(self) -> str:
         """The phase, and which of how many it is."""
@@ -161,7 +164,9 @@ class Story:
 
     def gained(self, gain: float) -> str:
         """A decrease of the error, in words."""
-        return f"{gain:.4f}" if self.regression else f"{100.0 * gain:.2f} %"
+        if self.metric.form == "complement":
+            return f"{gain:.4f}"
+        return self.metric.written(self.metric.figure(gain, self.target_std))
 
     def _take_in(self, trial: events.TrialFinished) -> None:
         """The best candidate by the mean over its trainings, once one of them was trained again."""

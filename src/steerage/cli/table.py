@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from steerage.metrics import METRICS, Metric, metric_named
 from steerage.report.run import at, number
 from steerage.report.text import BOUNDS, NONE, STAGES, count, counted, measure, settings
 
 if TYPE_CHECKING:
     from steerage.search.ranking import RankedTrial
 
-METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
 COSTS = {
     "params": "parameters",
     "dense_params": "dense parameters",
@@ -41,7 +41,7 @@ def networks(summary: Mapping[str, Any]) -> list[str]:
     """Baseline, after search and delivered, as far as there are figures for them."""
     stages = [(stage,) if stage else () for stage, _ in STAGES]
     wanted = [
-        *((f"{part} {name}", metric, part) for metric, name in METRICS.items() for part in ("test", "validation")),
+        *((f"{part} {one.title}", one.name, part) for one in METRICS.values() for part in ("test", "validation")),
         *((name, cost, None) for cost, name in COSTS.items()),
     ]
     rows = []
@@ -66,36 +66,36 @@ def budget(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def ranking(trials: Sequence[RankedTrial], *, regression: bool) -> list[str]:
-    """The best candidates of the search: error, parameters, and as many hyperparameters as fit the line.
+def ranking(trials: Sequence[RankedTrial], metric: Metric, *, target_std: float = 1.0) -> list[str]:
+    """The best candidates of the search: ``metric``, parameters, and as many hyperparameters as fit the line.
 
     How often each was trained, if any was more than once: its error is then a mean.
     """
-    return _candidates(trials[:BEST_TRIALS], "params", regression=regression)
+    return _candidates(trials[:BEST_TRIALS], "params", metric, target_std)
 
 
-def front(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -> list[str]:
+def front(trials: Sequence[RankedTrial], cost: str, metric: Metric, *, target_std: float = 1.0) -> list[str]:
     """All candidates that the search has named as the front of error and ``cost``, as in ``ranking``."""
     title = f"front of error and {COSTS[cost]}, as the search has seen it:"
-    return [title, *_candidates(trials, cost, regression=regression)]
+    return [title, *_candidates(trials, cost, metric, target_std)]
 
 
 def front_networks(summary: Mapping[str, Any], title: str) -> list[str]:
     """The networks of a front under ``title``: where each is, its errors and costs."""
-    metric = "r2" if summary.get("task") == "regression" else "error"
+    metric = metric_named(summary.get("metric"), str(summary.get("task")))
     rows = [
         [
             str(at(member, "path")),
-            *(measure(metric, number(at(member, metric, part))) for part in ("validation", "test")),
+            *(measure(metric.name, number(at(member, metric.name, part))) for part in ("validation", "test")),
             *(count(number(at(member, cost))) for cost in ("params", "macs")),
         ]
         for member in summary.get("front", ())
     ]
-    names = [f"{part} {METRICS[metric]}" for part in ("validation", "test")]
+    names = [f"{part} {metric.title}" for part in ("validation", "test")]
     return [title, *aligned(["", *names, "parameters", "MACs"], rows)]
 
 
-def _candidates(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -> list[str]:
+def _candidates(trials: Sequence[RankedTrial], cost: str, metric: Metric, target_std: float) -> list[str]:
     from steerage.templates.template import architecture
 
     rows = []
@@ -105,13 +105,12 @@ def _candidates(trials: Sequence[RankedTrial], cost: str, *, regression: bool) -
         rows.append(
             [
                 f"trial {trial.number}",
-                measure("r2", 1.0 - error) if regression else measure("error", error),
+                metric.written(metric.figure(error, target_std)),
                 count(trial.metrics.get(cost)),
                 *([str(trial.trainings)] if again else []),
             ]
         )
-    quality = "validation R²" if regression else "validation error"
-    lines = aligned(["", quality, COSTS[cost], *(["trained"] if again else [])], rows)
+    lines = aligned(["", f"validation {metric.title}", COSTS[cost], *(["trained"] if again else [])], rows)
     hyper = ["main hyperparameters", *(settings(architecture(trial.values)) for trial in trials)]
     width = max(map(len, lines), default=0)
     return [cut(f"{line:<{width}}  {text}") for line, text in zip(lines, hyper, strict=True)]

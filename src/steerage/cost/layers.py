@@ -213,18 +213,21 @@ def _flatten(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
 
 
 def _pool(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
-    size, stride, padding = module.kernel_size, module.stride, module.padding
+    size, stride, padding = (
+        number[0] if isinstance(number, tuple) and len(number) == 1 else number  # as AvgPool1d has them
+        for number in (module.kernel_size, module.stride, module.padding)
+    )
     plain = all(isinstance(number, int) for number in (size, stride, padding)) and not module.ceil_mode
-    _checked(shape, plain and getattr(module, "dilation", 1) == 1 and len(shape) == 3)
+    _checked(shape, plain and getattr(module, "dilation", 1) == 1 and len(shape) == _RANKS[type(module)])
     pixels = tuple((n + 2 * padding - size) // stride + 1 for n in shape[1:])
     walk.last = None
     return _checked((shape[0], *pixels), min(pixels) > 0)
 
 
 def _global_pool(walk: _Walk, module: Any, name: str, shape: Shape) -> Shape:
-    _checked(shape, module.output_size == 1 and len(shape) == 3)
+    _checked(shape, module.output_size == 1 and len(shape) == _RANKS[type(module)])
     walk.last = None
-    return (shape[0], 1, 1)
+    return (shape[0], *[1] * (len(shape) - 1))
 
 
 def _checked(shape: Shape, known: bool) -> Shape:
@@ -235,6 +238,10 @@ def _checked(shape: Shape, known: bool) -> Shape:
 
 
 _NORM_RANKS: dict[type[nn.Module], tuple[int, ...]] = {nn.BatchNorm1d: (1, 2), nn.BatchNorm2d: (3,)}
+_RANKS: dict[type[nn.Module], int] = {  # of what a pooling takes, without the batch
+    **dict.fromkeys((nn.MaxPool1d, nn.AvgPool1d, nn.AdaptiveAvgPool1d), 2),
+    **dict.fromkeys((nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d), 3),
+}
 _RULES: dict[type[nn.Module], Callable[[_Walk, Any, str, Shape], Shape]] = {
     nn.Sequential: _sequential,
     Residual: _residual,
@@ -250,8 +257,11 @@ _RULES: dict[type[nn.Module], Callable[[_Walk, Any, str, Shape], Shape]] = {
     nn.BatchNorm2d: _batch_norm,
     nn.LayerNorm: _other_norm,
     nn.GroupNorm: _other_norm,
+    nn.MaxPool1d: _pool,
     nn.MaxPool2d: _pool,
+    nn.AvgPool1d: _pool,
     nn.AvgPool2d: _pool,
+    nn.AdaptiveAvgPool1d: _global_pool,
     nn.AdaptiveAvgPool2d: _global_pool,
     nn.Flatten: _flatten,
     nn.Identity: _unchanged,

@@ -10,14 +10,18 @@ from pathlib import Path
 import numpy as np
 
 from steerage.data.build import raw_from_arrays
+from steerage.data.dataset import Kind
 from steerage.data.raw import Raw, listed
 from steerage.errors import BadData
 
+KINDS: dict[str, Kind] = {"table": "table", "image": "image", "signal": "signal"}
 
-def read_npz(path: Path, *, labelled: bool = True) -> Raw:
+
+def read_npz(path: Path, *, labelled: bool = True, kind: Kind | None = None) -> Raw:
     """``x_train, y_train[, x_test, y_test]`` or ``x, y``; upper case is as good. 2 axes are a table, 3 or 4 images.
 
-    ``labelled=False`` allows the labels to be absent. Raises: BadData.
+    An array ``kind`` that is the text "signal" says that they are signals; so does the argument. ``labelled=False``
+    allows the labels to be absent. Raises: BadData.
     """
     arrays = _arrays(path)
     names = {name.lower(): name for name in arrays}
@@ -33,11 +37,16 @@ def read_npz(path: Path, *, labelled: bool = True) -> Raw:
         return arrays[names[name]] if name in names else None
 
     test = (get("x_test"), get("y_test")) if prefix else (None, None)
-    return raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test)
+    told = get("kind")
+    if kind is None and told is not None:
+        if told.ndim != 0 or str(told) not in KINDS:
+            raise BadData(f"{path.name} must have one of {listed(KINDS)} as its kind, got {told!r}")
+        kind = KINDS[str(told)]
+    return raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test, kind=kind)
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test"}
+    wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test", "kind"}
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)

@@ -12,9 +12,10 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from steerage.data.augment import Augment, augment_for
-from steerage.data.dataset import Dataset, Preprocess, Task, TaskSpec, fingerprint
+from steerage.data.dataset import Dataset, Kind, Preprocess, Task, TaskSpec, fingerprint
 from steerage.data.images import as_images, fit_images
 from steerage.data.raw import Raw, as_array, notice
+from steerage.data.signals import MODEST, SignalAugment, as_signals, fit_signals
 from steerage.data.tablefit import fit_table
 from steerage.data.target import Target, known_labels, read_target, sorted_labels
 from steerage.data.weights import appearances, merged, weighted
@@ -31,12 +32,15 @@ def dataset_from_arrays(
     x_test: Any = None,
     y_test: Any = None,
     task: Task | None = None,
+    kind: Kind | None = None,
     name: str = "arrays",
     hold_out: bool = True,
 ) -> Dataset:
     """A data set from memory.
 
-    x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float.
+    x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float;
+    with ``kind="signal"`` signals ``(n, channels, length)``, ``(n, length, channels)`` (the shorter axis is the
+    channels) or ``(n, length)``.
     y: ``(n,)`` numbers or text. Without a test part, 20 % of the rows become one (``hold_out=False``: no test part).
     ``weights``: ``(n,)``, how much each row counts, 0 for not at all. With them equal training rows become one of the
     sum of their weights, and training rows have an order of their own, so that a weight of 3 is the same as three rows.
@@ -44,7 +48,7 @@ def dataset_from_arrays(
     """
     if (x_test is None) != (y_test is None):
         raise BadData("x_test and y_test must be given together, got only one of them")
-    raw = raw_from_arrays(name, x, y, x_test, y_test)
+    raw = raw_from_arrays(name, x, y, x_test, y_test, kind=kind)
     if weights is not None:
         raw = replace(raw, weights=_row_weights(weights, x))
     return build_dataset(raw, task=task, hold_out=hold_out)
@@ -63,16 +67,31 @@ def _row_weights(weights: Any, x: Any) -> np.ndarray:
     return array
 
 
-def raw_from_arrays(name: str, x: Any, y: Any, x_test: Any = None, y_test: Any = None) -> Raw:
-    """Arrays as they come -> ``Raw``; whether they are a table or images is told by their axes. Raises: BadData."""
-    rows, labels = _rows(x), None if y is None else _labels(y, x)
-    kind = "table" if isinstance(rows, pd.DataFrame) else "image"
-    test = None if x_test is None else _rows(x_test)
-    if test is not None and isinstance(test, pd.DataFrame) != (kind == "table"):
+def raw_from_arrays(
+    name: str, x: Any, y: Any, x_test: Any = None, y_test: Any = None, *, kind: Kind | None = None
+) -> Raw:
+    """Arrays as they come -> ``Raw``; whether they are a table or images is told by their axes, unless ``kind`` says.
+
+    Raises: BadData.
+    """
+    read = as_signals if kind == "signal" else _rows
+    rows, labels = read(x), None if y is None else _labels(y, x)
+    found: Kind = "table" if isinstance(rows, pd.DataFrame) else "signal" if kind == "signal" else "image"
+    check_kind(name, found, kind)
+    test = None if x_test is None else read(x_test)
+    if test is not None and (isinstance(test, pd.DataFrame) != (found == "table") or test.ndim != rows.ndim):
         raise BadData(f"x_test must have as many axes as x, got {np.shape(x_test)} and {np.shape(x)}")
+    if found == "signal" and test is not None and test.shape[1:] != rows.shape[1:]:
+        raise BadData(f"x_test must have the channels and the length of x, got {np.shape(x_test)} and {np.shape(x)}")
     test_labels = None if y_test is None else _labels(y_test, x_test)
     target_name = None if labels is None or labels.name is None else str(labels.name)
-    return Raw(name, "table" if kind == "table" else "image", rows, labels, test, test_labels, (), target_name)
+    return Raw(name, found, rows, labels, test, test_labels, (), target_name)
+
+
+def check_kind(name: str, found: Kind, wanted: Kind | None) -> None:
+    """Raises: BadData if data of the kind ``found`` is not what was asked for."""
+    if wanted not in (None, found):
+        raise BadData(f"{name} must be {wanted} data as asked, but it is {found} data; leave the kind out")
 
 
 def _rows(x: Any) -> pd.DataFrame | np.ndarray:
@@ -119,10 +138,10 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
         train_rows, test_rows = split_rows(y, bool(target.classes)) if hold_out else (everything, everything[:0])
         x_train, x_test = take(x, train_rows), take(x, test_rows)
     if weights is None:
-        return _assemble(raw, target, _fit(x_train), x_train, x_test, train_rows, test_rows)
+        return _assemble(raw, target, _fit(raw, x_train), x_train, x_test, train_rows, test_rows)
     kept, totals = merged(x_train, y.iloc[train_rows], weights[train_rows])
     x_train, train_rows = take(x_train, kept), train_rows[kept]
-    dataset = _assemble(raw, target, _fit(x_train), x_train, x_test, train_rows, test_rows)
+    dataset = _assemble(raw, target, _fit(raw, x_train), x_train, x_test, train_rows, test_rows)
     return weighted(dataset, totals, weights[test_rows] if raw.x_test is None and len(test_rows) else None)
 
 
@@ -156,6 +175,15 @@ def take(x: pd.DataFrame | np.ndarray, rows: np.ndarray) -> pd.DataFrame | np.nd
     return x.iloc[rows] if isinstance(x, pd.DataFrame) else x[rows]
 
 
+def joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None) -> pd.DataFrame | np.ndarray:
+    """Rows of two parts, one after the other."""
+    if more is None:
+        return x
+    if isinstance(x, pd.DataFrame) and isinstance(more, pd.DataFrame):
+        return pd.concat([x, more], ignore_index=True)
+    return np.concatenate([np.asarray(x), np.asarray(more)])
+
+
 def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.ndarray]:
     """Row positions of the training and the test part, as scikit-learn's ``train_test_split`` gives them.
 
@@ -173,8 +201,10 @@ def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.
     return train, test
 
 
-def _fit(x: pd.DataFrame | np.ndarray) -> Preprocess:
-    return fit_table(x) if isinstance(x, pd.DataFrame) else fit_images(x)
+def _fit(raw: Raw, x: pd.DataFrame | np.ndarray) -> Preprocess:
+    if isinstance(x, pd.DataFrame):
+        return fit_table(x)
+    return fit_signals(x) if raw.kind == "signal" else fit_images(x)
 
 
 def _assemble(
@@ -187,12 +217,12 @@ def _assemble(
     test_rows: np.ndarray,
 ) -> Dataset:
     inputs, inputs_test = preprocess.encode(x_train), preprocess.encode(x_test)
-    augment = Augment()
+    augment: Augment | SignalAugment = Augment()
     if raw.kind == "table":
         module = preprocess.module()
         inputs, inputs_test = module(inputs), module(inputs_test)
     else:
-        augment = augment_for(inputs)
+        augment = MODEST if raw.kind == "signal" else augment_for(inputs)
     labels, mean, std = _numbers(target, train_rows)
     task: Task = "classification" if target.classes else "regression"
     spec = TaskSpec(task, raw.kind, preprocess.output_shape, len(target.classes) or 1, len(train_rows))

@@ -12,17 +12,19 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor, nn
 
-from steerage.data.augment import Augment, apply
+from steerage.data.augment import Augment, apply, scaled
+from steerage.data.signals import SignalAugment
 
 Task = Literal["classification", "regression"]
-Kind = Literal["table", "image"]
+Kind = Literal["table", "image", "signal"]
 
 
 @dataclass(frozen=True)
 class TaskSpec:
     """What a template must know to build a network.
 
-    ``input_shape``: of one network input after preprocessing, ``(features,)`` or ``(channels, height, width)``.
+    ``input_shape``: of one network input after preprocessing, ``(features,)``, ``(channels, height, width)``, or
+    ``(channels, length)`` of a signal.
     ``outputs``: number of classes (>= 2; two classes are two outputs), or 1 for regression. ``rows``: training rows.
     """
 
@@ -63,12 +65,15 @@ class Preprocess(Protocol):
 class Dataset:
     """A training part, a test part, and how raw rows become either.
 
-    x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, encoded, not
-    normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or float32 ``(n,)`` standardized target;
-    original units = ``y * target_std + target_mean``. ``classes``: name per code, ``()`` for regression.
+    x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, and signal:
+    float32 ``(n, channels, length)``, encoded, not normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or
+    float32 ``(n,)`` standardized target; original units = ``y * target_std + target_mean``. ``classes``: name per code,
+    ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
     ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None
-    where all count alike.
+    where all count alike. ``class_factors``: float32 ``(classes,)``, by which rows count besides in the loss of a
+    training, and in no error; None for 1. ``metric``: name of the one that networks are compared by
+    (``steerage.metrics``); None for the usual one of the task.
     """
 
     name: str
@@ -81,11 +86,13 @@ class Dataset:
     classes: tuple[str, ...]
     target_mean: float
     target_std: float
-    augment: Augment
+    augment: Augment | SignalAugment
     fingerprint: str
     target_name: str | None = None
     weights: Tensor | None = None
     weights_test: Tensor | None = None
+    class_factors: Tensor | None = None
+    metric: str | None = None
 
     @cached_property
     def _normalize(self) -> nn.Module:
@@ -95,6 +102,14 @@ class Dataset:
         """Weights of the training ``rows`` (indices, int64); None where all count alike."""
         return None if self.weights is None else self.weights[rows]
 
+    def loss_weights(self, rows: Tensor) -> Tensor | None:
+        """By how much the training ``rows`` count in a loss; None where all count alike."""
+        weights = self.weights_of(rows)
+        if self.class_factors is None:
+            return weights
+        factors = self.class_factors[self.y[rows]]
+        return factors if weights is None else weights * factors
+
     def prepare(self, x: Tensor) -> Tensor:
         """A batch of ``x`` or ``x_test`` as network input, float32 ``(n, *spec.input_shape)``."""
         if self.spec.kind == "table":
@@ -102,11 +117,13 @@ class Dataset:
         normalized: Tensor = self._normalize(x)
         return normalized
 
-    def prepare_train(self, x: Tensor, generator: torch.Generator, augment: Augment | None = None) -> Tensor:
-        """Like ``prepare``, with random augmentation before it; ``augment=None`` takes the data set's own."""
+    def prepare_train(self, x: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
+        """Like ``prepare``, with random augmentation, the data set's own times ``strength`` >= 0."""
         if self.spec.kind == "table":
             return x
-        return self.prepare(apply(x, self.augment if augment is None else augment, generator))
+        if isinstance(self.augment, SignalAugment):
+            return self.augment.scaled(strength).apply(self.prepare(x), generator)
+        return self.prepare(apply(x, scaled(self.augment, strength), generator))
 
 
 def fingerprint(tensors: Iterable[Tensor], *values: Any) -> str:

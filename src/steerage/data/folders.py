@@ -1,4 +1,4 @@
-"""Sets of image files: a folder per class, or a parquet table with an image column."""
+"""Sets of files: a folder of images or recordings per class, or a parquet table with an image column."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from steerage.data import signalfiles
 from steerage.data.imagefiles import SUFFIXES, Shape, bytes_of, read_images
 from steerage.data.raw import Raw, listed
 from steerage.data.tablefiles import data_name, read_arrow, read_schema
@@ -19,7 +20,7 @@ LABEL_COLUMNS = ("label", "labels", "target", "class")
 
 
 def read_folder(folder: Path, *, shape: Shape | None = None) -> Raw:
-    """``folder/CLASS/*.png``, or ``folder/train/CLASS/*`` with ``folder/test/CLASS/*``.
+    """``folder/CLASS/*.png``, or ``folder/train/CLASS/*`` with ``folder/test/CLASS/*``; CSV files are signals.
 
     Rows come by class name, then by file name. Raises: BadData.
     """
@@ -30,6 +31,14 @@ def read_folder(folder: Path, *, shape: Shape | None = None) -> Raw:
     else:
         train, test = _files(folder), None
     name = folder.resolve().name
+    if train[0].suffix.lower() in signalfiles.SUFFIXES:
+        signals = _signals(train, folder)
+        if test is None:
+            return Raw(name, "signal", signals, _labels(train))
+        later = _signals(test, folder)
+        if later.shape[1:] != signals.shape[1:]:
+            raise BadData(f"test files of {name} must be like its training files, of shape {signals.shape[1:]}")
+        return Raw(name, "signal", signals, _labels(train), later, _labels(test))
     images = _read(train, folder, shape)
     if test is None:
         return Raw(name, "image", images, _labels(train), target_name=None)
@@ -46,12 +55,17 @@ def _files(folder: Path) -> list[Path]:
         file
         for entry in _subfolders(folder)
         for file in sorted(entry.iterdir())
-        if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+        if file.suffix.lower() in SUFFIXES | signalfiles.SUFFIXES and not file.name.startswith(".")
     ]
+    images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not files:
         inside = listed(sorted(entry.name for entry in folder.iterdir()), 5) or "nothing"
         raise BadData(f"folder {folder.name} must have one subfolder of images per class, it has {inside}")
-    return files
+    return images or files  # tables beside images are notes on them
+
+
+def _signals(files: Sequence[Path], folder: Path) -> np.ndarray:
+    return signalfiles.read_windows(files, [str(file.relative_to(folder)) for file in files])
 
 
 def _read(files: Sequence[Path], folder: Path, shape: Shape | None) -> np.ndarray:

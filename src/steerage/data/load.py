@@ -9,21 +9,25 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from steerage.data.build import build_dataset, drop_unlabelled, split_rows, take
-from steerage.data.dataset import Dataset, Preprocess, Task
+from steerage.data.build import build_dataset, drop_unlabelled, joined, split_rows, take
+from steerage.data.dataset import Dataset, Kind, Preprocess, Task
 from steerage.data.raw import Raw
+from steerage.data.signals import SignalPreprocess
 from steerage.data.sources import load_raw
 from steerage.data.target import class_name, codes_for, quantities
 from steerage.errors import BadArgument, BadData
 
 
-def load_dataset(source: str, *, target: str | None = None, task: Task | None = None) -> Dataset:
+def load_dataset(
+    source: str, *, target: str | None = None, task: Task | None = None, kind: Kind | None = None
+) -> Dataset:
     """A data set by name, file or folder; ``docs/data.md`` lists what is accepted and how it is treated.
 
-    ``target``: column with the labels (default: the last one). ``task``: default is told from the labels.
+    ``target``: column with the labels (default: the last one). ``task``: default is told from the labels. ``kind``:
+    "signal" for signals over time, which would be a table or grey images otherwise.
     Raises: BadData, MissingDependency.
     """
-    return build_dataset(load_raw(source, target=target), task=task)
+    return build_dataset(load_raw(source, target=target, kind=kind), task=task)
 
 
 def load_labelled(
@@ -37,7 +41,8 @@ def load_labelled(
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of a source encoded by an existing ``preprocess``, and their labels.
 
-    x: encoded, float32 ``(n, columns)`` or uint8 | float32 ``(n, c, h, w)``; pass it through ``preprocess.module()``.
+    x: encoded, float32 ``(n, columns)`` or ``(n, channels, length)``, or uint8 | float32 ``(n, c, h, w)``; pass it
+    through ``preprocess.module()``.
     y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` in original units; None where the source has no labels.
     ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"all"``: every row.
     Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without labels.
@@ -46,14 +51,18 @@ def load_labelled(
         raise BadArgument(f"part must be 'test' or 'all', got {part!r}")
     shape = preprocess.input_shape
     raw = load_raw(
-        source, target=target_name, labelled=False, shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else None
+        source,
+        target=target_name,
+        labelled=False,
+        shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else None,
+        kind="signal" if isinstance(preprocess, SignalPreprocess) else None,
     )
     if raw.y is None:
         if part == "test":
             raise BadData(f"{raw.name} has no column {target_name!r} to find its test rows by; evaluate all rows")
-        return preprocess.encode(_joined(raw.x, raw.x_test)), None
+        return preprocess.encode(joined(raw.x, raw.x_test)), None
     if raw.x_test is not None and raw.y_test is not None:
-        x, y = (raw.x_test, raw.y_test) if part == "test" else (_joined(raw.x, raw.x_test), _labels(raw))
+        x, y = (raw.x_test, raw.y_test) if part == "test" else (joined(raw.x, raw.x_test), _labels(raw))
         x, y = drop_unlabelled(x, y)
     else:
         x, y = drop_unlabelled(raw.x, raw.y)
@@ -68,14 +77,6 @@ def load_labelled(
     if raw.class_names:
         y = pd.Series([class_name(code, raw.class_names) for code in y], name=y.name)
     return encoded, torch.from_numpy(codes_for(y, classes))
-
-
-def _joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None) -> pd.DataFrame | np.ndarray:
-    if more is None:
-        return x
-    if isinstance(x, pd.DataFrame) and isinstance(more, pd.DataFrame):
-        return pd.concat([x, more], ignore_index=True)
-    return np.concatenate([np.asarray(x), np.asarray(more)])
 
 
 def _labels(raw: Raw) -> pd.Series:

@@ -7,6 +7,7 @@ from typing import Any
 
 from steerage.data.dataset import Preprocess
 from steerage.data.images import ImagePreprocess
+from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import TablePreprocess
 from steerage.errors import BadBundle
 
@@ -22,6 +23,8 @@ def preprocess_from_json(document: Mapping[str, Any]) -> Preprocess:
             return TablePreprocess.from_json(document)
         if kind == "image":
             return ImagePreprocess.from_json(document)
+        if kind == "signal":
+            return SignalPreprocess.from_json(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadBundle(f"preprocessing of kind {kind!r} is incomplete or damaged: {error!r}") from error
-    raise BadBundle(f"preprocessing must be of kind 'table' or 'image', got {kind!r}; the file is damaged")
+    raise BadBundle(f"preprocessing must be of kind 'table', 'image' or 'signal', got {kind!r}; the file is damaged")

@@ -24,13 +24,14 @@ _WHOLE_NUMBER = re.compile(r"[+-]?\d+\.0*")
 class Raw:
     """Rows and labels of one source.
 
-    x: DataFrame of features, or images uint8 | float32 (n, c, h, w). y: one label per row, or None where the source
-    has none; missing labels are still in it. ``class_names``: names of the integer labels 0, 1, ... where known.
+    x: DataFrame of features, images uint8 | float32 (n, c, h, w), or signals float32 (n, channels, length). y:
+    one label per row, or None where the source has none; missing labels are still in it. ``class_names``: names of the
+    integer labels 0, 1, ... where known.
     ``weights``: float64 (n,), how much each row counts, not negative; None where all count alike.
     """
 
     name: str
-    kind: Literal["table", "image"]
+    kind: Literal["table", "image", "signal"]
     x: pd.DataFrame | np.ndarray
     y: pd.Series | None
     x_test: pd.DataFrame | np.ndarray | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,14 @@ import pandas as pd
 from sklearn import datasets
 
 from steerage.data.archives import read_npz
+from steerage.data.build import check_kind
+from steerage.data.columns import numbers
+from steerage.data.dataset import Kind
 from steerage.data.folders import read_folder, read_image_parquet
 from steerage.data.imagefiles import Shape, image_column
 from steerage.data.raw import Raw, listed
 from steerage.data.remote import read_openml, read_torchvision
+from steerage.data.signals import as_signals
 from steerage.data.tablefiles import data_name, read_csv, read_parquet, read_schema
 from steerage.errors import BadData
 
@@ -28,13 +33,44 @@ SKLEARN: dict[str, Callable[..., object]] = {
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npz")
 
 
-def load_raw(source: str, *, target: str | None = None, labelled: bool = True, shape: Shape | None = None) -> Raw:
+def load_raw(
+    source: str,
+    *,
+    target: str | None = None,
+    labelled: bool = True,
+    shape: Shape | None = None,
+    kind: Kind | None = None,
+) -> Raw:
     """Rows and labels of a source, with its test part where it has one.
 
     ``target``: column with the labels; None takes the last column of a table, ``label`` beside images.
     ``labelled=False`` allows a table without that column (``y`` is then None). ``shape`` (c, h, w): size that image
-    files are brought to. Raises: BadData, MissingDependency.
+    files are brought to. ``kind``: "signal" makes signals of the arrays of an npz file, and of a table's rows, whose
+    columns are moments then. Raises: BadData, MissingDependency.
     """
+    raw = _read(source, target, labelled, shape, kind)
+    if kind == "signal" and isinstance(raw.x, pd.DataFrame):
+        return _series(raw)
+    check_kind(raw.name, raw.kind, kind)
+    return raw
+
+
+def _series(raw: Raw) -> Raw:
+    """Rows of a table as signals of one channel."""
+
+    def read(x: pd.DataFrame | np.ndarray | None) -> np.ndarray | None:
+        if not isinstance(x, pd.DataFrame):
+            return None
+        if x.shape[1] == 0:
+            raise BadData(f"{raw.name} must have columns that are moments of a signal, got none")
+        return as_signals(np.stack([numbers(x[name]) for name in x.columns], axis=1))
+
+    signals = read(raw.x)
+    assert signals is not None
+    return replace(raw, kind="signal", x=signals, x_test=read(raw.x_test))
+
+
+def _read(source: str, target: str | None, labelled: bool, shape: Shape | None, kind: Kind | None) -> Raw:
     if source in SKLEARN:
         if labelled and target not in (None, "target"):
             raise BadData(f"{source} comes with a target of its own and has no column {target!r}; leave the target out")
@@ -57,7 +93,7 @@ def load_raw(source: str, *, target: str | None = None, labelled: bool = True, s
     if lower.endswith(".parquet"):
         return _parquet(path, target, labelled, shape)
     if lower.endswith(".npz"):
-        return read_npz(path, labelled=labelled)
+        return read_npz(path, labelled=labelled, kind=kind)
     raise BadData(f"{path.name} must be a folder of images or end in {listed(SUFFIXES)}; convert it to one of these")
 
 

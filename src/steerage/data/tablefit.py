@@ -26,7 +26,7 @@ def fit_table(frame: pd.DataFrame) -> TablePreprocess:
     twice = [name for name in source if source.count(name) > 1] if len(set(source)) < len(source) else []
     if twice:
         raise BadData(f"column names must be unique, got {listed(dict.fromkeys(twice))} more than once; rename them")
-    fitted = {name: _fit_column(name, frame[name]) for name in source}
+    fitted = {name: fit_column(name, frame[name]) for name in source}
     dropped = [f"{name!r} ({reason})" for name, reason in fitted.items() if isinstance(reason, str)]
     columns = tuple(column for column in fitted.values() if isinstance(column, Column))
     if not columns:
@@ -36,8 +36,8 @@ def fit_table(frame: pd.DataFrame) -> TablePreprocess:
     return TablePreprocess(source, columns)
 
 
-def _fit_column(name: str, series: pd.Series) -> Column | str:
-    """The treatment of one column, or why it is of no use."""
+def fit_column(name: str, series: pd.Series) -> Column | str:
+    """The treatment of one column, or why it is of no use. Raises: BadData for text in a column of numbers."""
     return _fit_category(name, series) if is_category(series) else _fit_number(name, series)
 
 

@@ -83,7 +83,7 @@ def merged(
     row comes ``OFTEN`` times on average by weights that are whole numbers, keeps up to ``MOST`` rows of each kind; and
     there are ``LEAST`` rows in any case.
     """
-    _, first, kind = np.unique(_marks(x, y), return_index=True, return_inverse=True)
+    _, first, kind = np.unique(row_marks(x, y), return_index=True, return_inverse=True)
     totals: NDArray[np.float64] = np.bincount(kind, weights=weights).astype(np.float64)
     copies = _copies(totals)
     return np.repeat(first, copies), np.repeat(totals / copies, copies)
@@ -108,18 +108,19 @@ def _whole(weights: NDArray[np.float64]) -> bool:
     return bool((weights == np.round(weights)).all() and weights.sum() < 2**53)
 
 
-def _marks(x: pd.DataFrame | np.ndarray, y: pd.Series) -> NDArray[np.bytes_]:
-    """A digest of each row and its label, the same for equal ones: (n,)."""
-    label = _bits(y)
+def row_marks(x: pd.DataFrame | np.ndarray, y: pd.Series | None = None) -> NDArray[np.bytes_]:
+    """A digest of each row, with its label where ``y`` has them, the same for equal ones: (n,)."""
+    labels = [] if y is None else [_bits(y)]
     if isinstance(x, pd.DataFrame):
         columns = [_bits(x.iloc[:, at]) for at in range(x.shape[1])]
-        cells = np.stack([*columns, label], axis=1)  # (n, columns + 1)
+        cells = np.stack([*columns, *labels], axis=1)  # (n, columns + 1)
         rows = [hashlib.blake2b(row, digest_size=16).digest() for row in cells]
     else:
         pixels = np.ascontiguousarray(x).reshape(len(x), -1)
+        own = labels[0] if labels else np.empty((len(x), 0), dtype=np.uint64)
         rows = [
-            hashlib.blake2b(row.tobytes() + own.tobytes(), digest_size=16).digest()
-            for row, own in zip(pixels, label, strict=True)
+            hashlib.blake2b(row.tobytes() + label.tobytes(), digest_size=16).digest()
+            for row, label in zip(pixels, own, strict=True)
         ]
     return np.array(rows, dtype="S16")
 

@@ -32,7 +32,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     (``steerage.cost.device``). ``minutes``: how long ``fit`` may take (10 if nothing else is given); or ``trials`` and
     ``epochs``, with which the result depends on ``random_state`` alone, and ``minutes`` beside ``epochs`` end it early.
     ``template``: a name ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``,
-    ``patience``: as for ``steerage.synthesize``. ``class_weight``: by label (1 for those that are missing), or
+    ``patience``, ``metric``: as for ``steerage.synthesize``. ``class_weight``: by label (1 for missing ones), or
     "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
     goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too.
@@ -58,6 +58,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         template: str | Template = "auto",
         scheme: str = "auto",
         patience: int | None = None,
+        metric: str | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         random_state: int | RandomState | None = None,
         out: str | Path | None = None,
@@ -75,6 +76,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
             template=template,
             scheme=scheme,
             patience=patience,
+            metric=metric,
             random_state=random_state,
             out=out,
             verbose=verbose,

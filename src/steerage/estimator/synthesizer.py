@@ -58,6 +58,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         template: str | Template = "auto",
         scheme: str = "auto",
         patience: int | None = None,
+        metric: str | None = None,
         random_state: int | RandomState | None = None,
         out: str | Path | None = None,
         verbose: int = 0,
@@ -73,6 +74,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.template = template
         self.scheme = scheme
         self.patience = patience
+        self.metric = metric
         self.random_state = random_state
         self.out = out
         self.verbose = verbose
@@ -118,6 +120,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
                     template=self.template if template is None else template,
                     scheme=self.scheme,
                     patience=self._whole("patience"),
+                    metric=self.metric,
                     out=folder,
                     listener=printer(self.verbose),
                 )

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from steerage.data.dataset import Preprocess
 from steerage.data.images import ImagePreprocess
+from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import Column, TablePreprocess
 
 MISSING_SHARE = 0.1
@@ -23,6 +24,11 @@ def example_rows(preprocess: Preprocess, n: int, *, generator: torch.Generator) 
         mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (preprocess.mean, preprocess.std))
         noise = noise * std + mean
         return noise.round().clamp(0, 255) if preprocess.dtype == "uint8" else noise
+    if isinstance(preprocess, SignalPreprocess):
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32).reshape(-1, 1) for values in (preprocess.mean, preprocess.std)
+        )
+        return noise * std + mean
     return noise
 
 

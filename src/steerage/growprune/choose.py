@@ -27,7 +27,7 @@ def scheme_for(
     cost = count(model, input_shape) if price is None else price(model)
     scheme = schemes.named(
         name,
-        convolutional=len(input_shape) == 3,
+        convolutional=len(input_shape) > 1,
         expansion=budget.expansion(replace(cost, ram=0)),  # which connections do not change
         crowding=crowding(model, budget, input_shape),
     )

@@ -12,6 +12,7 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from steerage.micro.held import Held, Part, a_map, flattened, vector
+from steerage.micro.inputs import as_map
 from steerage.micro.ir import Act, Activate, Combine, Conv, Gate, Kind, Linear, Pool, Shape, Stack, Window
 from steerage.micro.layers import affine
 from steerage.micro.lower import Rule, Walk
@@ -88,7 +89,13 @@ def _dropout(walk: Walk, node: fx.Node, module: Any) -> Held:
     return walk.of(node, node.args[0])
 
 
-def _pair(walk: Walk, node: fx.Node, number: Any) -> tuple[int, int]:
+def _pair(walk: Walk, node: fx.Node, number: Any, across: int = 1) -> tuple[int, int]:
+    """Two sizes; ``across``: the other one of a signal, which has one."""
+    if walk.start.signal:
+        sizes = (number,) if isinstance(number, int) else tuple(number)
+        if len(sizes) != 1 or not isinstance(sizes[0], int):
+            walk.refuse(node, f"it has the sizes {number}, and needs one")
+        return as_map(sizes, across)
     pair = (number, number) if isinstance(number, int) else tuple(number)
     if len(pair) != 2 or not all(isinstance(one, int) for one in pair):
         walk.refuse(node, f"it has the sizes {number}, and needs two")
@@ -105,13 +112,13 @@ def _pooling(kind: Literal["max", "average"]) -> Rule:
         window = Window(
             kernel,
             kernel if stride is None or stride == [] else _pair(walk, node, stride),
-            _pair(walk, node, option(3, "padding", 0)),
+            _pair(walk, node, option(3, "padding", 0), across=0),
         )
         average = kind == "average"
         dilation = 1 if average else option(4, "dilation", 1)
         if option(4 if average else 5, "ceil_mode", False) or _pair(walk, node, dilation) != (1, 1):
             walk.refuse(node, "it rounds sizes up, or has a dilation")
-        if average and option(6, "divisor_override", None) is not None:
+        if average and not walk.start.signal and option(6, "divisor_override", None) is not None:
             walk.refuse(node, "it has a divisor of its own")
         inside = average and window.padding != (0, 0) and not option(5, "count_include_pad", True)
         return _pooled(walk, node, window, "inside" if inside else kind)
@@ -124,6 +131,8 @@ def _adaptive(kind: Literal["max", "average"]) -> Rule:
         shape = walk.of(node, node.args[0]).shape
         wanted = _option(walk, node, module, 1, "output_size", None)
         pair = wanted if isinstance(wanted, (tuple, list)) else (wanted, wanted)
+        if walk.start.signal:
+            pair = (1, pair[0])
         if len(shape) != 3 or len(pair) != 2:
             walk.refuse(node, f"it makes {wanted} of {shape}")
         sizes = [whole if size is None else size for size, whole in zip(pair, shape[1:], strict=True)]
@@ -152,12 +161,16 @@ def _pooled(walk: Walk, node: fx.Node, window: Window, kind: Kind) -> Held:
 
 
 def _over_pixels(kind: Literal["max", "average"]) -> Rule:
-    """``x.mean((2, 3))`` or ``x.amax((2, 3))``."""
+    """``x.mean((2, 3))`` or ``x.amax((2, 3))``; of a signal ``x.mean(2)``."""
 
     def rule(walk: Walk, node: fx.Node, module: Any) -> Held:
         held = walk.of(node, node.args[0])
         dims = walk.argument(node, 1, "dim")
-        given = {dim % 4 for dim in dims} if isinstance(dims, (tuple, list)) and len(held.shape) == 3 else None
+        if walk.start.signal and len(held.shape) == 3:
+            over = dims if isinstance(dims, (tuple, list)) else (dims,)
+            given = {2, 3} if [dim % 3 for dim in over if isinstance(dim, int)] == [2] else None
+        else:
+            given = {dim % 4 for dim in dims} if isinstance(dims, (tuple, list)) and len(held.shape) == 3 else None
         if given != {2, 3}:
             walk.refuse(node, f"it goes over the dimensions {dims} of {held.shape}, and must over all pixels")
         whole = (held.shape[1], held.shape[2])
@@ -327,10 +340,16 @@ RULES: dict[Any, Rule] = {
     **dict.fromkeys((torch.clamp, "clamp", "clamp_"), ACTIVATIONS["clamp"]),
     **dict.fromkeys((*NOTHINGS, "contiguous"), _nothing),
     **dict.fromkeys((F.dropout, F.dropout1d, F.dropout2d, F.dropout3d), _dropout),
-    **dict.fromkeys((nn.MaxPool2d, F.max_pool2d, torch.max_pool2d), _pooling("max")),
-    **dict.fromkeys((nn.AvgPool2d, F.avg_pool2d), _pooling("average")),
-    **dict.fromkeys((nn.AdaptiveAvgPool2d, F.adaptive_avg_pool2d), _adaptive("average")),
-    **dict.fromkeys((nn.AdaptiveMaxPool2d, F.adaptive_max_pool2d), _adaptive("max")),
+    **dict.fromkeys(
+        (nn.MaxPool1d, nn.MaxPool2d, F.max_pool1d, F.max_pool2d, torch.max_pool1d, torch.max_pool2d), _pooling("max")
+    ),
+    **dict.fromkeys((nn.AvgPool1d, nn.AvgPool2d, F.avg_pool1d, F.avg_pool2d), _pooling("average")),
+    **dict.fromkeys(
+        (nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, F.adaptive_avg_pool1d, F.adaptive_avg_pool2d), _adaptive("average")
+    ),
+    **dict.fromkeys(
+        (nn.AdaptiveMaxPool1d, nn.AdaptiveMaxPool2d, F.adaptive_max_pool1d, F.adaptive_max_pool2d), _adaptive("max")
+    ),
     **dict.fromkeys((torch.mean, "mean"), _over_pixels("average")),
     **dict.fromkeys((torch.amax, "amax"), _over_pixels("max")),
     **dict.fromkeys((nn.Flatten, torch.flatten, torch.reshape, "flatten", "view", "reshape"), _reshape),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import final
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from steerage.data.dataset import Preprocess
 from steerage.data.images import ImagePreprocess
+from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import CLIP, Column, TablePreprocess
 from steerage.errors import UnsupportedLayer
 from steerage.micro.held import Held, Part
@@ -21,11 +22,24 @@ from steerage.micro.ir import Features, Hot, Number, Value
 @final
 @dataclass(frozen=True, eq=False)
 class Start:
-    """The input, the operation on it if there is one, and the network's input tensor."""
+    """The input, the operation on it if there is one, and the network's input tensor.
+
+    ``signal``: tensors (channels, length) of the network are maps, as ``as_map`` makes them.
+    """
 
     input: Value
     features: Features | None
     held: Held
+    signal: bool = False
+
+
+def as_map(sizes: Sequence[int], other: int) -> tuple[int, int]:
+    """Sizes along a signal as those of a map with a single row; ``other``: across it.
+
+    A map with a row for each moment would need half the memory, and five times the instructions: loops are over rows.
+    """
+    (along,) = sizes
+    return (other, int(along))
 
 
 def start(preprocess: Preprocess, *, read: Set[int] | None = None, clipped: bool = False) -> Start:
@@ -40,6 +54,10 @@ def start(preprocess: Preprocess, *, read: Set[int] | None = None, clipped: bool
         mean, std = _float32(preprocess.mean), _float32(preprocess.std)
         image = Value("x", preprocess.input_shape, preprocess.dtype)
         return Start(image, None, Held(image.shape, (Part(image, None, 1.0 / std, -mean / std, raw=True),)))
+    if isinstance(preprocess, SignalPreprocess):
+        mean, std = _float32(preprocess.mean), _float32(preprocess.std)
+        signal = Value("x", (preprocess.channels, *as_map((preprocess.length,), 1)))
+        return Start(signal, None, Held(signal.shape, (Part(signal, None, 1.0 / std, -mean / std, raw=True),)), True)
     raise UnsupportedLayer(f"preprocessing of the kind {type(preprocess).__name__} has no C form")
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from steerage.micro.held import Held, Part, a_map, columns, flattened, vector
+from steerage.micro.inputs import as_map
 from steerage.micro.ir import Affine, Bins, Conv, Linear, Op, Run, Value, Weights, Window
 from steerage.micro.lower import Rule, Walk
 from steerage.nn.encoding import PiecewiseLinear
@@ -49,17 +50,23 @@ def _linear(walk: Walk, node: fx.Node, held: Held, weights: Weights, shape: tupl
 
 def convolution(walk: Walk, node: fx.Node, module: Any) -> Held:
     held = walk.of(node, node.args[0])
-    window = Window(tuple(module.kernel_size), tuple(module.stride), _padding(walk, node, module))
+    along = isinstance(module, nn.Conv1d)
+    kernel, stride, padding = module.kernel_size, module.stride, _padding(walk, node, module)
+    if along:
+        kernel, stride, padding = as_map(kernel, 1), as_map(stride, 1), as_map(padding, 0)
+    window = Window(tuple(kernel), tuple(stride), (padding[0], padding[1]))
     if module.padding_mode != "zeros" and window.padding != (0, 0):
         walk.refuse(node, f"its padding is {module.padding_mode!r}, not zeros")
-    if tuple(module.dilation) != (1, 1):
+    if any(step != 1 for step in module.dilation):
         walk.refuse(node, f"its dilation is {tuple(module.dilation)}, not 1")
-    if len(held.shape) != 3:
+    if len(held.shape) != 3 or along != walk.start.signal:
         walk.refuse(node, f"it needs (channels, height, width), and gets {held.shape}")
     if max(*window.kernel, *window.stride, *window.padding) > 255 or max(*held.shape, module.out_channels) > 65535:
         walk.refuse(node, "it is larger than the records of the code have room for")
-    active = walk.mask(module, module.weight)
-    weights = Weights(_exact(module.weight), active, _exact_or_none(module.bias))
+    active, values = walk.mask(module, module.weight), _exact(module.weight)
+    if along:
+        active, values = active.unsqueeze(2), values.unsqueeze(2)
+    weights = Weights(values, active, _exact_or_none(module.bias))
     if held.shape[1:] == window.kernel == (1, 1) and window.padding == (0, 0) and module.groups == 1:
         flat = Weights(weights.values.flatten(1), active.flatten(1), weights.bias)  # a single pixel
         return a_map(_linear(walk, node, flattened(held), flat, (module.out_channels, 1, 1)))
@@ -77,14 +84,14 @@ def convolution(walk: Walk, node: fx.Node, module: Any) -> Held:
     return a_map(walk.add(Conv(walk.label(node), x, output, weights, window, module.groups, mean=mean)))
 
 
-def _padding(walk: Walk, node: fx.Node, module: Any) -> tuple[int, int]:
+def _padding(walk: Walk, node: fx.Node, module: Any) -> tuple[int, ...]:
     if module.padding == "valid":
-        return (0, 0)
+        return (0,) * len(module.kernel_size)
     if module.padding == "same":
         if any(size % 2 == 0 for size in module.kernel_size):
             walk.refuse(node, "its padding is not the same on both sides")
-        return (module.kernel_size[0] // 2, module.kernel_size[1] // 2)
-    return (module.padding[0], module.padding[1])
+        return tuple(size // 2 for size in module.kernel_size)
+    return tuple(module.padding)
 
 
 def batch_norm(walk: Walk, node: fx.Node, module: Any) -> Held:
@@ -189,6 +196,7 @@ def _exact_or_none(tensor: Tensor | None) -> Tensor | None:
 
 RULES: dict[Any, Rule] = {
     nn.Linear: linear,
+    nn.Conv1d: convolution,
     nn.Conv2d: convolution,
     nn.BatchNorm1d: batch_norm,
     nn.BatchNorm2d: batch_norm,

@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from steerage.errors import UnsupportedLayer
 from steerage.micro.held import Held, Part, a_map, flattened, is_in_order
-from steerage.micro.inputs import Start
+from steerage.micro.inputs import Start, as_map
 from steerage.micro.ir import Conv, Gather, Ints, Join, Linear, Op, Pixels, Shape, Value
 from steerage.nn.trace import Traced
 
@@ -71,7 +71,7 @@ class Walk:
         if self.shapes[node][:1] != (2,):
             self.refuse(node, "it puts rows of the batch into other dimensions")
         held = rule(self, node, module)
-        if held.shape != tuple(self.shapes[node][1:]):
+        if held.shape != self.shape(node):
             self.refuse(node, f"it returns {tuple(self.shapes[node][1:])} where {held.shape} was expected")
         return held
 
@@ -91,8 +91,9 @@ class Walk:
         return str(getattr(node.target, "__name__", node.target))
 
     def shape(self, node: fx.Node) -> Shape:
-        """Of what a node returns for one row."""
-        return tuple(self.shapes[node][1:])
+        """Of what a node returns for one row; a signal's is that of its map."""
+        shape = tuple(self.shapes[node][1:])
+        return (shape[0], *as_map(shape[1:], 1)) if self.start.signal and len(shape) == 2 else shape
 
     def of(self, reader: fx.Node, node: Any) -> Held:
         """Where the tensor of ``node`` is. Raises: UnsupportedLayer for what is no tensor that depends on the input."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
+from steerage.metrics import METRICS
 from steerage.report.figures import Point, scatter
-from steerage.report.page import COSTS, METRICS, document
+from steerage.report.page import COSTS, document
 from steerage.report.run import Run, at, number, read_run
 from steerage.report.text import BOUNDS, NONE, count, measure, section, settings, table
 from steerage.store import write_atomic
@@ -37,11 +38,11 @@ def _letters(runs: Sequence[Run]) -> list[str]:
 
 def _delivered(runs: Sequence[Run]) -> str:
     rows: list[list[str]] = []
-    for metric, name in METRICS.items():
+    for metric in METRICS.values():
         for part in ("test", "validation"):
-            values = [number(at(run.summary, metric, part)) for run in runs]
+            values = [number(at(run.summary, metric.name, part)) for run in runs]
             if any(value is not None for value in values):
-                rows.append([f"{part} {name}", *(measure(metric, value) for value in values)])
+                rows.append([f"{part} {metric.title}", *(measure(metric.name, value) for value in values)])
     plain = [number(at(run.summary, "baseline", "error", "test")) for run in runs]
     if any(value is not None for value in plain):
         rows.append(["plain baseline, test error", *(measure("error", value) for value in plain)])
@@ -56,26 +57,26 @@ def _delivered(runs: Sequence[Run]) -> str:
 
 
 def _figure(runs: Sequence[Run]) -> str:
-    """Test error, or 1 - R², over parameters: networks delivered, and those of fronts."""
+    """The error on test rows, by each run's metric, over parameters: networks delivered, and those of fronts."""
     points = []
     for letter, run in zip(LETTERS, runs, strict=False):
         members = [("", run.summary), *((f" {at(member, 'path')}", member) for member in run.front)]
         for name, member in members:
-            params, error = number(at(member, "params")), number(at(member, "error", "test"))
-            fit = number(at(member, "r2", "test"))
-            error = 1.0 - fit if error is None and fit is not None else error
-            if params is not None and error is not None:
-                text = f"{letter}{name}: {measure(run.metric, error)}, {count(params)} parameters"
+            params, figure = number(at(member, "params")), number(at(member, run.metric.name, "test"))
+            if params is not None and figure is not None:
+                error = 1.0 - figure if run.metric.form == "complement" else figure
+                shown_as = measure(run.metric.name, figure)
+                text = f"{letter}{name}: {run.metric.title} {shown_as}, {count(params)} parameters"
                 about = f"{text}\n{settings(at(member, 'values')).replace(', ', chr(10))}"
                 kind = "front" if name else "delivered"
                 points.append(Point(params, error, text, "" if name else letter, kind, about))
     if not points:
         return ""
-    percent = all(run.metric == "error" for run in runs)
+    percent = all(run.metric.form == "share" for run in runs)
     show = (lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format
-    figure = scatter(points, x_label="parameters", y_label="test error", show_y=show)
+    drawn = scatter(points, x_label="parameters", y_label="test error", show_y=show)
     about = '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
-    return section("Error and size", figure + about)
+    return section("Error and size", drawn + about)
 
 
 def _asked(runs: Sequence[Run]) -> str:

@@ -6,7 +6,7 @@ from html import escape
 
 from steerage.report.figures import Point, scatter
 from steerage.report.run import Run, at, listed, number
-from steerage.report.text import measure, section, shown
+from steerage.report.text import section, shown
 
 DRAWN = 6
 
@@ -38,10 +38,10 @@ def _dependence(run: Run, gene: object) -> str:
         return ""
     name, places = shown(at(gene, "name")), range(len(pairs))
     points = [
-        Point(place, error, f"{name} = {shown(value)}: {measure(run.metric, error)}")
+        Point(place, error, f"{name} = {shown(value)}: {run.error_text(error)}")
         for place, (value, error) in zip(places, pairs, strict=True)
     ]
-    percent = run.metric == "error"
+    percent = run.metric.form == "share"
     figure = scatter(
         points,
         x_label=name,

@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 
 from steerage._version import __version__
+from steerage.metrics import METRICS
 from steerage.report.anatomy import anatomy
 from steerage.report.mattered import mattered
 from steerage.report.quality import quality
@@ -26,7 +27,6 @@ COSTS = (
     ("ram_bytes", "RAM, bytes"),
     ("epochs", "epochs of training"),
 )
-METRICS = {"error": "error", "r2": "R²", "rmse": "RMSE"}
 
 
 def write_report(folder: str | Path) -> Path:
@@ -96,11 +96,12 @@ def _delivered(run: Run) -> str:
         counted(cost, noun) for name, noun in BOUNDS.values() if (cost := number(run.summary.get(name))) is not None
     ]
     text = f"Delivered: {' and '.join(what[:2]) or 'a network'}"
-    for metric, name in METRICS.items():
-        value, plain = (number(at(run.summary, *path)) for path in ((metric, "test"), ("baseline", metric, "test")))
+    for metric in METRICS.values():
+        name = metric.name
+        value, plain = (number(at(run.summary, *path)) for path in ((name, "test"), ("baseline", name, "test")))
         if value is not None:
-            text += f", test {name} {measure(metric, value)}"
-            text += f" (plain baseline {measure(metric, plain)})" if plain is not None else ""
+            text += f", test {metric.title} {measure(name, value)}"
+            text += f" (plain baseline {measure(name, plain)})" if plain is not None else ""
     return text + "."
 
 
@@ -118,11 +119,11 @@ def _over_budget(run: Run) -> str:
 def _result(run: Run) -> str:
     stages = [((stage,) if stage else ()) for stage, _ in STAGES]
     rows: list[list[str]] = []
-    for metric, name in METRICS.items():
+    for metric in METRICS.values():
         for part in ("test", "validation"):
-            values = [number(at(run.summary, *stage, metric, part)) for stage in stages]
+            values = [number(at(run.summary, *stage, metric.name, part)) for stage in stages]
             if any(value is not None for value in values):
-                rows.append([f"{part} {name}", *(measure(metric, value) for value in values)])
+                rows.append([f"{part} {metric.title}", *(measure(metric.name, value) for value in values)])
     for cost, name in COSTS:
         values = [number(at(run.summary, *stage, cost)) for stage in stages]
         if any(value is not None for value in values):

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from steerage.errors import BadBundle
+from steerage.metrics import METRICS, USUAL, Metric
+from steerage.report.text import NONE
 from steerage.store import read_json
 
 Fields: TypeAlias = Mapping[str, object]
@@ -37,10 +39,29 @@ class Run:
         return {str(name): limit for name, value in bounds.items() if (limit := number(value)) is not None}
 
     @property
-    def metric(self) -> str:
-        """What the error of a trial is: a share of rows, or in regression a number of another kind."""
-        task = self.summary.get("task") or self.asked.get("task")
-        return "loss" if task == "regression" else "error"
+    def metric(self) -> Metric:
+        """What networks were compared by."""
+        task, name = (self.summary.get(field) or self.asked.get(field) for field in ("task", "metric"))
+        usual = USUAL["regression" if task == "regression" else "classification"]
+        return METRICS.get(str(name), usual)
+
+    def error_text(self, error: float | None) -> str:
+        """An error that an event tells of: a share of rows in per cent, or a plain number."""
+        if error is None:
+            return NONE
+        return self.metric.written(error) if self.metric.form == "share" else f"{error:.4g}"
+
+    def validation_error(self, network: object) -> float | None:
+        """The error on validation rows of a network in summary.json, where it tells one in standard deviations."""
+        figure = number(at(network, self.metric.name, "validation"))
+        if figure is None or self.metric.form == "units":
+            return None
+        return 1.0 - figure if self.metric.form == "complement" else figure
+
+    @property
+    def error_label(self) -> str:
+        """What the errors that events tell of are called."""
+        return f"validation {self.metric.error_title}"
 
     @property
     def pareto(self) -> str | None:

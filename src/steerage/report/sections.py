@@ -8,14 +8,14 @@ from typing import TypeVar
 
 from steerage.report.figures import Point, scatter, short
 from steerage.report.run import Fields, Run, at, error_of, number, params_of
-from steerage.report.text import STAGES, count, decimal, measure, section, settings, shown, table
+from steerage.report.text import NONE, STAGES, count, decimal, measure, section, settings, shown, table
 
 BEST_TRIALS = 10
 FAILURES = 5
 SHOWN_STEPS = 12
 SEEN = ("refit", "absorbed")  # networks that learnt from the validation rows
 COSTS = ("params", "dense_params", "macs")
-X_LABEL, Y_LABEL = "parameters", "validation error"
+X_LABEL = "parameters"
 NOUNS = {"params": X_LABEL, "macs": "MACs"}
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ def trials(run: Run) -> str:
     rows = [
         [
             shown(event.get("number")),
-            measure(run.metric, error),
+            run.error_text(error),
             count(params_of(event)),
             settings({name: value for name, value in _values(event).items() if name in differing}),
         ]
@@ -47,7 +47,7 @@ def trials(run: Run) -> str:
     content += _trials_figure(run, measured)
     if rows:
         same = settings({name: value for name, value in _values(best[0][1]).items() if name not in differing})
-        content += "<p>The best of them:</p>" + table(["trial", Y_LABEL, X_LABEL, "hyperparameters"], rows)
+        content += "<p>The best of them:</p>" + table(["trial", run.error_label, X_LABEL, "hyperparameters"], rows)
         content += f"<p>All of these have {escape(same)}.</p>" if same and len(rows) > 1 else ""
     if failed:
         reasons = [f"trial {shown(event.get('number'))}: {shown(event.get('reason'))}" for event in failed[:FAILURES]]
@@ -82,10 +82,11 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     if not points:
         numbered = [(number(event.get("number")), error) for error, event in measured]
         points = [Point(n, error, f"trial {n:g}: {_error_text(run, error)}") for n, error in numbered if n is not None]
-        return scatter(points, x_label="trial", y_label=Y_LABEL, log_x=False, show_y=_ticks_of(run))
+        return scatter(points, x_label="trial", y_label=run.error_label, log_x=False, show_y=_ticks_of(run))
     for stage, title in STAGES[:1] if run.front else STAGES:  # the others are the last of the front
         where = (stage,) if stage else ()
-        cost, error = number(at(run.summary, *where, name)), number(at(run.summary, *where, run.metric, "validation"))
+        network = at(run.summary, *where)
+        cost, error = number(at(network, name)), run.validation_error(network)
         if cost is not None and error is not None:
             text = f"{title}: {_error_text(run, error)}, {count(cost)} {noun}"
             about = (
@@ -94,15 +95,16 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
             points.append(Point(cost, error, text, title, stage or "delivered", about))
     front = _front_points(run, name)
     limit = run.budget.get(f"max_{name}")
-    figure = scatter([*points, *front], x_label=noun, y_label=Y_LABEL, limit=limit, path=front, show_y=_ticks_of(run))
+    figure = scatter(
+        [*points, *front], x_label=noun, y_label=run.error_label, limit=limit, path=front, show_y=_ticks_of(run)
+    )
     return figure + '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
 
 
 def _front_points(run: Run, cost: str) -> list[Point]:
     points = []
     for member in run.front:
-        x, error, fit = (number(at(member, *path)) for path in ((cost,), ("error", "validation"), ("r2", "validation")))
-        error = 1.0 - fit if error is None and fit is not None else error
+        x, error = number(member.get(cost)), run.validation_error(member)
         if x is not None and error is not None:
             title = f"{shown(member.get('path'))}: {_error_text(run, error)}, {count(x)} {NOUNS[cost]}"
             points.append(Point(x, error, title, kind="front"))
@@ -111,12 +113,12 @@ def _front_points(run: Run, cost: str) -> list[Point]:
 
 def front(run: Run) -> str:
     """The networks of a front, which were trained longer than the candidates."""
-    metric, name = ("r2", "R²") if run.metric == "loss" else ("error", "error")
+    metric = run.metric
     differ = len({settings(member.get("values")) for member in run.front}) > 1  # sizes of one candidate do not
     rows = [
         [
             shown(member.get("path")),
-            *(measure(metric, number(at(member, metric, part))) for part in ("validation", "test")),
+            *(measure(metric.name, number(at(member, metric.name, part))) for part in ("validation", "test")),
             *(count(number(member.get(cost))) for cost in COSTS),
             *([settings(member.get("values"))] if differ else []),
         ]
@@ -124,22 +126,22 @@ def front(run: Run) -> str:
     ]
     if not rows:
         return ""
-    names = ["network", f"validation {name}", f"test {name}", X_LABEL, "dense", "MACs"]
+    names = ["network", f"validation {metric.title}", f"test {metric.title}", X_LABEL, "dense", "MACs"]
     return section("Front", table([*names, "hyperparameters"] if differ else names, rows))
 
 
 def _error_text(run: Run, error: float) -> str:
-    return f"error {measure(run.metric, error)}"
+    return f"error {run.error_text(error)}"
 
 
 def _ticks_of(run: Run) -> Callable[[float], str]:
-    return "{:.3g}".format if run.metric == "loss" else lambda error: f"{100 * error:.3g} %"
+    return (lambda error: f"{100 * error:.3g} %") if run.metric.form == "share" else "{:.3g}".format
 
 
 def rounds(run: Run) -> str:
     """How the search stood after each round: the best so far, the accuracy predictor, and what going on promised."""
     errors = {number(event.get("number")): error_of(event) for event in run.named("TrialFinished")}
-    percent = run.metric == "error"
+    percent = run.metric.form == "share"
     rows = []
     for event in run.named("RoundFinished"):
         gain = number(event.get("gain"))
@@ -147,9 +149,9 @@ def rounds(run: Run) -> str:
             shown(event.get("round")),
             shown(event.get("trials")),
             shown(event.get("best_number")),
-            measure(run.metric, errors.get(number(event.get("best_number")))),
+            run.error_text(errors.get(number(event.get("best_number")))),
             *(decimal(number(event.get(name))) for name in ("tau", "spearman", "rmse", "coverage")),
-            decimal(gain) if not percent or run.pareto else measure(run.metric, gain),
+            decimal(gain) if not percent or run.pareto else run.error_text(gain),
         ])  # fmt: skip
     if not rows:
         return ""
@@ -159,7 +161,17 @@ def rounds(run: Run) -> str:
         "order, 0 is chance), the share of them that its intervals hold (coverage; 0.8 is honest, less is too sure), "
         f"and by how much the next candidate was expected to let {promised} (gain).</p>"
     )
-    names = ["round", "trials", "best trial", Y_LABEL, "Kendall τ", "Spearman ρ", "RMSE of ranks", "coverage", "gain"]
+    names = [
+        "round",
+        "trials",
+        "best trial",
+        run.error_label,
+        "Kendall τ",
+        "Spearman ρ",
+        "RMSE of ranks",
+        "coverage",
+        "gain",
+    ]
     return section("Rounds of the search", intro + table(names, rows))
 
 
@@ -171,14 +183,14 @@ def networks(run: Run) -> str:
     rows = [
         [
             shown(event.get("name")),
-            "learnt" if event.get("name") in SEEN else measure(run.metric, error_of(event)),
+            "learnt" if event.get("name") in SEEN else run.error_text(error_of(event)),
             *(count(number(event.get(name))) for name in COSTS),
         ]
         for event in run.named("NetworkTrained")
     ]
     if not rows:
         return ""
-    return section("Networks trained in full", table(["network", Y_LABEL, X_LABEL, "dense", "MACs"], rows))
+    return section("Networks trained in full", table(["network", run.error_label, X_LABEL, "dense", "MACs"], rows))
 
 
 def local(run: Run) -> str:
@@ -197,16 +209,16 @@ def local(run: Run) -> str:
     ]
     label = "active connections"
     figure = scatter(points, x_label="training, %", y_label=label, joined=True, log_x=False, show_y=short)
-    metric, name = ("r2", "R²") if run.metric == "loss" else ("error", "error")
     rows = [
         [
             f"{progress:.1%}",
-            "learnt" if event.get("name") in SEEN else _came_with(metric, number(event.get("error"))),
+            "learnt" if event.get("name") in SEEN else _came_with(run, number(event.get("error"))),
             *(count(number(event.get(what))) for what in ("before", "after", "grown")),
             *(count(number(event.get(f"units_{when}"))) for when in ("before", "after")),
         ]
         for progress, _, event in _thinned(steps)
     ]
+    name = run.metric.error_title if run.metric.form == "units" else run.metric.title
     names = [f"{name} before", "connections", "after", "of these grown", "units", "after"]
     intro = (
         f"<p>{len(steps)} steps changed the network. Errors are validation errors, with which it came to a step.</p>"
@@ -214,9 +226,9 @@ def local(run: Run) -> str:
     return section("Grow and prune", intro + figure + table(["training", *names], rows))
 
 
-def _came_with(metric: str, error: float | None) -> str:
-    """Validation error of a step, or R² for a regression."""
-    return measure(metric, None if error is None else 1.0 - error if metric == "r2" else error)
+def _came_with(run: Run, error: float | None) -> str:
+    """Figure of a step on validation rows; in standard deviations where the target's units are not known here."""
+    return NONE if error is None else run.metric.written(run.metric.figure(error))
 
 
 def _thinned(steps: Sequence[T]) -> list[T]:

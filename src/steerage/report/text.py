@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
+from steerage.metrics import METRICS
+
 STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
 NONE = "–"
 
@@ -48,10 +50,8 @@ BOUNDS = {
 
 
 def measure(metric: str, value: float | None) -> str:
-    """``value`` of a metric: "error" is a fraction, shown in per cent; anything else a plain number."""
-    if value is None:
-        return NONE
-    return f"{100 * value:.2f} %" if metric == "error" else f"{value:.4g}"
+    """The figure ``value`` of a metric, by its name."""
+    return NONE if value is None else METRICS[metric].written(value)
 
 
 def decimal(value: float | None) -> str:

@@ -293,7 +293,7 @@ def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tenso
         dataset = bench.dataset
         picked = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:PROBED_ROWS]]
         outputs = model(dataset.prepare(dataset.x[picked]))
-        return loss_of(outputs, dataset.y[picked], dataset, 0.0, dataset.weights_of(picked))
+        return loss_of(outputs, dataset.y[picked], dataset, 0.0, dataset.loss_weights(picked))
 
     return probe
 

@@ -19,10 +19,12 @@ from steerage.cost.count import dense_cost
 from steerage.cost.device import Device
 from steerage.cost.device import device as device_of
 from steerage.cost.price import DEFAULT
-from steerage.data.dataset import Dataset
+from steerage.data.dataset import Dataset, Kind
 from steerage.data.load import load_dataset
+from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
 from steerage.growprune.schemes import checked_name
+from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
@@ -40,7 +42,6 @@ from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
 from steerage.training.split import validation_split
 
-Kind = Literal["synth", "search", "refine"]
 Fidelity = Literal["auto", "full"]
 Listener = Callable[[object], None]
 
@@ -95,6 +96,9 @@ def synthesize(
     like: str | None = None,
     depth: int | None = None,
     device: str | Device | None = None,
+    metric: str | None = None,
+    balanced: bool = False,
+    kind: Kind | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -123,6 +127,9 @@ def synthesize(
     candidate has, as published networks count them. ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given).
+    ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
+    by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
+    and the metric is "balanced_error" unless another is given.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -172,6 +179,7 @@ def synthesize(
         depth,
         _device(device),
     )
+    request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget or Budget(), template)
 
 
@@ -193,6 +201,9 @@ def refine(
     front: bool = False,
     scheme: str = "auto",
     device: str | Device | None = None,
+    metric: str | None = None,
+    balanced: bool = False,
+    kind: Kind | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -208,6 +219,7 @@ def refine(
     request = _Request(
         data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, device=place
     )
+    request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget, network)
 
 
@@ -228,6 +240,9 @@ class _Request:
     like: str | None = None
     depth: int | None = None
     device: Device | None = None
+    metric: str | None = None
+    balanced: bool = False
+    kind: Kind | None = None
 
 
 def _device(given: str | Device | None) -> Device | None:
@@ -246,6 +261,7 @@ def _ignore(event: object) -> None:
 
 def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
+    dataset = with_objective(dataset, metric=request.metric, balanced=request.balanced)
     given = None if template is None or template == "auto" else template
     given = load_template(given) if isinstance(given, str) else given
     if request.like is not None:
@@ -265,6 +281,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
+        **({"metric": dataset.metric} if dataset.metric is not None else {}),
+        **({"balanced": True} if dataset.class_factors is not None else {}),
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **({} if request.device is None else {"device": request.device.name}),
@@ -304,7 +322,7 @@ def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
 
 def _loaded(request: _Request) -> Dataset:
     assert not isinstance(request.data, Dataset)
-    return load_dataset(str(request.data), target=request.target, task=request.task)
+    return load_dataset(str(request.data), target=request.target, task=request.task, kind=request.kind)
 
 
 def _phases(run: Run, request: _Request) -> Result:
@@ -380,6 +398,7 @@ def _delivered(
     document = {
         "version": summary.VERSION,
         "task": dataset.spec.task,
+        "metric": metric_named(dataset.metric, dataset.spec.task).name,
         **delivered,
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
@@ -424,7 +443,7 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
         target_name=dataset.target_name,
         target_mean=dataset.target_mean,
         target_std=dataset.target_std,
-        error={name: entry[name] for name in ("error", "r2", "rmse") if name in entry},
+        error={name: entry[name] for name in METRICS if name in entry},
     )
 
 
@@ -451,7 +470,10 @@ def _kept_best(run: Run) -> str:
     entry = summary.entry(run.bench.dataset, final.cost, epochs=final.epochs, validation=scores, test=None)
     where = run.directory.network
     _save(run, where, _network(run, best, final, entry))
-    return f"the best so far ({best.name}, validation error {best.trained.scores.error:.4f}) is in {where}"
+    dataset = run.bench.dataset
+    metric = metric_named(dataset.metric, dataset.spec.task)
+    error = f"validation {metric.error_title} {best.trained.scores.error:.4f}"
+    return f"the best so far ({best.name}, {error}) is in {where}"
 
 
 def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:

@@ -8,21 +8,29 @@ from typing import Any
 
 from steerage.cost.count import Cost
 from steerage.data.dataset import Dataset
+from steerage.metrics import metric_named
 from steerage.training.evaluate import Scores
 
 VERSION = 1
 
 
 def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) -> dict[str, Any]:
-    """``error`` by part as fractions in [0, 1]; for regression ``r2`` and ``rmse`` (in the target's units) instead."""
+    """``error`` by part as fractions in [0, 1]; for regression ``r2`` and ``rmse`` (in the target's units) instead.
+
+    And the figure of the metric that networks were compared by, under its name, where that is another.
+    """
     parts: Mapping[str, Scores | None] = {"validation": validation, "test": test}
     known = {part: scores for part, scores in parts.items() if scores is not None and scores.rows > 0}
+    usual = {part: one.error if one.usual is None else one.usual for part, one in known.items()}
+    metric = metric_named(dataset.metric, dataset.spec.task)
+    asked = {part: metric.figure(one.error, dataset.target_std) for part, one in known.items()}
     if dataset.spec.task == "classification":
-        return {"error": {part: known[part].error if part in known else None for part in parts}}
-    return {
-        "r2": {part: 1.0 - known[part].error if part in known else None for part in parts},
-        "rmse": {part: math.sqrt(known[part].loss) * dataset.target_std if part in known else None for part in parts},
-    }
+        figures = {"error": usual}
+    else:
+        rmse = {part: math.sqrt(one.loss) * dataset.target_std for part, one in known.items()}
+        figures = {"r2": {part: 1.0 - error for part, error in usual.items()}, "rmse": rmse}
+    figures.setdefault(metric.name, asked)
+    return {name: {part: values.get(part) for part in parts} for name, values in figures.items()}
 
 
 def entry(

@@ -8,6 +8,7 @@ from steerage.templates.mobile import Mobile
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.registry import TEMPLATES, load_template, template_for
 from steerage.templates.resnet import ResNet
+from steerage.templates.signal import Signal
 from steerage.templates.template import RECIPE_GENES, LayerShape, Template, architecture, batch_size
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Mlp",
     "Mobile",
     "ResNet",
+    "Signal",
     "Template",
     "architecture",
     "batch_size",

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from typing import final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
-from steerage.nn.blocks import classifier, conv_block, pooling
-from steerage.nn.residual import Residual
 from steerage.space import Space, Value, Values
+from steerage.templates import stages
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
-from steerage.templates.template import LayerShape, Template, dense_shapes
+from steerage.templates.template import LayerShape, Template
 
 MIN_HIDDEN = 16
 
@@ -49,40 +47,22 @@ class Cnn(Template):
             "hidden": IntDistribution(MIN_HIDDEN, 256, log=True),
             "dropout": FloatDistribution(0.0, 0.3, step=0.1),
         }
-        return Space({**genes, **recipe_genes(spec)}, lambda values: _canonical(values, spec))
+        return Space(
+            {**genes, **recipe_genes(spec)},
+            lambda values: stages.canonical(values, spec, least_hidden=MIN_HIDDEN),
+        )
 
     def build(self, values: Values, spec: TaskSpec) -> nn.Module:
         """Modules ``features``, one child per block or pooling, and ``head``."""
-        plans, shape = _plan(values, spec)
-        features: OrderedDict[str, nn.Module] = OrderedDict()
-        for plan in plans:
-            features[plan.name] = _module(plan, values)
-        head = classifier(
-            _read(values, shape),
-            spec.outputs,
-            pooled=values["head"] == "gap",
-            hidden=_hidden(values),
-            activation=str(values["activation"]),
-            dropout=float(values["dropout"]),
-        )
-        return nn.Sequential(OrderedDict(features=nn.Sequential(features), head=head))
+        return stages.build(values, spec)
 
     def depth(self, values: Values) -> int:
         """Convolutions, two where they are separable, and the layers of the head."""
-        convolutions = int(values["stages"]) * int(values["blocks"])
-        return convolutions + (convolutions - 1) * bool(values["separable"]) + 1 + (values["head"] == "hidden")
+        return stages.depth(values)
 
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape]:
         """Layers of ``build``, in order."""
-        plans, shape = _plan(values, spec)
-        area, layers = int(values["kernel"]) ** 2, []
-        for plan in plans:
-            if plan.separable:
-                layers.append(LayerShape(plan.inputs * area, plan.inputs, plan.pixels))
-            if plan.outputs:
-                weights = plan.inputs * plan.outputs * (1 if plan.separable else area)
-                layers.append(LayerShape(weights, plan.outputs, plan.pixels))
-        return [*layers, *dense_shapes(_read(values, shape), *_hidden(values), spec.outputs)]
+        return stages.layers(values, spec)
 
     def baseline(self, spec: TaskSpec) -> Values:
         """Double the channels at each halving of the image, 3 x 3 kernels, max pooling, one hidden layer of 128."""
@@ -96,8 +76,8 @@ class Cnn(Template):
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
         """Two blocks a stage and a global average; deeper and narrower; half as deep with a flattening head; 5 x 5."""
         low, high = stage_range(spec)
-        stages = 3 if min(spec.input_shape[1:]) >= 28 else 2
-        first: dict[str, Value] = {"stages": min(high, max(low, stages)), "channels": 16, "growth": 2.0, "blocks": 2}
+        wanted = 3 if min(spec.input_shape[1:]) >= 28 else 2
+        first: dict[str, Value] = {"stages": min(high, max(low, wanted)), "channels": 16, "growth": 2.0, "blocks": 2}
         first |= {"kernel": 3, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
         first |= {"head": "gap", "hidden": MIN_HIDDEN, "dropout": 0.1}
         first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
@@ -117,82 +97,3 @@ def stage_range(spec: TaskSpec) -> tuple[int, int]:
     most = 3 if side < 48 else 4 if side < 96 else 5
     most = max(1, min(most, int(math.log2(side))))
     return min(2, most), most
-
-
-class _Block(NamedTuple):
-    """One module of the feature part: a convolution block, or a pooling where ``outputs`` is 0."""
-
-    name: str
-    inputs: int
-    outputs: int
-    stride: int = 1
-    separable: bool = False
-    residual: bool = False
-    pixels: int = 0  # of its output
-
-
-def _plan(values: Values, spec: TaskSpec) -> tuple[list[_Block], tuple[int, int, int]]:
-    """Modules of the feature part in order, and the shape (channels, height, width) of what they return."""
-    inputs, height, width = spec.input_shape
-    stages, blocks = int(values["stages"]), int(values["blocks"])
-    strided, flat = values["pooling"] == "stride", values["head"] != "gap"
-    plan = []
-    for stage in range(stages):
-        outputs = round(int(values["channels"]) * float(values["growth"]) ** stage)
-        # A flattening head is dear, so its stages all end halved; a global average reads the last stage as it is.
-        halved = (flat or (stage > 0 if strided else stage < stages - 1)) and min(height, width) >= 2
-        if halved and strided:
-            height, width = (height + 1) // 2, (width + 1) // 2
-        for block in range(blocks):
-            first = stage == block == 0  # reads raw pixels: nothing to separate
-            stride = 2 if strided and halved and block == 0 else 1
-            residual = bool(values["residual"]) and stride == 1 and inputs == outputs and not first
-            separable = bool(values["separable"]) and not first
-            name = f"stage{stage}_block{block}"
-            plan.append(_Block(name, inputs, outputs, stride, separable, residual, height * width))
-            inputs = outputs
-        if halved and not strided:
-            height, width = height // 2, width // 2
-            plan.append(_Block(f"stage{stage}_pool", inputs, 0))
-    return plan, (inputs, height, width)
-
-
-def _module(plan: _Block, values: Values) -> nn.Module:
-    """Module of one entry of the plan."""
-    if plan.outputs == 0:
-        return pooling(str(values["pooling"]))
-    block = conv_block(
-        plan.inputs,
-        plan.outputs,
-        kernel=int(values["kernel"]),
-        stride=plan.stride,
-        activation=str(values["activation"]),
-        separable=plan.separable,
-    )
-    return Residual(block) if plan.residual else block
-
-
-def _read(values: Values, shape: tuple[int, int, int]) -> int:
-    """Numbers that the first linear layer of the head reads, of features of ``shape``."""
-    return shape[0] if values["head"] == "gap" else math.prod(shape)
-
-
-def _hidden(values: Values) -> tuple[int, ...]:
-    """Units of the head's hidden layer, if it has one."""
-    return (int(values["hidden"]),) if values["head"] == "hidden" else ()
-
-
-def _canonical(values: Values, spec: TaskSpec) -> Values:
-    """Fix the genes that do nothing beside the others."""
-    point = dict(values)
-    if point["head"] != "hidden":
-        point["hidden"] = MIN_HIDDEN
-    if point["stages"] == 1:
-        point["growth"] = 1.0
-    if point["blocks"] == point["stages"] == 1:
-        point["separable"] = False  # the first block never is
-    if point["residual"] and point["blocks"] == 1 and not any(block.residual for block in _plan(point, spec)[0]):
-        point["residual"] = False
-    if min(spec.input_shape[1:]) < 2 or (point["stages"] == 1 and point["head"] == "gap"):
-        point["pooling"] = "max"  # nothing is halved
-    return point

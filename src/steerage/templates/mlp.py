@@ -33,7 +33,7 @@ class Mlp(Template):
     name = "mlp"
 
     def accepts(self, spec: TaskSpec) -> bool:
-        """Any table or image."""
+        """Anything."""
         return True
 
     def space(self, spec: TaskSpec) -> Space:
@@ -58,7 +58,7 @@ class Mlp(Template):
         return Space({**genes, **recipe_genes(spec)}, lambda values: _canonical(values, features))
 
     def build(self, values: Values, spec: TaskSpec) -> nn.Module:
-        """Modules ``flatten`` (images), ``reduce`` or ``encode`` (where asked), and ``net``, with batch norm."""
+        """Modules ``flatten`` (not of tables), ``reduce`` or ``encode`` (where asked), and ``net``, with batch norm."""
         parts: OrderedDict[str, nn.Module] = OrderedDict()
         inputs = math.prod(spec.input_shape)
         if len(spec.input_shape) > 1:

@@ -9,7 +9,7 @@ from steerage.space import Value
 
 
 def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
-    """Learning rate, decoupled weight decay; label smoothing for classification, noise on tables, changes to images."""
+    """Learning rate, decoupled weight decay; label smoothing for classes, noise on tables, changes to other inputs."""
     genes: dict[str, BaseDistribution] = {
         "lr": FloatDistribution(1e-3, 3e-2, log=True),
         "weight_decay": FloatDistribution(1e-4, 0.5, log=True),
@@ -18,7 +18,7 @@ def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
         genes["label_smoothing"] = FloatDistribution(0.0, 0.1, step=0.05)
     if spec.kind == "table":
         genes["input_noise"] = FloatDistribution(0.0, 0.2, step=0.05)
-    if spec.kind == "image":
+    if spec.kind in ("image", "signal"):
         genes["augment"] = FloatDistribution(0.0, 1.5, step=0.5)
     return genes
 
@@ -35,6 +35,6 @@ def plain_recipe(spec: TaskSpec) -> dict[str, Value]:
         values["label_smoothing"] = 0.0
     if spec.kind == "table":
         values["input_noise"] = 0.0
-    if spec.kind == "image":
+    if spec.kind in ("image", "signal"):
         values["augment"] = 1.0
     return values

@@ -16,16 +16,17 @@ from steerage.templates.cnn import Cnn
 from steerage.templates.mlp import Mlp
 from steerage.templates.mobile import Mobile
 from steerage.templates.resnet import ResNet
+from steerage.templates.signal import Signal
 from steerage.templates.template import Template
 
 # Of those that accept a task, the first is the one that suits it best.
 TEMPLATES: Mapping[str, Template] = MappingProxyType(
-    {template.name: template for template in (Cnn(), Mlp(), ResNet(), Mobile())}
+    {template.name: template for template in (Signal(), Cnn(), Mlp(), ResNet(), Mobile())}
 )
 
 
 def template_for(spec: TaskSpec) -> Template:
-    """The template that suits ``spec`` best: cnn for images, mlp for tables."""
+    """The template that suits ``spec`` best: cnn for images, signal for signals, mlp for tables."""
     return next(template for template in TEMPLATES.values() if template.accepts(spec))
 
 

@@ -5,28 +5,33 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from steerage.data.dataset import Dataset
+from steerage.metrics import metric_named
+from steerage.training.measure import measured, telling_rows
 
 CHUNK = 4096  # rows per forward pass; bounds memory
 
 
 @dataclass(frozen=True)
 class Scores:
-    """``error``: share of wrong rows in [0, 1], or for regression 1 - R² (>= 0, lower is better).
+    """``error``: by the metric of the data set (``steerage.metrics``), at least 0, lower is better.
 
-    ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target. ``rows``: how many; where
-    they have weights, how many rows of equal weight would tell as much.
+    It is the share of wrong rows, or for regression 1 - R², unless another metric is asked for; ``usual`` is that then,
+    and None otherwise. ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target, with
+    classes counting as they do in training. ``rows``: how many; where they have weights, or the metric is a mean over
+    classes, how many rows of equal weight in classes of equal size would tell as much.
     """
 
     error: float
     loss: float
     rows: int
+    usual: float | None = None
 
     @property
     def objective(self) -> float:
@@ -37,7 +42,10 @@ class Scores:
         return self.error + 0.02 * min(self.loss, 5.0)
 
     def standard_error(self, *, regression: bool) -> float:
-        """Of ``error``: by the binomial distribution, or for Gaussian residuals. 0 without rows."""
+        """Of ``error``: by the binomial distribution, or for Gaussian residuals. 0 without rows.
+
+        Of a mean of shares over classes, or of other errors of a regression, it is about that, and rather more.
+        """
         if self.rows == 0:
             return 0.0
         variance = 2.0 * self.error**2 if regression else self.error * (1.0 - self.error)
@@ -70,6 +78,20 @@ def evaluate(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor, weights: 
 
 def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None = None) -> Scores:
     """Scores of network outputs (n, outputs) against targets (n,); ``weights`` (n,) are positive or zero, not all."""
+    scores = _usual_scores(outputs, y, dataset, weights)
+    if dataset.class_factors is not None:
+        factors = dataset.class_factors[y].double() * (1.0 if weights is None else weights.double())
+        loss = F.cross_entropy(outputs, y, reduction="none").double()
+        scores = replace(scores, loss=float(factors @ loss / factors.sum()))
+    metric = metric_named(dataset.metric, dataset.spec.task)
+    if metric == metric_named(None, dataset.spec.task):
+        return scores
+    error = measured(metric.name, outputs, y, weights)
+    rows = telling_rows(y, dataset.spec.outputs, weights) if metric.by_class else scores.rows
+    return replace(scores, error=error, rows=rows, usual=scores.error)
+
+
+def _usual_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None) -> Scores:
     if weights is not None:
         return _weighted_scores(outputs, y, dataset, weights)
     if dataset.spec.task == "classification":

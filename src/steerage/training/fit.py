@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from steerage.data.augment import Augment, scaled
 from steerage.data.dataset import Dataset
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed, generator
@@ -127,7 +126,6 @@ def train(
     Deterministic for a given seed, state and thread count. Raises: TrainingFailed for a loss that is not finite.
     """
     model, recipe, size = training.model, training.recipe, min(training.recipe.batch_size, len(rows))
-    augment = scaled(dataset.augment, recipe.augment)
     autocast = uses_bfloat16(model, recipe.precision)
     batches = max(1, len(rows) // size)
     losses: list[Tensor] = []
@@ -143,11 +141,11 @@ def train(
                 if training.progress >= 1.0:
                     break
                 picked = order[training.batch * size : (training.batch + 1) * size]
-                inputs, target = _inputs(training, dataset, picked, augment), dataset.y[picked]
+                inputs, target = _inputs(training, dataset, picked), dataset.y[picked]
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
-                weights = dataset.weights_of(picked)
+                weights = dataset.loss_weights(picked)
                 loss = loss_of(outputs.float(), target, dataset, recipe.label_smoothing, weights)
                 training.optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -197,9 +195,9 @@ def _mean_of(losses: list[Tensor], training: Training) -> float:
     return mean
 
 
-def _inputs(training: Training, dataset: Dataset, picked: Tensor, augment: Augment) -> Tensor:
+def _inputs(training: Training, dataset: Dataset, picked: Tensor) -> Tensor:
     """Network inputs (batch, *input_shape) of the rows ``picked``, with noise or augmentation."""
-    x = dataset.prepare_train(dataset.x[picked], training.noise, augment)
+    x = dataset.prepare_train(dataset.x[picked], training.noise, training.recipe.augment)
     if training.recipe.input_noise > 0.0 and dataset.spec.kind == "table":
         x = x + training.recipe.input_noise * torch.randn(x.shape, generator=training.noise)
     return x

@@ -45,6 +45,9 @@ FORMATS: tuple[Format, ...] = ("dense", "index8", "index16", "delta", "bitmap", 
         ("resnet", {"shortcut": "pad", "squeeze": True, "width": 8}),
         ("resnet", {"shortcut": "projection", "block": "bottleneck", "width": 8}),
         ("mobile", {"squeeze": True, "width": 0.25, "stages": 4}),
+        ("signal", {"blocks": 2, "residual": True, "growth": 1.0, "channels": 9}),
+        ("signal", {"separable": True, "blocks": 2, "head": "hidden", "pooling": "avg", "activation": "silu"}),
+        ("signal", {"pooling": "stride", "head": "flatten", "kernel": 9}),
     ],
 )
 def test_networks_of_all_templates(template: str, genes: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ from typing import final
 from steerage._version import __version__
 from steerage.bundle import Network
 from steerage.data.images import ImagePreprocess
+from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import Column, TablePreprocess
 from steerage.export.c.calls import Writer
 from steerage.export.c.sources import needs_math, source
@@ -241,6 +242,9 @@ def _about_input(network: Network, upper: str) -> list[str]:
         return [
             f"x: an image of {kind} as in the training data, [{channels}][{height}][{width}] (channel, row, column)."
         ]
+    if isinstance(preprocess, SignalPreprocess):
+        channels, length = preprocess.input_shape
+        return [f"x: a signal of floats in the units of the training data, [{channels}][{length}] (channel, moment)."]
     assert isinstance(preprocess, TablePreprocess)
     lines = [f"x: a row of {upper}_INPUTS numbers, NAN where one is missing, or a category is none of these:"]
     return [*lines, *(line for at, column in enumerate(preprocess.columns) for line in _about_column(at, column))]

@@ -1,0 +1,68 @@
+"""What a network can be judged by: names, and how figures are written. They are computed in ``training.measure``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, final
+
+from steerage.errors import BadArgument
+
+Form = Literal["share", "complement", "units"]
+
+
+@final
+@dataclass(frozen=True)
+class Metric:
+    """One way to judge a network. Inside the program each is an error: at least 0, and lower is better.
+
+    ``form``: the figure that users see is that error as a share of rows ("share"), 1 minus it ("complement"), or it
+    times the standard deviation of the target ("units"). ``title``: what the figure is called. ``by_class``: whether it
+    is a mean over classes, so that rare classes count as much as frequent ones.
+    """
+
+    name: str
+    task: Literal["classification", "regression"]
+    title: str
+    form: Form
+    by_class: bool = False
+
+    def figure(self, error: float, target_std: float = 1.0) -> float:
+        """The figure that users see."""
+        return 1.0 - error if self.form == "complement" else error * target_std if self.form == "units" else error
+
+    def written(self, figure: float) -> str:
+        """``4.10 %`` of a share of rows, ``0.9817`` of others."""
+        return f"{100.0 * figure:.2f} %" if self.form == "share" else f"{figure:.4g}"
+
+    @property
+    def error_title(self) -> str:
+        """What the error itself is called."""
+        if self.form == "complement":
+            return f"1 - {self.title}"
+        return f"{self.title}, in standard deviations" if self.form == "units" else self.title
+
+
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("error", "classification", "error", "share"),
+        Metric("balanced_error", "classification", "balanced error", "share", by_class=True),
+        Metric("f1", "classification", "F1", "complement", by_class=True),
+        Metric("auroc", "classification", "AUROC", "complement", by_class=True),
+        Metric("r2", "regression", "R²", "complement"),
+        Metric("rmse", "regression", "RMSE", "units"),
+        Metric("mae", "regression", "MAE", "units"),
+    )
+}
+USUAL: Mapping[str, Metric] = {"classification": METRICS["error"], "regression": METRICS["r2"]}  # by task
+
+
+def metric_named(name: str | None, task: str) -> Metric:
+    """The metric called ``name``, or the usual one of the task. Raises: BadArgument for a name that is not of it."""
+    if name is None:
+        return USUAL[task]
+    fitting = [metric.name for metric in METRICS.values() if metric.task == task]
+    if name not in fitting:
+        raise BadArgument(f"metric must be one of {', '.join(fitting)} for {task}, got {name!r}")
+    return METRICS[name]

@@ -1,0 +1,115 @@
+"""The metrics as numbers, each as an error that is at least 0 and lower the better; scikit-learn's definitions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+
+Measure = Callable[[Tensor, Tensor, Tensor], float]
+
+
+def _error(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    """1 - ``accuracy_score``."""
+    return _mean(outputs.argmax(dim=1) != y, weights)
+
+
+def _balanced_error(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    """1 - ``balanced_accuracy_score``: the mean over the classes that there are of the share of their rows missed."""
+    missed = (outputs.argmax(dim=1) != y).double() * weights
+    total = _sums(y, weights, outputs.shape[1])
+    there = total > 0
+    return float((_sums(y, missed, outputs.shape[1])[there] / total[there]).mean())
+
+
+def _one_minus_f1(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    """1 - ``f1_score(average="macro")``: the mean over the classes that are there, or are predicted."""
+    classes, predicted = outputs.shape[1], outputs.argmax(dim=1)
+    hits = _sums(y, weights * (predicted == y), classes)
+    sizes = _sums(y, weights, classes) + _sums(predicted, weights, classes)
+    there = sizes > 0
+    return 1.0 - float((2.0 * hits[there] / sizes[there]).mean())
+
+
+def _one_minus_auroc(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    """1 - ``roc_auc_score``; of more than two classes ``multi_class="ovr"``, the mean over one against all others.
+
+    Classes without rows, or with all of them, have no curve; where none has one, it is 0.5.
+    """
+    if outputs.shape[1] == 2:
+        areas = [_area(outputs[:, 1].double() - outputs[:, 0].double(), y == 1, weights)]
+    else:
+        shares = outputs.double().softmax(dim=1)
+        areas = [_area(shares[:, code], y == code, weights) for code in range(outputs.shape[1])]
+    known = [area for area in areas if area is not None]
+    return 1.0 - (sum(known) / len(known) if known else 0.5)
+
+
+def _area(score: Tensor, positive: Tensor, weights: Tensor) -> float | None:
+    """Chance that a positive row has a higher score than a negative one, ties counting half; None without either."""
+    values, place = torch.unique(score, return_inverse=True)
+    above = _sums(place, weights * positive, len(values))
+    below = _sums(place, weights * ~positive, len(values))
+    pairs = above.sum() * below.sum()
+    if pairs == 0:
+        return None
+    return float((above * (below.cumsum(0) - 0.5 * below)).sum() / pairs)
+
+
+def _one_minus_r2(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    """1 - ``r2_score``: by the variance of these very rows."""
+    target = y.double()
+    spread = _mean((target - _mean(target, weights)).square(), weights)
+    return _mean((outputs[:, 0] - target).square(), weights) / max(spread, 1e-12)
+
+
+def _rmse(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    return math.sqrt(_mean((outputs[:, 0] - y.double()).square(), weights))
+
+
+def _mae(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
+    return _mean((outputs[:, 0] - y.double()).abs(), weights)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "error": _error,
+    "balanced_error": _balanced_error,
+    "f1": _one_minus_f1,
+    "auroc": _one_minus_auroc,
+    "r2": _one_minus_r2,
+    "rmse": _rmse,
+    "mae": _mae,
+}
+
+
+def measured(name: str, outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> float:
+    """Error by the metric called ``name`` of network outputs (n, outputs) against targets (n,).
+
+    Targets: class codes, or numbers in the units of the outputs. ``weights``: (n,), positive or zero, not all zero.
+    """
+    counted = torch.ones(len(y), dtype=torch.float64) if weights is None else weights.double()
+    return MEASURES[name](outputs, y, counted / counted.sum())
+
+
+def telling_rows(y: Tensor, classes: int, weights: Tensor | None = None) -> int:
+    """How many rows, in classes of equal size, a mean over the classes is as sure on as on these.
+
+    The variance of a mean of shares is the mean of their variances over the number of classes; rare classes rule it.
+    """
+    counted = torch.ones(len(y), dtype=torch.float64) if weights is None else weights.double()
+    total, squares = _sums(y, counted, classes), _sums(y, counted.square(), classes)
+    there = total > 0
+    rows = total[there].square() / squares[there]  # Kish's effective size of each class
+    return max(1, round(float(len(rows) ** 2 / rows.reciprocal().sum())))
+
+
+def _mean(values: Tensor, shares: Tensor) -> float:
+    """``shares`` sum to 1."""
+    return float(shares @ values.double())
+
+
+def _sums(codes: Tensor, values: Tensor, count: int) -> Tensor:
+    """Sum of the values of each code: (count,)."""
+    return torch.zeros(count, dtype=torch.float64).index_add_(0, codes, values.double())
