@@ -15,9 +15,10 @@ from steerage.cost.count import dense_cost
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune import schemes
 from steerage.search.curves import Judge, is_stopped
+from steerage.search.evaluation import InRungs, TrialOutcome
 from steerage.search.fidelity import RUNGS
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
-from steerage.search.run import InRungs, TrialOutcome, search, small_gain, small_growth, study_file
+from steerage.search.run import search, small_gain, small_growth, study_file
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
