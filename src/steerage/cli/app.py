@@ -11,6 +11,7 @@ import typer
 from steerage._version import __version__
 from steerage.cli import devices, networks, runs
 from steerage.cli.options import (
+    Ahead,
     AsJson,
     Data,
     Depth,
@@ -19,6 +20,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    Jobs,
     Like,
     MaxLoss,
     MaxMacs,
@@ -118,6 +120,8 @@ def synth(
     template: TemplateName = "auto",
     like: Like = None,
     depth: Depth = None,
+    jobs: Jobs = "auto",
+    ahead: Ahead = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -151,6 +155,8 @@ def synth(
         template=template,
         like=like,
         depth=depth,
+        jobs=jobs,
+        ahead=ahead,
         local=True,
     )
 
@@ -178,6 +184,8 @@ def search(
     template: TemplateName = "auto",
     like: Like = None,
     depth: Depth = None,
+    jobs: Jobs = "auto",
+    ahead: Ahead = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -196,6 +204,8 @@ def search(
         template=template,
         like=like,
         depth=depth,
+        jobs=jobs,
+        ahead=ahead,
         local=False,
         pareto=cost,
     )

@@ -65,6 +65,8 @@ def synth(
     pareto: str | None = None,
     like: str | None = None,
     depth: int | None = None,
+    jobs: str = "auto",
+    ahead: int | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -85,6 +87,8 @@ def synth(
                 scheme=wish.scheme,
                 like=like,
                 depth=depth,
+                jobs=_jobs(jobs),
+                ahead=ahead,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -256,6 +260,15 @@ def _title(dataset: Dataset, budget: Budget) -> str:
     bounds = [counted(bound, nouns[name]) for name, bound in budget.to_json().items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""
     return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
+
+
+def _jobs(text: str) -> int | Literal["auto"]:
+    """``auto``, or a number. Raises: BadArgument for anything else."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise BadArgument(f"--jobs must be auto or a positive number, got {text!r}")
+    return int(text)
 
 
 def _size(option: str, text: str | None) -> int | None:

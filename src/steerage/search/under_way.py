@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, final
 
@@ -20,6 +21,7 @@ LOST = "lost"  # user attribute of a trial: why its first training came to nothi
 POLL_SECONDS = 0.25
 
 T = TypeVar("T")
+Wait = Callable[[Collection[Future[Any]]], object]
 
 
 @final
@@ -35,8 +37,9 @@ class Here(Executor):
         return future
 
 
-def _watch_nothing() -> None:
-    pass
+def wait_a_moment(futures: Collection[Future[Any]]) -> None:
+    """Until one of ``futures`` is done, but not for long: on Windows nothing else could interrupt it."""
+    wait_for(futures, POLL_SECONDS, FIRST_COMPLETED)
 
 
 @final
@@ -47,8 +50,8 @@ class Workers:
     ``executor``: any executor of ``concurrent.futures``, in which ``evaluate`` and what it returns must be picklable
     if its workers are processes. ``ahead``: how many trials are under way at a time. ``in_order``: outcomes are told in
     the order in which trials began, so that what a search does depends on ``ahead`` and not on who is faster; else they
-    are told as they come. ``watch`` is called a few times a second while there is nothing but to wait; what it raises
-    ends the search and leaves its trials open.
+    are told as they come. ``wait`` is called with the futures while there is nothing else to do, again and again; what
+    it raises ends the search and leaves its trials open.
 
     A worker that is lost (``BrokenExecutor`` of a future) or has no memory left costs one training, which is tried once
     more; then the candidate has failed. Raises: BadArgument for ``ahead`` below 1.
@@ -57,7 +60,7 @@ class Workers:
     executor: Executor = field(default_factory=Here)
     ahead: int = 1
     in_order: bool = True
-    watch: Callable[[], None] = _watch_nothing
+    wait: Wait = wait_a_moment
 
     def __post_init__(self) -> None:
         if self.ahead < 1:
@@ -124,8 +127,7 @@ class UnderWay:
                 self.flights.remove(over)
                 yield over, None
                 return
-            wait([one.future for one in self.flights if one.future is not None], POLL_SECONDS, FIRST_COMPLETED)
-            self._workers.watch()
+            self._workers.wait([one.future for one in self.flights if one.future is not None])
 
     def _look_at(self, flight: Flight) -> str | None:
         """Take in how ``flight`` ended, if it has; the reason why it is tried once more, if it is."""
