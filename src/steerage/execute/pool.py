@@ -97,6 +97,7 @@ class _Desk:
         self.process: multiprocessing.process.BaseProcess | None = None
         self._connection: Connection | None = None
         self._ready, self._stopped, self._sending = False, False, threading.Lock()
+        self._start()  # in this thread, where a script that must not do so is told
         self.thread = threading.Thread(target=self._serve, daemon=True)
         self.thread.start()
 
@@ -111,20 +112,20 @@ class _Desk:
             self.process.kill()
 
     def _serve(self) -> None:
-        self._start()
         while (task := self._pool._next()) is not None:
             content, future = task
             if not future.set_running_or_notify_cancel():
                 continue
-            if self.process is None:
-                self._start()
             try:
+                if self.process is None:
+                    self._start()
                 self._settle(content, future)
             except (EOFError, OSError):
                 lost = self._lost()
                 future.set_exception(lost)
                 if isinstance(lost, WorkerLost):
-                    self._start()
+                    with suppress(OSError):  # the next task tries it again
+                        self._start()
         self.ask_to_stop()
         if self.process is not None:
             self.process.join()
@@ -165,7 +166,7 @@ class _Desk:
         if connection is not None:
             connection.close()
         if process is None:
-            return WorkerLost("the pool was stopped")
+            return WorkerLost("there is no worker process")
         process.join()
         if not self._ready and not self._stopped and (process.exitcode or 0) > 0:
             return SteerageError(

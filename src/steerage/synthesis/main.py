@@ -299,7 +299,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
             if request.executor is not None:
                 team.executor = request.executor
             elif request.plan.jobs > 1:
-                team.executor = WorkerPool(request.plan.jobs)
+                team.executor, team.own = WorkerPool(request.plan.jobs), True
             return _phases(run_wide, request)
         except KeyboardInterrupt as stop:
             team.stop()

@@ -50,7 +50,7 @@ class Call:
 class Team:
     """``jobs`` trainings at a time in ``executor``, which must do them in other processes if there are several.
 
-    ``ahead``: how many trials of a search are under way at a time; where ``in_order``, what is trained depends on that
+    It is ``own`` where it ends with the team. ``ahead``: how many trials of a search are under way at a time; where ``in_order``, what is trained depends on that
     and not on ``jobs``. ``clock``: of the run; time in which workers are waited for is that of trainings. ``heard`` is
     given what workers tell. ``meanwhile`` is called a few times a second while they are waited for, with whether they
     have told anything. ``failed``: reasons by name of trainings that failed in workers.
@@ -61,6 +61,7 @@ class Team:
     ahead: int = 1
     in_order: bool = True
     executor: Executor = field(default_factory=Here)
+    own: bool = False
     heard: Callable[[object], None] = lambda message: None
     meanwhile: Callable[[bool], None] = lambda told: None
     failed: dict[str, str] = field(default_factory=dict)
@@ -121,11 +122,11 @@ class Team:
         self.meanwhile(self._told)
 
     def close(self) -> None:
-        """End workers of this machine that have nothing left to do."""
-        if isinstance(self.executor, WorkerPool):
+        """End workers of its own, which have nothing left to do."""
+        if self.own:
             self.executor.shutdown()
 
     def stop(self) -> None:
-        """End workers of this machine, which keep what they have; another executor is its owner's to end."""
-        if isinstance(self.executor, WorkerPool):
+        """End workers of its own at once; they keep what they have."""
+        if self.own and isinstance(self.executor, WorkerPool):
             self.executor.stop()
