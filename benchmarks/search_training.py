@@ -29,8 +29,9 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.load import load_dataset
 from steerage.errors import InfeasibleBudget, TrainingFailed
+from steerage.search.evaluation import TrialOutcome
 from steerage.search.ranking import promising
-from steerage.search.run import TrialOutcome, open_study, search
+from steerage.search.run import open_study, search
 from steerage.seeds import child_seed
 from steerage.space import Space, Values
 from steerage.synthesis.candidate import Bench, synthesize_candidate

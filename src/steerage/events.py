@@ -67,6 +67,15 @@ class TrialFailed:
 
 @final
 @dataclass(frozen=True)
+class TrialLost:
+    """The worker that trained a candidate was lost, and why; the trial is tried once more."""
+
+    number: int
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
 class RoundFinished:
     """Four more candidates are done, or the start; the cross-validated quality of the predictor, None if undefined.
 

@@ -15,8 +15,9 @@ from optuna.trial import TrialState
 from steerage.events import TrialFinished, TrialStarted, TrialStopped
 from steerage.search import retrain
 from steerage.search.curves import Judge
+from steerage.search.evaluation import InRungs, TrialOutcome
 from steerage.search.ranking import promising, ranking
-from steerage.search.run import InRungs, TrialOutcome, open_study, search
+from steerage.search.run import open_study, search
 from steerage.space import Space, Values
 
 SPACE = Space(

@@ -18,9 +18,10 @@ from optuna.trial import TrialState
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted
 from steerage.search import retrain
+from steerage.search.evaluation import TrialOutcome
 from steerage.search.front import hypervolume
 from steerage.search.ranking import on_front, promising, ranking
-from steerage.search.run import TrialOutcome, open_study, search, study_file
+from steerage.search.run import open_study, search, study_file
 from steerage.space import Space, Values
 
 SPACE = Space(

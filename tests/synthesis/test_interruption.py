@@ -15,7 +15,8 @@ from steerage.cost import Budget
 from steerage.search import fidelity, retrain
 from steerage.search import run as search_run
 from steerage.search.curves import is_stopped
-from steerage.synthesis import Result, candidate, main, phases, plan, synthesize
+from steerage.synthesis import Result, candidate, main, plan, synthesize
+from steerage.synthesis import trial as trials
 from steerage.synthesis.main import Interrupted, refine
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.training import fit
@@ -215,21 +216,26 @@ def test_what_the_search_has_seen_early_in_trials_survives_a_stop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else hopeless trials would be given up, or not, depending on when a run was stopped."""
-    known: list[list[float]] = []
-    original = phases._Hopeless.__init__
-
-    def noted(self: phases._Hopeless, seen: Any = ()) -> None:
-        known.append(list(seen))
-        original(self, seen)
-
-    monkeypatch.setattr(phases._Hopeless, "__init__", noted)
+    known = early_errors_noted(monkeypatch)
     options: dict[str, Any] = {"budget": BUDGET, "trials": 3, "epochs": 20}
     with pytest.raises(Interrupted):
         synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(trial(events.TrialStarted, 2)))
     with pytest.raises(Interrupted):
         synthesize(DATA, **options, out=tmp_path / "run", listener=stopping_at(phase("promotion")))
-    assert known[0] == []
-    assert len(known[1]) == 2
+    assert known == [0, 1, 2]
+
+
+def early_errors_noted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many errors of earlier trials each training of a trial was given."""
+    known: list[int] = []
+
+    class Noted(trials.Hopeless):
+        def __init__(self, seen: Sequence[float] = ()) -> None:
+            known.append(len(seen))
+            super().__init__(seen)
+
+    monkeypatch.setattr(trials, "Hopeless", Noted)
+    return known
 
 
 def test_a_stop_while_the_report_is_written_leaves_the_finished_network(
@@ -322,12 +328,7 @@ def test_a_trial_cut_off_before_it_was_told_does_not_count_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its measurements are in the study by then; who is given up early is judged by those of whole trials."""
-    tell, cut, seen = optuna.Study.tell, [2], list[list[float]]()
-
-    class Watched(phases._Hopeless):
-        def __init__(self, known: Sequence[float] = ()) -> None:
-            seen.append([*known])
-            super().__init__(known)
+    tell, cut, seen = optuna.Study.tell, [2], early_errors_noted(monkeypatch)
 
     def cut_off(study: optuna.Study, *args: Any, **options: Any) -> FrozenTrial:
         if len(study.trials) == 3 and cut:
@@ -335,7 +336,6 @@ def test_a_trial_cut_off_before_it_was_told_does_not_count_twice(
             raise KeyboardInterrupt
         return tell(study, *args, **options)
 
-    monkeypatch.setattr(phases, "_Hopeless", Watched)
     monkeypatch.setattr(optuna.Study, "tell", cut_off)
 
     def again() -> Result:
@@ -344,4 +344,4 @@ def test_a_trial_cut_off_before_it_was_told_does_not_count_twice(
     with pytest.raises(Interrupted):
         again()
     again()
-    assert not cut and [len(known) for known in seen] == [0, 2]
+    assert not cut and seen == [0, 1, 2, 2, 3]

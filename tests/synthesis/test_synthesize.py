@@ -18,7 +18,7 @@ from steerage.data import TaskSpec, dataset_from_arrays
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict, TrainingFailed
 from steerage.search import fidelity
 from steerage.space import Space, Value, Values
-from steerage.synthesis import Result, phases, plan, stage, synthesize
+from steerage.synthesis import Result, plan, stage, synthesize, trial
 from steerage.synthesis.main import refine
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.templates import Template
@@ -148,7 +148,7 @@ def test_a_finished_run_is_returned_and_nothing_trained(finished: Result, monkey
     def trained(*arguments: object, **options: object) -> None:
         raise AssertionError("something was trained")
 
-    for home in (phases, stage):
+    for home in (trial, stage):
         monkeypatch.setattr(home, "synthesize_candidate", trained)
     before = {path: path.stat().st_mtime_ns for path in finished.folder.iterdir() if path.is_file()}
     heard: list[object] = []

@@ -12,6 +12,7 @@ from steerage._version import __version__
 from steerage.cli import devices, inspection, networks, runs
 from steerage.cli import doctor as installation
 from steerage.cli.options import (
+    Ahead,
     AsJson,
     Balance,
     Data,
@@ -22,6 +23,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    Jobs,
     KindChoice,
     Like,
     MaxFlash,
@@ -142,6 +144,8 @@ def synth(
     template: TemplateName = "auto",
     like: Like = None,
     depth: Depth = None,
+    jobs: Jobs = "auto",
+    ahead: Ahead = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -178,6 +182,8 @@ def synth(
         template=template,
         like=like,
         depth=depth,
+        jobs=jobs,
+        ahead=ahead,
         local=True,
     )
 
@@ -211,6 +217,8 @@ def search(
     template: TemplateName = "auto",
     like: Like = None,
     depth: Depth = None,
+    jobs: Jobs = "auto",
+    ahead: Ahead = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -244,6 +252,8 @@ def search(
         template=template,
         like=like,
         depth=depth,
+        jobs=jobs,
+        ahead=ahead,
         local=False,
         pareto=cost,
     )

@@ -175,6 +175,18 @@ SchemeName = Annotated[
     str,
     Option("--scheme", metavar="NAME", help="How it grows and prunes: auto, A, B or C; see docs/grow-and-prune.md."),
 ]
+Jobs = Annotated[
+    str,
+    Option(
+        "--jobs",
+        metavar="N",
+        help="Candidates that are trained at a time, each by a process; auto: as suits machine and minutes.",
+    ),
+]
+Ahead = Annotated[
+    int | None,
+    Option("--ahead", metavar="N", min=1, help="Trials that are under way at a time; by default as many as jobs."),
+]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str,

@@ -69,6 +69,8 @@ def synth(
     pareto: str | None = None,
     like: str | None = None,
     depth: int | None = None,
+    jobs: str = "auto",
+    ahead: int | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -90,6 +92,8 @@ def synth(
                 like=like,
                 depth=depth,
                 device=wish.device,
+                jobs=_jobs(jobs),
+                ahead=ahead,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -272,6 +276,15 @@ def _title(dataset: Dataset, budget: Budget) -> str:
 def _option(bound: str) -> str:
     """``max_params`` as it is typed."""
     return f"--{bound.replace('_', '-')}"
+
+
+def _jobs(text: str) -> int | Literal["auto"]:
+    """``auto``, or a number. Raises: BadArgument for anything else."""
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or int(text) < 1:
+        raise BadArgument(f"--jobs must be auto or a positive number, got {text!r}")
+    return int(text)
 
 
 def _size(option: str, text: str | None) -> int | None:

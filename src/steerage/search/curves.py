@@ -71,20 +71,25 @@ def _seen(trials: Iterable[FrozenTrial], rung: float, *, but: FrozenTrial | None
 class Judge:
     """What a training tells at each rung, and asks whether to stop there: ``judge(rung, error)``.
 
-    ``known``: the trials of other candidates so far. ``final``: it is to come to its end, whatever it shows.
-    ``going_on``: it stopped before, and goes on from where it was. ``curve``: errors by rung so far.
+    ``rung``: the one whose ranking is trusted, None where the training is to come to its end, whatever it shows.
+    ``seen``: the errors of others there. ``going_on``: it stopped before, and goes on from where it was. ``curve``:
+    errors by rung so far.
     """
 
-    known: Sequence[FrozenTrial]
-    final: bool = False
+    rung: float | None = None
+    seen: tuple[float, ...] = ()
     going_on: bool = False
     curve: dict[float, float] = field(default_factory=dict)
 
     def __call__(self, rung: float, error: float) -> bool:
         self.curve[rung] = error
-        if self.final or fidelity.trusted_rung(*ended(self.known)) != rung:
-            return False
-        return not fidelity.goes_on(error, _seen(self.known, rung))
+        return rung == self.rung and not fidelity.goes_on(error, self.seen)
+
+
+def judge_after(known: Sequence[FrozenTrial]) -> Judge:
+    """Judge of a new candidate, ``known`` being the trials of others so far."""
+    rung = fidelity.trusted_rung(*ended(known))
+    return Judge() if rung is None else Judge(rung, tuple(_seen(known, rung)))
 
 
 def kept(curve: Mapping[float, float]) -> dict[str, float]:

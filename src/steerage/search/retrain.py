@@ -57,9 +57,16 @@ def expected_errors(shown: Matrix, trainings: Matrix, believed: Matrix) -> Matri
 
 
 def next_to_retrain(
-    errors: Sequence[Sequence[float]], believed: Matrix, *, trainings: int, costs: Matrix | None = None
+    errors: Sequence[Sequence[float]],
+    believed: Matrix,
+    *,
+    trainings: int,
+    costs: Matrix | None = None,
+    under_way: Sequence[int] = (),
 ) -> int | None:
     """Index of the candidate to train again, of a plan for ``trainings`` such trainings; None when the plan is done.
+
+    ``under_way``: indices of those that are in such a training now; None as well while its round has no others left.
 
     ``errors``: of each candidate, in the order in which it was trained, infinite where a training failed;
     ``believed``: (n,) errors, see ``expected_errors``. With ``costs``, (n,) on a scale in which differences count, the
@@ -72,9 +79,9 @@ def next_to_retrain(
         counts = np.array([min(played, len(one)) for one in errors])
         expected = expected_errors(seen, counts, believed)
         field = _leaders(field, expected, size) if costs is None else _front_first(field, expected, costs, size)
-        for index in field:
-            if len(errors[index]) <= played:
-                return index
+        left = [index for index in field if len(errors[index]) <= played]
+        if left:
+            return next((index for index in left if index not in under_way), None)
     return None
 
 

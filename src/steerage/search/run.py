@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, final
+from typing import Any
 
 import numpy as np
 import optuna
 from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, Trial, TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from steerage.errors import BadArgument, BadSpace, TrainingFailed
-from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialStarted, TrialStopped
+from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialLost, TrialStarted, TrialStopped
 from steerage.search import curves, retrain
 from steerage.search.curves import CONTINUES, CURVE, Judge
+from steerage.search.evaluation import Ended, Evaluate, InRungs
 from steerage.search.evolution import Violation
 from steerage.search.gain import expected_gain
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
@@ -37,42 +36,15 @@ from steerage.search.ranking import (
 )
 from steerage.search.sampler import BATCH, SteerageSampler
 from steerage.search.trials import ORIGIN, REPEATS, RESUMES, observed, origin, relevant_trials, values_of
-from steerage.space import Space, Value, Values
+from steerage.search.under_way import ENDED, LOST, Flight, UnderWay, Workers
+from steerage.space import Space, Value
 
 MAX_FIRST_FAILURES = 5
 ROUND = 4  # new candidates between two looks at how the search stands
 ROUNDS = "rounds"  # user attribute of a study
 QUEUED_WITH = "fixed_params"  # system attribute in which Optuna keeps the values that a trial was queued with
 
-SearchEvent = TrialStarted | TrialFinished | TrialStopped | TrialFailed | RoundFinished
-
-
-@final
-@dataclass(frozen=True)
-class TrialOutcome:
-    """Validation error of a trained candidate (lower is better), and whatever else is worth keeping.
-
-    ``stopped_at``: the rung at which the training rests, and to which ``error`` belongs; None at its end.
-    """
-
-    error: float
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    stopped_at: float | None = None
-
-
-Evaluate = Callable[[int, Values], TrialOutcome]
-
-
-@final
-@dataclass(frozen=True)
-class InRungs:
-    """What evaluates candidates and can rest at a rung: ``train(number, values, judge)``.
-
-    It tells ``judge`` the error at each rung, a share of the training; where the answer is True, it keeps the training
-    as it is and returns with ``stopped_at``. With ``judge.going_on`` it goes on from there to the end.
-    """
-
-    train: Callable[[int, Values, Judge], TrialOutcome]
+SearchEvent = TrialStarted | TrialFinished | TrialStopped | TrialFailed | TrialLost | RoundFinished
 
 
 def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
@@ -160,6 +132,7 @@ def search(
     patience: int | None = None,
     negligible: Callable[[float], float] | None = None,
     cost: Cost | None = None,
+    workers: Workers | None = None,
 ) -> Iterator[SearchEvent]:
     """Evaluate candidates until the study has ``n_trials`` (failed ones count), ``should_stop()``, or none is left.
 
@@ -182,6 +155,10 @@ def search(
     the first ``start`` and the best third there. After each round of four those that deserve it go on: the best third
     by now, and one that is expected to end best of all. Each is one candidate under one number, for ``n_trials`` too.
 
+    ``workers`` say who evaluates, and how many trials are under way at a time; by default this thread does, one after
+    the other. A proposal knows of those under way that they are. New trainings of a candidate begin when no first
+    training is under way, since they depend on all of them.
+
     Raises: BadArgument for a study that does not minimize one objective, or without any limit; TrainingFailed if the
     first five trials all fail; InfeasibleBudget if no feasible candidate is found.
     """
@@ -196,59 +173,134 @@ def search(
     )
     study.sampler = sampler
     small = negligible or (small_gain if cost is None else small_growth)
-    _requeue(study, space)
-    while True:
-        done = _done(study, space)
-        fresh = [one for one in done if REPEATS not in one.user_attrs]
-        _refuse_hopeless(done)
-        index, within = divmod(len(fresh) - start, ROUND)
-        if index >= 0 and within == 0 and str(len(fresh)) not in _rounds(study):
-            busy = bool(_queued(study)) or (should_stop is not None and should_stop())
-            resting = None if busy else _to_go_on(fresh, space, seed, cost_features)
+    under_way = UnderWay(evaluate, workers or Workers())
+
+    def stops() -> bool:
+        return should_stop is not None and should_stop()
+
+    def another() -> Generator[SearchEvent, None, bool]:
+        """Whether another trial is to begin now, which is queued then or proposed."""
+        begun = relevant_trials(study, space, repeats=True)
+        _refuse_hopeless([one for one in begun if one.state.is_finished()])
+        enough = n_trials is not None and len(begun) >= n_trials
+        if any(RESUMES in one.user_attrs for one in _queued(study)) and not enough and not stops():
+            return True  # what was under way before a stop, before anything is decided anew
+        going_on = _rested(study, under_way)
+        fresh = _tried(begun, going_on)
+        index = (len(fresh) - start) // ROUND
+        if index >= 0 and _last_round(study) < start + ROUND * index:
+            busy = bool(_queued(study)) or stops()
+            resting = None if busy else _to_go_on(fresh, going_on, space, seed, cost_features)
             if resting is not None:
                 _queue_on(study, space, resting)
-                yield from _next(study, space, evaluate, start)
-                continue
+                return True
             finished = _round(sampler, study, space, fresh, index, seed, cost_features, cost)
             _note(study, finished)
             yield finished
         if patience is not None and _stalled(study, patience, small):
-            return
-        if (n_trials is not None and len(done) >= n_trials) or (should_stop is not None and should_stop()):
-            return
+            return False
+        if enough or stops():
+            return False
         if not _queued(study):
-            total = _expected(len(done), n_trials, used)
-            if retrain.due(len(fresh), trials=total, used=used() if used is not None else 0.0, share=again):
-                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost)
-        if not _queued(study) and sampler.upcoming(study, space) is None:
+            new = sum(one.repeats is None and not one.goes_on for one in under_way.flights)
+            total = _expected(len(begun), n_trials, used)
+            if retrain.due(len(fresh) + new, trials=total, used=used() if used is not None else 0.0, share=again):
+                if new:
+                    return False
+                repeated = [one.repeats for one in under_way.flights if one.repeats is not None]
+                _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost, repeated)
+                if repeated and not _queued(study):
+                    return False
+        return bool(_queued(study)) or sampler.upcoming(study, space) is not None
+
+    _requeue(study, space)
+    while True:
+        if under_way.room and (yield from another()):
+            flight = _begun(study, space, start)
+            yield TrialStarted(flight.number, flight.point, flight.repeats)
+            under_way.begin(flight)
+        elif under_way.flights:
+            for flight, lost in under_way.next():
+                yield _told(study, flight) if lost is None else TrialLost(flight.number, lost)
+        else:
             return
-        yield from _next(study, space, evaluate, start)
 
 
-def _next(study: Study, space: Space, evaluate: Evaluate | InRungs, start: int) -> Iterator[SearchEvent]:
-    """Run the next trial."""
+def _begun(study: Study, space: Space, start: int) -> Flight:
+    """Begin the next trial."""
     trial = study.ask(fixed_distributions=dict(space.distributions))
     before = relevant_trials(study, space, repeats=True)
     number = [one.number for one in before].index(trial.number)
-    values, repeats = {name: trial.params[name] for name in space.names}, trial.user_attrs.get(REPEATS)
-    yield TrialStarted(number, values, repeats)
-    rested = trial.user_attrs.get(CONTINUES)
-    known = [one for one in before if one.state.is_finished() and REPEATS not in one.user_attrs]
-    judge = Judge(
-        known,
-        final=repeats is not None or rested is not None or number < start,
-        going_on=rested is not None,
-        curve={} if rested is None else {float(rung): error for rung, error in rested[CURVE].items()},
-    )
-    yield _run(trial, number, space, values, evaluate, study, judge)
+    trial.set_user_attr(NUMBER, number)
+    values, attributes = {name: trial.params[name] for name in space.names}, trial.user_attrs
+    rested = attributes.get(CONTINUES)
+    if rested is not None:
+        judge = Judge(going_on=True, curve={float(rung): error for rung, error in rested[CURVE].items()})
+    elif REPEATS in attributes or number < start:
+        judge = Judge()
+    else:
+        judge = curves.judge_after([one for one in before if one.state.is_finished() and REPEATS not in one.user_attrs])
+    flight = Flight(trial, number, values, judge)
+    try:
+        flight.point = space.validate(values)
+    except BadSpace as refusal:
+        flight.ended = Ended(None, str(refusal))
+    return flight
 
 
-def _to_go_on(fresh: Sequence[FrozenTrial], space: Space, seed: int, cost_features: CostFeatures) -> FrozenTrial | None:
-    """The trial that rests at a rung and is to go on now; None if there is none."""
+def _told(study: Study, flight: Flight) -> TrialFinished | TrialStopped | TrialFailed:
+    """Tell the study what came of a trial."""
+    trial, ended = flight.trial, flight.ended
+    assert ended is not None
+    if ended.outcome is None:
+        trial.set_user_attr(REASON, ended.reason)
+        study.tell(trial, state=TrialState.FAIL)
+        return TrialFailed(flight.number, ended.reason)
+    outcome = ended.outcome
+    trial.set_user_attr(METRICS, dict(outcome.metrics))
+    trial.set_user_attr(SECONDS, ended.seconds + float(trial.user_attrs.get(CONTINUES, {}).get("seconds", 0.0)))
+    if ended.curve:
+        trial.set_user_attr(CURVE, curves.kept(ended.curve))
+    if outcome.stopped_at is not None:
+        trial.report(outcome.error, step=round(100 * outcome.stopped_at))
+        return stopped_event(study.tell(trial, state=TrialState.PRUNED))
+    told = study.tell(trial, outcome.error)
+    return finished_event(study.get_trials(deepcopy=False), told)
+
+
+def _rested(study: Study, under_way: UnderWay) -> dict[int, FrozenTrial]:
+    """By number of those that go on now: the trial that rested."""
+    numbers = [one.trial.number for one in under_way.flights if one.goes_on]
+    trials = {one.number: one for one in study.get_trials(deepcopy=False)} if numbers else {}
+    found = {}
+    for number in numbers:
+        before = trials[number]
+        while not curves.is_stopped(before):
+            before = trials[before.user_attrs[RESUMES]]
+        found[number] = before
+    return found
+
+
+def _tried(begun: Sequence[FrozenTrial], going_on: Mapping[int, FrozenTrial]) -> list[FrozenTrial]:
+    """First trainings of those ``begun`` that came to an end or a rest, in order; what goes on now as it rested."""
+    known = [going_on.get(one.number, one) for one in begun if REPEATS not in one.user_attrs]
+    return [one for one in known if one.state.is_finished()]
+
+
+def _to_go_on(
+    fresh: Sequence[FrozenTrial],
+    going_on: Mapping[int, FrozenTrial],
+    space: Space,
+    seed: int,
+    cost_features: CostFeatures,
+) -> FrozenTrial | None:
+    """The trial that rests at a rung and is to go on now; None if there is none that does not go on already."""
     if not any(curves.is_stopped(one) for one in fresh):
         return None
-    deserving = curves.deserving(fresh)
-    return deserving[0] if deserving else leader(fresh, space, seed=seed, cost_features=cost_features)
+    numbers = {one.number for one in going_on.values()}
+    deserving = [one for one in curves.deserving(fresh) if one.number not in numbers]
+    best = deserving[0] if deserving else leader(fresh, space, seed=seed, cost_features=cost_features)
+    return None if best is None or best.number in numbers else best
 
 
 def _queue_on(study: Study, space: Space, trial: FrozenTrial) -> None:
@@ -295,6 +347,11 @@ def _rounds(study: Study) -> dict[str, tuple[float | None, float | None]]:
     return dict(study.user_attrs.get(ROUNDS, {}))
 
 
+def _last_round(study: Study) -> int:
+    """How many candidates were tried by the last round; -1 before the first."""
+    return max((int(key) for key in _rounds(study)), default=-1)
+
+
 def _note(study: Study, finished: RoundFinished) -> None:
     """Keep a round with the study, so that a search that was stopped neither repeats nor forgets it."""
     best = finished.best_error if math.isfinite(finished.best_error) else None
@@ -319,7 +376,9 @@ def _requeue(study: Study, space: Space) -> None:
         for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             values = _known_values(one, space)
             if one.number not in queued and values is not None:
-                kept = {name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES)}
+                kept = {
+                    name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES, ENDED, LOST)
+                }
                 study.enqueue_trial(values, user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
             study.tell(one.number, state=TrialState.FAIL)
         places = [origin(one) for one in _queued(study)]
@@ -339,11 +398,6 @@ def _known_values(trial: FrozenTrial, space: Space) -> dict[str, Value] | None:
     return {name: known[name] for name in space.names} if whole else given or None
 
 
-def _done(study: Study, space: Space) -> list[FrozenTrial]:
-    """Trials that have come to an end, new trainings of a candidate included."""
-    return [one for one in relevant_trials(study, space, repeats=True) if one.state.is_finished()]
-
-
 def _expected(done: int, n_trials: int | None, used: Callable[[], float] | None) -> int:
     """How many trials the search will have had at its end: what was asked, or what the time is likely to allow."""
     if n_trials is not None or used is None:
@@ -352,62 +406,34 @@ def _expected(done: int, n_trials: int | None, used: Callable[[], float] | None)
 
 
 def _queue_again(
-    study: Study, space: Space, trainings: int, seed: int, cost_features: CostFeatures, cost: Cost | None
+    study: Study,
+    space: Space,
+    trainings: int,
+    seed: int,
+    cost_features: CostFeatures,
+    cost: Cost | None,
+    repeated: Collection[int],
 ) -> None:
-    """Queue the next new training of a candidate that was tried, if the plan for ``trainings`` of them has one left."""
+    """Queue the next new training of a candidate that was tried, if the plan for ``trainings`` of them has one left.
+
+    ``repeated``: numbers of those that are in such a training now.
+    """
     known = candidates(relevant_trials(study, space, repeats=True))
     predicted = predictions(space, known, seed=seed, cost_features=cost_features)
     costs = None if cost is None else np.log([cost(values_of(one.trials[0], space)) for one in known])
-    index = retrain.next_to_retrain([one.errors for one in known], predicted, trainings=trainings, costs=costs)
+    index = retrain.next_to_retrain(
+        [one.errors for one in known],
+        predicted,
+        trainings=trainings,
+        costs=costs,
+        under_way=[at for at, one in enumerate(known) if one.number in repeated],
+    )
     if index is not None:
         study.enqueue_trial(values_of(known[index].trials[0], space), user_attrs={REPEATS: known[index].number})
 
 
 def _queued(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
-
-
-def _run(
-    trial: Trial,
-    number: int,
-    space: Space,
-    values: Values,
-    evaluate: Evaluate | InRungs,
-    study: Study,
-    judge: Judge,
-) -> TrialFinished | TrialStopped | TrialFailed:
-    """Evaluate one candidate and tell the study what came of it; one that was queued need not be in the space."""
-    trial.set_user_attr(NUMBER, number)
-    began = time.monotonic()
-    try:
-        point = _checked(space, values)
-        outcome = evaluate.train(number, point, judge) if isinstance(evaluate, InRungs) else evaluate(number, point)
-        if not math.isfinite(outcome.error):
-            raise TrainingFailed(
-                f"validation error must be finite, got {outcome.error}; see the recipe's learning rate"
-            )
-    except TrainingFailed as failure:
-        trial.set_user_attr(REASON, str(failure))
-        study.tell(trial, state=TrialState.FAIL)
-        return TrialFailed(number, str(failure))
-    seconds = time.monotonic() - began + float(trial.user_attrs.get(CONTINUES, {}).get("seconds", 0.0))
-    trial.set_user_attr(METRICS, dict(outcome.metrics))
-    trial.set_user_attr(SECONDS, seconds)
-    if judge.curve:
-        trial.set_user_attr(CURVE, curves.kept(judge.curve))
-    if outcome.stopped_at is not None:
-        trial.report(outcome.error, step=round(100 * outcome.stopped_at))
-        return stopped_event(study.tell(trial, state=TrialState.PRUNED))
-    told = study.tell(trial, outcome.error)
-    return finished_event(study.get_trials(deepcopy=False), told)
-
-
-def _checked(space: Space, values: Values) -> dict[str, Value]:
-    """``values``, a point of ``space``. Raises: TrainingFailed if they are none."""
-    try:
-        return space.validate(values)
-    except BadSpace as refusal:
-        raise TrainingFailed(str(refusal)) from refusal
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:

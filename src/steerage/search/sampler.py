@@ -82,7 +82,7 @@ class SteerageSampler(BaseSampler):
         self._judged: dict[str, tuple[Vocabulary, dict[Key, float]]] = {}  # figures of points by kind, of what space
         self._constraints: dict[tuple[str, int], float] = {}  # total violation by study and trial number
         self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
-        self._latest: tuple[tuple[str, Vocabulary, int], list[dict[str, Value]]] | None = None
+        self._latest: tuple[tuple[str, Vocabulary, int, int], list[dict[str, Value]]] | None = None
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -203,7 +203,9 @@ class SteerageSampler(BaseSampler):
 
     def _round(self, study: Study, words: Vocabulary, before: Sequence[_Seat]) -> list[dict[str, Value]]:
         """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
-        name = (study.study_name, words, len(before))
+        # A batch is made once; a batch of one, whenever more is known.
+        known = sum(one.trial.state.is_finished() for one in before) if self._batch == 1 else 0
+        name = (study.study_name, words, len(before), known)
         if self._latest is None or self._latest[0] != name:
             # Trials under way elsewhere take what would be proposed first. Older ones without values are dead.
             recent = before[-max(self._start, self._batch) :]

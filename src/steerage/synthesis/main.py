@@ -6,6 +6,7 @@ import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from steerage.data.dataset import Dataset, Kind
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
+from steerage.execute import WorkerPool
 from steerage.growprune.schemes import checked_name
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
@@ -30,11 +32,13 @@ from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
+from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.feasible import check_feasible
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
 from steerage.synthesis.stage import Finalist, Run, best_so_far
+from steerage.synthesis.team import Jobs, Team, jobs_for
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
 from steerage.templates.like import published_like
@@ -99,6 +103,9 @@ def synthesize(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    jobs: Jobs = 1,
+    ahead: int | None = None,
+    executor: Executor | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -130,6 +137,11 @@ def synthesize(
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
     by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
     and the metric is "balanced_error" unless another is given.
+    ``jobs``: trainings that go on at a time, in processes of this machine with a thread each, or in ``executor``, any
+    of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
+    minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
+    under way at a time, by default ``jobs``; where the effort is counted and not timed, the result depends on it, and
+    not on ``jobs``, so that a run goes on with the number with which it began (docs/scaling.md).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -137,12 +149,10 @@ def synthesize(
     """
     effort = effort_from(minutes, trials, epochs)
     asked: dict[str, Any] = {"kind": "synth" if local else "search", "seed": seed}
-    if patience is not None and patience < 1:
-        raise BadArgument(f"patience must be positive, got {patience}")
+    _positive("patience", patience)
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
-    if depth is not None and depth < 1:
-        raise BadArgument(f"depth must be positive, got {depth}")
+    _positive("depth", depth)
     checked_name(scheme)
     wanted = Wanted(max_loss, front)
     if wanted.anything and not local:
@@ -168,7 +178,7 @@ def synthesize(
         task,
         asked,
         effort,
-        plan,
+        replace(plan, jobs=jobs_for(jobs, effort)),
         wanted,
         seed,
         out,
@@ -177,7 +187,9 @@ def synthesize(
         command,
         like,
         depth,
-        _device(device),
+        _positive("ahead", ahead),
+        executor,
+        device=_device(device),
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget or Budget(), template)
@@ -239,6 +251,8 @@ class _Request:
     command: str
     like: str | None = None
     depth: int | None = None
+    ahead: int | None = None
+    executor: Executor | None = None
     device: Device | None = None
     metric: str | None = None
     balanced: bool = False
@@ -247,6 +261,13 @@ class _Request:
 
 def _device(given: str | Device | None) -> Device | None:
     return device_of(given) if isinstance(given, str) else given
+
+
+def _positive(name: str, value: int | None) -> int | None:
+    """``value``, if it is one or none. Raises: BadArgument."""
+    if value is not None and value < 1:
+        raise BadArgument(f"{name} must be positive, got {value}")
+    return value
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -275,6 +296,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
     train_rows, validation_rows = validation_split(dataset, request.seed)
+    ahead = request.ahead or (None if request.effort.timed else directory.ahead()) or request.plan.jobs
     asked = {
         **request.asked,
         "budget": budget.to_json(),
@@ -287,6 +309,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **({} if request.device is None else {"device": request.device.name}),
         **request.effort.to_json(),
+        **({"ahead": ahead} if ahead > 1 and not request.effort.timed else {}),
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
@@ -297,7 +320,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
-    run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener))
+    team = _team(request, directory, clock, ahead)
+    run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
         check_feasible(bench, request.seed)
     with directory.opened(asked, command=request.command), threads_for(dataset):
@@ -306,12 +330,32 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
                 write_report(directory.path)
             return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
         try:
+            if request.executor is not None:
+                team.executor = request.executor
+            elif request.plan.jobs > 1:
+                team.executor, team.own = WorkerPool(request.plan.jobs), True
             return _phases(run_wide, request)
         except KeyboardInterrupt as stop:
+            team.stop()
             rests = isinstance(stop, _CallIsOver)
             raise Interrupted(directory.path, _kept_best(run_wide), rests=rests) from None
         finally:
+            team.stop()
             directory.heartbeat(clock)
+
+
+def _team(request: _Request, directory: RunDirectory, clock: RunClock, ahead: int) -> Team:
+    """Who trains, still without workers: their start is for when it is known that there is something to do."""
+    ends, saved = _end_of_call(request), Stopwatch(1.0)
+
+    def meanwhile(told: bool) -> None:
+        if saved.due():
+            directory.heartbeat(clock)
+        if told and time.monotonic() >= ends:  # as with a training here: each call does a piece of work
+            raise _CallIsOver
+
+    in_order, heard = not request.effort.timed, request.listener
+    return Team(clock, request.plan.jobs, ahead, in_order, heard=heard, meanwhile=meanwhile)
 
 
 def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
@@ -347,6 +391,7 @@ def _phases(run: Run, request: _Request) -> Result:
         if run.plan.pareto:
             front = phases.promote_front(run, candidates)
         best = after_search = front[-1] if front else phases.promote(run, candidates)
+        run.team.close()  # what comes is one training after the other
         if run.plan.way_down:
             best, front = local_search.walk_down(run, best, request.wanted)
     final = best.trained

@@ -4,37 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from statistics import median
+from dataclasses import dataclass, replace
+from typing import Any
 
 from optuna.study import Study
 from optuna.trial import TrialState
 
-from steerage import store
+from steerage import events
 from steerage.cost.count import dense_cost
-from steerage.errors import InfeasibleBudget, TrainingFailed
-from steerage.growprune import schemes
-from steerage.search.curves import Judge, is_stopped
-from steerage.search.fidelity import RUNGS
+from steerage.errors import TrainingFailed
+from steerage.search.curves import is_stopped
+from steerage.search.evaluation import InRungs
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
-from steerage.search.run import InRungs, TrialOutcome, search, small_gain, small_growth, study_file
+from steerage.search.run import search, small_gain, small_growth, study_file
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
 from steerage.synthesis import pareto
-from steerage.synthesis.candidate import (
-    Rests,
-    Trained,
-    synthesize_candidate,
-)
+from steerage.synthesis.candidate import Trained
 from steerage.synthesis.feasible import starting_points, violation_of
 from steerage.synthesis.rankingfile import write_ranking
-from steerage.synthesis.stage import Finalist, Run, left, remember, scheme_of, trained_in
+from steerage.synthesis.stage import Finalist, Run, announce_trained, left, recall, scheme_of, train_apart, trained_in
+from steerage.synthesis.team import Call
+from steerage.synthesis.trial import EARLY, TrialTask
 from steerage.training.evaluate import Scores
 
-EARLY = "early_error"  # metric of a trial
+BEST = "best-trial.done"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
-TRIAL_SCHEME = schemes.gradual(start=0.25, end=0.75, steps=16)
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
 
 
@@ -74,41 +70,17 @@ def _searched(run: Run, study: Study) -> list[Values]:
     seconds = _kept(study, "trial_seconds", plan.trial_seconds(bench.clock())) if plan.effort.timed else None
     start = int(_kept(study, "start", plan.first_trials))
     epochs = None if plan.effort.timed else plan.epochs("search")
-    _log_again(run, study)
-    # From the study, so that a run that was stopped goes on as it would have gone.
-    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False, states=ENDED)]
-    hopeless = _Hopeless([metrics[EARLY] for metrics in measured if EARLY in metrics])
-    given_up = None if plan.pareto else hopeless  # a small network of a front may be far behind, and is wanted
-
-    def evaluate(number: int, values: Values, judge: Judge | None = None) -> TrialOutcome:
-        hopeless.begin()
-        going_on = judge is not None and judge.going_on
-        checkpoint = directory.candidates / f"open-{number}.state"
-        try:
-            trained = synthesize_candidate(
-                bench,
-                values,
-                name=f"trial {number}",
-                seed=child_seed(run.seed, "trial", number),
-                seconds=seconds,
-                epochs=epochs,
-                scheme=TRIAL_SCHEME,
-                hopeless=None if going_on else given_up,
-                rests=None if judge is None else _rests(run, number, judge),
-                checkpoint=checkpoint,
-                exact=False,
-            )
-        except InfeasibleBudget as error:
-            raise TrainingFailed(f"the candidate cannot be pruned so far: {error}") from error
-        for leftover in (checkpoint, store.previous(checkpoint)):
-            leftover.unlink(missing_ok=True)
-        early = hopeless.end()
-        directory.heartbeat(bench.clock)
-        metrics = {"error": trained.scores.error, "loss": trained.scores.loss, "epochs": trained.epochs, **early}
-        if trained.stopped_at is not None:
-            return TrialOutcome(trained.scores.objective, metrics, trained.stopped_at)
-        _keep_best_trial(run, study, values, trained)
-        return TrialOutcome(trained.scores.objective, {**metrics, **trained.cost.to_json()})
+    workers = run.team.workers
+    task = TrialTask(
+        run.team.bench(bench, directory.candidates),
+        directory.candidates.resolve(),
+        run.seed,
+        seconds,
+        epochs,
+        None if plan.pareto else early_errors(study),  # a small network of a front may be far behind, and is wanted
+    )
+    task.best = _best_known(study, task)
+    _log_again(run, study, task)
 
     def should_stop() -> bool:
         # The last trial may run over by half its time, not more; one there must be.
@@ -127,7 +99,7 @@ def _searched(run: Run, study: Study) -> list[Values]:
                 study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
     for event in search(
         space,
-        InRungs(evaluate) if plan.in_rungs else evaluate,
+        InRungs(task) if plan.in_rungs else task,
         study=study,
         n_trials=plan.effort.trials,
         should_stop=should_stop if plan.effort.timed else None,
@@ -139,7 +111,10 @@ def _searched(run: Run, study: Study) -> list[Values]:
         patience=plan.patience,
         negligible=negligible,
         cost=pareto.cost_after_pruning(bench, plan.pareto) if plan.pareto else None,
+        batch=1 if workers.in_order else max(1, workers.ahead // 4),  # where many ask, several share a fit
+        workers=workers,
     ):
+        _take_in(event, study, task)
         run.emit(event)
         directory.heartbeat(bench.clock)
     if not ranking(study):
@@ -190,7 +165,32 @@ def _kept(study: Study, name: str, value: float) -> float:
     return float(study.user_attrs[name])
 
 
-def _log_again(run: Run, study: Study) -> None:
+def early_errors(study: Study) -> list[float]:
+    """What the trials of ``study`` showed when they were looked at first, by which hopeless ones are given up."""
+    measured = [trial.user_attrs.get(METRICS, {}) for trial in study.get_trials(deepcopy=False, states=ENDED)]
+    return [metrics[EARLY] for metrics in measured if EARLY in metrics]
+
+
+def _best_known(study: Study, task: TrialTask) -> float:
+    """What the search minimizes, of the trial whose network is kept; infinite where there is none."""
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    taken_in = [one.value for one in ended if one.value is not None and not task.network_of(number_of(one)).is_file()]
+    return min(taken_in, default=math.inf) if (task.folder / BEST).is_file() else math.inf
+
+
+def _take_in(event: object, study: Study, task: TrialTask) -> None:
+    """Let the trials to come know of one that ended, and keep the network of the best."""
+    if isinstance(event, events.TrialFinished):
+        network = task.network_of(event.number)
+        if event.error < task.best and network.is_file():
+            network.replace(task.folder / BEST)  # so that a stop during the search leaves something to use
+            task.best = event.error
+        network.unlink(missing_ok=True)
+    if isinstance(event, events.TrialFinished | events.TrialStopped) and task.early is not None:
+        task.early = early_errors(study)
+
+
+def _log_again(run: Run, study: Study, task: TrialTask) -> None:
     """Emit what a stop between the study and the log has lost: trials that ended or rest and were never said to."""
     told = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialStopped"}
     for trial in study.get_trials(deepcopy=False, states=(TrialState.PRUNED,)):
@@ -199,17 +199,11 @@ def _log_again(run: Run, study: Study) -> None:
     logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     for trial in sorted(finished, key=number_of):
+        event = finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial)
+        if task.network_of(number_of(trial)).is_file():
+            _take_in(event, study, task)
         if number_of(trial) not in logged:
-            run.emit(finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial))
-
-
-def _rests(run: Run, number: int, judge: Judge) -> Rests:
-    """Where trial ``number`` may rest: at rungs, where its networks are compared by what the search minimizes."""
-
-    def by_objective(rung: float, scores: Scores) -> bool:
-        return math.isfinite(scores.objective) and judge(rung, scores.objective)
-
-    return Rests(RUNGS, by_objective, run.directory.candidates / f"trial-{number}.state", judge.going_on)
+            run.emit(event)
 
 
 def _forget_ended(run: Run, study: Study) -> None:
@@ -228,23 +222,30 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
     """
     run.begin("promotion")
     finalists: list[Finalist] = []
-    for index, values in enumerate(candidates):
-        shares = len(candidates) - index + sum(run.plan.longer)
+    rest = max(run.plan.longer, default=0.0) if run.team.apart else sum(run.plan.longer)
+    first = _longer_trainings(candidates, jobs=run.team.jobs, rest=rest)
+    _by_workers(run, first)
+    for training in first:
         try:
-            finalists.append(_promoted(run, f"promoted-{index}", values, shares=shares))
+            finalists.append(_promoted(run, training))
         except TrainingFailed:  # what went well in the search need not go well with another seed
-            if index + 1 == len(candidates) and not finalists:
+            if training is first[-1] and not finalists:
                 raise
     best = preferred(run, finalists)
-    for index, multiple in enumerate(run.plan.longer):
-        shares = sum(run.plan.longer[index:]) / multiple
+    multiples = run.plan.longer
+    longer = [
+        Longer(f"promoted-longer-{index}", best.values, sum(multiples[index:]) / multiple, multiple)
+        for index, multiple in enumerate(multiples)
+    ]
+    _by_workers(run, [replace(one, shares=max(multiples) / one.multiple) for one in longer])
+    for training in longer:
         try:
-            longer = _promoted(run, f"promoted-longer-{index}", best.values, shares=shares, multiple=multiple)
+            finalist = _promoted(run, training)
         except TrainingFailed:
             break
-        if not _helped(run, best.trained.scores, longer.trained.scores):
+        if not _helped(run, best.trained.scores, finalist.trained.scores):
             break
-        best = longer
+        best = finalist
     return best
 
 
@@ -255,24 +256,73 @@ def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:
     """
     assert run.plan.pareto is not None
     run.begin("promotion")
+    trainings = _longer_trainings(members, jobs=run.team.jobs)
+    _by_workers(run, trainings)
 
     def train(index: int, values: Values) -> Trained:
-        return _promoted(run, f"promoted-{index}", values, shares=len(members) - index).trained
+        return _promoted(run, trainings[index]).trained
 
     front = pareto.trained_front(members, train, run.bench, run.plan.pareto)
     return [Finalist(f"{place:02}", values, trained) for place, (values, trained) in enumerate(front, start=1)]
 
 
-def _promoted(run: Run, name: str, values: Values, *, shares: float, multiple: float = 1.0) -> Finalist:
-    """One training of the promotion, in one of the ``shares`` of the time that it has left."""
+@dataclass(frozen=True)
+class Longer:
+    """A training of the promotion, in one of the ``shares`` of the time that it has left, or for so many epochs."""
+
+    name: str
+    values: Values
+    shares: float
+    multiple: float = 1.0
+
+
+def _longer_trainings(candidates: Sequence[Values], *, jobs: int, rest: float = 0.0) -> list[Longer]:
+    """One training for each of ``candidates``, ``jobs`` at a time; ``rest``: shares that come after them."""
+    rows = math.ceil(len(candidates) / jobs)
+    return [Longer(f"promoted-{index}", values, rows - index // jobs + rest) for index, values in enumerate(candidates)]
+
+
+def _by_workers(run: Run, trainings: Sequence[Longer]) -> None:
+    """Have the workers do those of ``trainings`` that are not done; what they leave is then found in the folder.
+
+    A single one is done as well by this process, which may have more threads.
+    """
+    folder = run.directory.candidates
+    missing = [one for one in trainings if not (folder / f"{one.name}.done").is_file()]
+    if not run.team.apart or len(missing) < 2:
+        return
+    bench, ends = run.team.bench(run.bench, folder), run.plan.ends("promotion") if run.plan.effort.timed else None
+    calls = [
+        Call(
+            one.name, train_apart, (bench, folder.resolve(), one.name, one.values, ends, one.shares, _options(run, one))
+        )
+        for one in missing
+    ]
+    for call in run.team.done(calls):
+        announce_trained(run, call.name, recall(run.bench, folder / f"{call.name}.done", call.name).trained)
+
+
+def _options(run: Run, training: Longer) -> dict[str, Any]:
+    return {
+        "seed": child_seed(run.seed, training.name),
+        "epochs": None if run.plan.effort.timed else _epochs(run, training),
+        "scheme": scheme_of(run, training.values),
+    }
+
+
+def _epochs(run: Run, training: Longer) -> int:
+    return round(training.multiple * run.plan.epochs("promotion"))
+
+
+def _promoted(run: Run, training: Longer) -> Finalist:
     return trained_in(
         run,
-        name,
-        values,
+        training.name,
+        training.values,
         phase="promotion",
-        seconds=left(run, run.plan.ends("promotion"), shares),
-        epochs=round(multiple * run.plan.epochs("promotion")),
-        scheme=scheme_of(run, values),
+        seconds=left(run, run.plan.ends("promotion"), training.shares),
+        epochs=_epochs(run, training),
+        scheme=scheme_of(run, training.values),
         announce=False,
     )
 
@@ -308,40 +358,3 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     gain = expected.trained.scores.objective - best.trained.scores.objective
     beaten = gain >= _noise(run, expected.trained.scores) and best.trained.scores.loss < expected.trained.scores.loss
     return best if beaten else expected
-
-
-def _keep_best_trial(run: Run, study: Study, values: Values, trained: Trained) -> None:
-    """Keep the network of the best trial, so that a stop during the search leaves something to use."""
-    path = run.directory.candidates / "best-trial.done"
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    earlier = [one.value for one in ended if one.value is not None]
-    if not (path.is_file() and earlier and min(earlier) <= trained.scores.objective):
-        remember(path, values, trained)
-
-
-class _Hopeless:
-    """Gives up a trial that is far behind all others at the same share of their training, before pruning starts.
-
-    Later comparisons would mix networks at different densities; and a wrong guess costs a good candidate, so only
-    those are given up whose error is three times the median, and outside of everything seen.
-    """
-
-    def __init__(self, seen: Sequence[float] = ()) -> None:
-        self._seen = list(seen)
-        self.first: float | None = None  # the error that the trial had when it was looked at
-
-    def begin(self) -> None:
-        self.first = None
-
-    def __call__(self, progress: float, scores: Scores) -> bool:
-        if self.first is not None or progress > 0.5:
-            return False
-        self.first = scores.error
-        return len(self._seen) >= 5 and scores.error > max(3.0 * median(self._seen), max(self._seen))
-
-    def end(self) -> dict[str, float]:
-        """The error that the finished trial had early, to be kept with it."""
-        if self.first is None:
-            return {}
-        self._seen.append(self.first)
-        return {EARLY: self.first}

@@ -28,6 +28,7 @@ LAST_END = 0.98
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 400, and more of them still help
 HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
 TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
+TRIALS_PER_JOB = 4  # at least, else those that are under way at a time would know nothing of each other
 MIN_TRIAL_SECONDS = 3.0  # shorter ones are fewer instead: each costs the program a fifth of a second of its own
 RUNGS_FROM = 40  # trials; with fewer, looking at the rungs costs as much as is saved by those few that rest
 PROMOTED, PROMOTED_WHEN_SCARCE = 3, 2
@@ -88,7 +89,7 @@ class Plan:
     cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
-    as long as what is delivered.
+    as long as what is delivered. ``jobs``: trainings that go on at a time.
     """
 
     effort: Effort
@@ -103,6 +104,7 @@ class Plan:
     way_down: bool = False
     scheme: str = "auto"
     like: bool = False
+    jobs: int = 1
 
     @property
     def total(self) -> float:
@@ -144,9 +146,10 @@ class Plan:
         if self.effort.trials is not None:
             return self.effort.trials
         if self.hurried and not self.search_only:
-            return TRIALS_WHEN_HURRIED
-        affordable = (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
-        return TRIALS_WHEN_SCARCE if self.scarce else int(min(TRIALS_WANTED, max(TRIALS_WHEN_SCARCE, affordable)))
+            return max(TRIALS_WHEN_HURRIED, self.jobs)
+        affordable = self.jobs * (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
+        wanted, least = max(TRIALS_WANTED, TRIALS_PER_JOB * self.jobs), max(TRIALS_WHEN_SCARCE, self.jobs)
+        return least if self.scarce else int(min(wanted, max(least, affordable)))
 
     @property
     def in_rungs(self) -> bool:
@@ -160,7 +163,7 @@ class Plan:
 
     def trial_seconds(self, now: float) -> float:
         """Training seconds per trial, from what the search has left at its start."""
-        return max(0.2, (self.ends("search") - now) / self.trials)
+        return max(0.2, self.jobs * (self.ends("search") - now) / self.trials)
 
     def measured(self, epochs_per_second: float) -> Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""

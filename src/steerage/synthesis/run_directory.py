@@ -59,6 +59,14 @@ class RunDirectory:
     def finished(self) -> bool:
         return self.summary.is_file() and (self.network / "network.json").is_file()
 
+    def ahead(self) -> int | None:
+        """How many trials at a time the run that is here has under way; None if there is none, or it never said."""
+        try:
+            kept = store.read_json(self.request).get("ahead")
+        except BadBundle:
+            return None
+        return kept if isinstance(kept, int) else None
+
     def clock(self, started: float | None) -> RunClock:
         """Clock that goes on where the last heartbeat left it; ``started``: monotonic second of this process."""
         try:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from steerage import events, store
 from steerage.cost.count import Cost
+from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.growprune.choose import scheme_for
 from steerage.growprune.resize import reshape_
 from steerage.growprune.run import Edit
@@ -16,9 +17,13 @@ from steerage.growprune.schemes import Scheme
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate, validation_error
+from steerage.synthesis.parcel import Parcel
 from steerage.synthesis.plan import Plan
 from steerage.synthesis.run_directory import RunDirectory
+from steerage.synthesis.team import Team
 from steerage.training.evaluate import Scores
+
+LEAST_SECONDS = 0.5  # of a training, however late it is
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Run:
     directory: RunDirectory
     seed: int
     emit: Callable[[object], None]
+    team: Team = field(default_factory=Team)
 
     def begin(self, phase: str) -> None:
         """Say that ``phase`` begins, and when it must have ended, where the time decides that."""
@@ -57,35 +63,73 @@ def trained_in(
     announce: bool = True,
     **options: Any,
 ) -> Finalist:
-    """A training outside the search: found finished in the run directory, gone on with, or begun."""
-    directory = run.directory
-    folder = directory.candidates if phase in ("baseline", "promotion") else directory.local
-    done, checkpoint = folder / f"{name}.done", folder / f"{name}.state"
+    """A training outside the search: found finished in the run directory, gone on with, or begun.
+
+    Raises: TrainingFailed, also for one that a worker tried before.
+    """
+    folder = run.directory.candidates if phase in ("baseline", "promotion") else run.directory.local
+    done = folder / f"{name}.done"
     if done.is_file():
         return recall(run.bench, done, name)
+    if name in run.team.failed:
+        raise TrainingFailed(run.team.failed[name])
     if announce:
         run.begin(phase)
-    trained = synthesize_candidate(
+    trained = train_into(
+        folder,
+        name,
         run.bench,
         values,
-        name=name,
         seed=child_seed(run.seed, name),
         seconds=seconds,
         epochs=None if run.plan.effort.timed else epochs or run.plan.epochs(phase),
         scheme=scheme,
-        checkpoint=checkpoint,
-        # With rows of its own it learns from the validation rows, which say nothing about it any more.
-        **({"watch": None if "rows" in options else validation_error(run.bench)} | options),
+        **options,
     )
-    remember(done, values, trained)
+    announce_trained(run, name, trained)
+    return Finalist(name, values, trained)
+
+
+def train_into(folder: Path, name: str, bench: Bench, values: Values, **options: Any) -> Trained:
+    """A training that is kept as ``name`` in ``folder``; the options are those of ``synthesize_candidate``."""
+    checkpoint = folder / f"{name}.state"
+    # With rows of its own it learns from the validation rows, which say nothing about it any more.
+    watch = None if "rows" in options else validation_error(bench)
+    trained = synthesize_candidate(bench, values, name=name, checkpoint=checkpoint, **({"watch": watch} | options))
+    remember(folder / f"{name}.done", values, trained)
     for leftover in (checkpoint, store.previous(checkpoint)):
         leftover.unlink(missing_ok=True)
+    return trained
+
+
+def train_apart(
+    bench: Bench | Parcel,
+    folder: Path,
+    name: str,
+    values: Values,
+    ends: float | None,
+    shares: float,
+    options: Mapping[str, Any],
+) -> None:
+    """``train_into`` in a worker, in one of the ``shares`` of the time that it finds left until ``ends``.
+
+    Raises: TrainingFailed.
+    """
+    bench = bench.bench if isinstance(bench, Parcel) else bench
+    seconds = None if ends is None else max(LEAST_SECONDS, (ends - bench.clock()) / shares)
+    try:
+        train_into(folder, name, bench, values, seconds=seconds, **options)
+    except InfeasibleBudget as error:
+        raise TrainingFailed(f"the candidate cannot be pruned so far: {error}") from error
+
+
+def announce_trained(run: Run, name: str, trained: Trained) -> None:
+    """Say what a training outside the search came to."""
     for edit in trained.edits:
         run.emit(events.NetworkEdited(name, *astuple(edit)))
     scores, cost = trained.scores, trained.cost
     run.emit(events.NetworkTrained(name, scores.error, scores.loss, cost.params, cost.dense_params, cost.macs))
-    directory.heartbeat(run.bench.clock)
-    return Finalist(name, values, trained)
+    run.directory.heartbeat(run.bench.clock)
 
 
 def remember(path: Path, values: Values, trained: Trained) -> None:
@@ -138,7 +182,7 @@ def left(run: Run, ends: float, shares: float) -> float | None:
     """Seconds for the next of ``shares`` trainings that must be over at ``ends``; None when epochs are counted."""
     if not run.plan.effort.timed:
         return None
-    return max(0.5, (ends - run.bench.clock()) / shares)
+    return max(LEAST_SECONDS, (ends - run.bench.clock()) / shares)
 
 
 def scheme_of(run: Run, values: Values) -> Scheme:

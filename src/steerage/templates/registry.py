@@ -19,6 +19,8 @@ from steerage.templates.resnet import ResNet
 from steerage.templates.signal import Signal
 from steerage.templates.template import Template
 
+USERS = "steerage_user_"  # what the names of modules from users' files begin with
+
 # Of those that accept a task, the first is the one that suits it best.
 TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {template.name: template for template in (Signal(), Cnn(), Mlp(), ResNet(), Mobile())}
@@ -53,7 +55,7 @@ def import_file(path: Path) -> object:
     if not path.is_file():
         raise BadArgument(f"{path} does not exist; give the path of a Python file")
     # Two files with one stem are two modules, and one file is the same module in every process.
-    name = f"steerage_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    name = f"{USERS}{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -64,3 +66,9 @@ def import_file(path: Path) -> object:
         del sys.modules[name]
         raise BadArgument(f"{path} fails with {type(error).__name__}: {error}") from error
     return module
+
+
+def imported_files() -> list[Path]:
+    """The users' files whose modules this process has; one that imports them too can unpickle what they define."""
+    files = (getattr(module, "__file__", None) for name, module in [*sys.modules.items()] if name.startswith(USERS))
+    return [Path(file).resolve() for file in files if file is not None]
