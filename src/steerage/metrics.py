@@ -17,8 +17,9 @@ class Metric:
     """One way to judge a network. Inside the program each is an error: at least 0, and lower is better.
 
     ``form``: the figure that users see is that error as a share of rows ("share"), 1 minus it ("complement"), or it
-    times the standard deviation of the target ("units"). ``title``: what the figure is called. ``by_class``: whether it
-    is a mean over classes, so that rare classes count as much as frequent ones.
+    times the standard deviation of the target ("units"; of several targets it stays in their standard
+    deviations). ``title``: what the figure is called. ``by_class``: whether it is a mean over classes, so that rare
+    classes count as much as frequent ones.
     """
 
     name: str
@@ -27,9 +28,11 @@ class Metric:
     form: Form
     by_class: bool = False
 
-    def figure(self, error: float, target_std: float = 1.0) -> float:
+    def figure(self, error: float, target_std: float | tuple[float, ...] = 1.0) -> float:
         """The figure that users see."""
-        return 1.0 - error if self.form == "complement" else error * target_std if self.form == "units" else error
+        if self.form == "units":
+            return error * unit(target_std)
+        return 1.0 - error if self.form == "complement" else error
 
     def written(self, figure: float) -> str:
         """``4.10 %`` of a share of rows, ``0.9817`` of others."""
@@ -56,6 +59,11 @@ METRICS: Mapping[str, Metric] = {
     )
 }
 USUAL: Mapping[str, Metric] = {"classification": METRICS["error"], "regression": METRICS["r2"]}  # by task
+
+
+def unit(target_std: float | tuple[float, ...]) -> float:
+    """What errors in standard deviations are to be multiplied by: several targets have no common unit, so 1."""
+    return 1.0 if isinstance(target_std, tuple) else target_std
 
 
 def metric_named(name: str | None, task: str) -> Metric:

@@ -60,6 +60,8 @@ def _about_target(report: Report) -> list[str]:
     if report.target_range is not None:
         low, mean, high, std = (f"{value:.4g}" for value in report.target_range)
         return [f"{name}: regression ({report.why})", f"  {low} to {high}, mean {mean}, standard deviation {std}"]
+    if report.task == "regression":
+        return [f"{name}: regression ({report.why})"]
     total = sum(report.classes.values())
     ranked = sorted(report.classes.items(), key=lambda pair: -pair[1])
     shares = [f"{label} {100 * rows / total:.1f} %" for label, rows in ranked]

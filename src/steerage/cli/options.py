@@ -88,7 +88,10 @@ Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name
 NetworkPath = Annotated[
     Path, Argument(metavar="NETWORK", help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.")
 ]
-Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
+Target = Annotated[
+    str | None,
+    Option("--target", metavar="COL", help="Column to predict, by default the last; several numbers: a,b,c."),
+]
 TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]
 KindChoice = Annotated[
     Kind | None, Option("--kind", help="signal: rows are signals over time, channels x length; see docs/data.md.")

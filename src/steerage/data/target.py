@@ -10,7 +10,7 @@ from pandas.api import types
 
 from steerage.data.columns import is_missing_text
 from steerage.data.dataset import Task
-from steerage.data.raw import listed, text_of
+from steerage.data.raw import Labels, listed, text_of
 from steerage.errors import BadArgument, BadData
 
 # A whole-number target with more values than this, and than this share of the rows, is measured rather than counted.
@@ -20,14 +20,20 @@ MANY_SHARE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """Labels as numbers. ``values``: int64 class codes, or float64 in original units. ``classes``: () = regression."""
+    """Labels as numbers. ``values``: int64 class codes (n,), or float64 in original units, (n,) or (n, targets).
+
+    ``classes``: () = regression.
+    """
 
     values: np.ndarray
     classes: tuple[str, ...]
 
 
-def known_labels(labels: pd.Series) -> np.ndarray:
-    """bool (n,): where there is a label; null, NaN, infinite and texts such as "?" are none."""
+def known_labels(labels: Labels) -> np.ndarray:
+    """bool (n,): where there is a label; null, NaN, infinite and texts such as "?" are none. Of several, all count."""
+    if isinstance(labels, pd.DataFrame):
+        every = [known_labels(labels.iloc[:, at]) for at in range(labels.shape[1])]
+        return np.asarray(np.logical_and.reduce(every))
     known = labels.notna().to_numpy(dtype=bool)
     if types.is_float_dtype(labels.dtype):
         known = known & np.isfinite(labels.to_numpy(dtype=np.float64, na_value=np.nan))
@@ -36,8 +42,8 @@ def known_labels(labels: pd.Series) -> np.ndarray:
     return known
 
 
-def read_target(labels: pd.Series, *, task: Task | None, class_names: tuple[str, ...] = ()) -> Target:
-    """Labels without missing ones -> codes or numbers; ``task=None`` decides by the values.
+def read_target(labels: Labels, *, task: Task | None, class_names: tuple[str, ...] = ()) -> Target:
+    """Labels without missing ones -> codes or numbers; ``task=None`` decides by the values. Several are all numbers.
 
     Codes follow the sort order of the labels themselves, so splits stratified by code equal those by label.
     ``class_names``: names of the integer labels 0, 1, ... .
@@ -45,6 +51,11 @@ def read_target(labels: pd.Series, *, task: Task | None, class_names: tuple[str,
     """
     if task not in (None, "classification", "regression"):
         raise BadArgument(f"task must be 'classification' or 'regression', got {task!r}")
+    if isinstance(labels, pd.DataFrame):
+        if task == "classification":
+            raise BadData(f"several targets ({listed(labels)}) must be numbers; for classes, name one column")
+        columns = [labels.iloc[:, at] for at in range(labels.shape[1])]
+        return Target(np.stack([read_target(one, task="regression").values for one in columns], axis=1), ())
     numeric = _as_numbers(labels)
     if task == "regression" or (task is None and not class_names and numeric is not None and _measured(numeric)):
         if numeric is None or np.isnan(numeric).any():
@@ -91,8 +102,10 @@ def codes_for(labels: pd.Series, classes: tuple[str, ...]) -> np.ndarray:
     return np.asarray(np.array(found, dtype=np.int64)[inverse])
 
 
-def quantities(labels: pd.Series) -> np.ndarray:
-    """float64 (n,): labels without missing ones as numbers. Raises: BadData naming a label that is text."""
+def quantities(labels: Labels) -> np.ndarray:
+    """float64 (n,) or (n, targets): labels without missing ones as numbers. Raises: BadData naming one that is text."""
+    if isinstance(labels, pd.DataFrame):
+        return np.stack([quantities(labels.iloc[:, at]) for at in range(labels.shape[1])], axis=1)
     numeric = _as_numbers(labels)
     if numeric is None or np.isnan(numeric).any():
         raise _not_a_number(labels, numeric)

@@ -8,6 +8,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
 from scipy.special import softmax
@@ -17,7 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from steerage.data.raw import text_of
 from steerage.data.weights import balance, class_weighted
 from steerage.errors import BadArgument
-from steerage.estimator.inputs import class_factors
+from steerage.estimator.inputs import class_factors, targets_of
 from steerage.estimator.synthesizer import Synthesizer
 from steerage.templates import Template
 
@@ -122,14 +123,26 @@ class SteerageRegressor(RegressorMixin, Synthesizer):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SteerageRegressor:
-        """Synthesize a network for the rows ``X`` and the numbers ``y`` (n,); as ``SteerageClassifier.fit``."""
-        rows, values, weights = self._checked(X, y, sample_weight)
-        target = pd.Series(values.astype(np.float64), name=getattr(y, "name", None))
+        """Synthesize a network for the rows ``X`` and the numbers ``y``, (n,) or (n, targets).
+
+        As ``SteerageClassifier.fit``.
+        """
+        rows, values, weights = self._checked(X, y, sample_weight, targets_of)
+        target: Any = values.astype(np.float64)
+        if target.ndim == 1:
+            target = pd.Series(target, name=getattr(y, "name", None))
         self._synthesize(self._dataset(rows, target, weights, "regression"))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """A number for each row, in the units of ``y``: (n,). Raises: NotFittedError; ValueError for other columns."""
-        outputs = self._outputs(X)
-        values: NDArray[np.float64] = outputs[:, 0] * self.network_.target_std + self.network_.target_mean
-        return values
+        """A number for each row, in the units of ``y``: (n,), or (n, targets).
+
+        Raises: NotFittedError; ValueError for other columns.
+        """
+        values: NDArray[np.float64] = self.network_.in_units(torch.from_numpy(self._outputs(X))).numpy()
+        return values[:, 0] if self.network_.spec.outputs == 1 else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -59,18 +58,23 @@ def _area(score: Tensor, positive: Tensor, weights: Tensor) -> float | None:
 
 
 def _one_minus_r2(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
-    """1 - ``r2_score``: by the variance of these very rows."""
-    target = y.double()
-    spread = _mean((target - _mean(target, weights)).square(), weights)
-    return _mean((outputs[:, 0] - target).square(), weights) / max(spread, 1e-12)
+    """1 - ``r2_score``: by the variance of these very rows; the mean over several targets, as of the two below."""
+    target = by_target(y).double()
+    spread = weights @ (target - weights @ target).square()  # (targets,)
+    return float((weights @ (outputs - target).square() / spread.clamp_min(1e-12)).mean())
 
 
 def _rmse(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
-    return math.sqrt(_mean((outputs[:, 0] - y.double()).square(), weights))
+    return float((weights @ (outputs - by_target(y).double()).square()).sqrt().mean())
 
 
 def _mae(outputs: Tensor, y: Tensor, weights: Tensor) -> float:
-    return _mean((outputs[:, 0] - y.double()).abs(), weights)
+    return float((weights @ (outputs - by_target(y).double()).abs()).mean())
+
+
+def by_target(y: Tensor) -> Tensor:
+    """Numbers of one target (n,), or of several (n, targets), as columns: (n, targets)."""
+    return y.reshape(len(y), -1)
 
 
 MEASURES: Mapping[str, Measure] = {
@@ -87,7 +91,8 @@ MEASURES: Mapping[str, Measure] = {
 def measured(name: str, outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> float:
     """Error by the metric called ``name`` of network outputs (n, outputs) against targets (n,).
 
-    Targets: class codes, or numbers in the units of the outputs. ``weights``: (n,), positive or zero, not all zero.
+    Targets: class codes, or numbers in the units of the outputs, (n, outputs) of several. ``weights``: (n,), positive
+    or zero, not all zero.
     """
     counted = torch.ones(len(y), dtype=torch.float64) if weights is None else weights.double()
     return MEASURES[name](outputs, y, counted / counted.sum())
