@@ -9,6 +9,7 @@ from typing import Literal, final
 from steerage.errors import BadArgument
 
 Form = Literal["share", "complement", "units"]
+CLASSES, NUMBERS = ("classification", "multilabel"), ("regression",)  # tasks
 
 
 @final
@@ -23,7 +24,7 @@ class Metric:
     """
 
     name: str
-    task: Literal["classification", "regression"]
+    tasks: tuple[str, ...]
     title: str
     form: Form
     by_class: bool = False
@@ -49,16 +50,20 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("error", "classification", "error", "share"),
-        Metric("balanced_error", "classification", "balanced error", "share", by_class=True),
-        Metric("f1", "classification", "F1", "complement", by_class=True),
-        Metric("auroc", "classification", "AUROC", "complement", by_class=True),
-        Metric("r2", "regression", "R²", "complement"),
-        Metric("rmse", "regression", "RMSE", "units"),
-        Metric("mae", "regression", "MAE", "units"),
+        Metric("error", CLASSES, "error", "share"),
+        Metric("balanced_error", CLASSES, "balanced error", "share", by_class=True),
+        Metric("f1", CLASSES, "F1", "complement", by_class=True),
+        Metric("auroc", CLASSES, "AUROC", "complement", by_class=True),
+        Metric("r2", NUMBERS, "R²", "complement"),
+        Metric("rmse", NUMBERS, "RMSE", "units"),
+        Metric("mae", NUMBERS, "MAE", "units"),
     )
 }
-USUAL: Mapping[str, Metric] = {"classification": METRICS["error"], "regression": METRICS["r2"]}  # by task
+USUAL: Mapping[str, Metric] = {  # by task
+    "classification": METRICS["error"],
+    "multilabel": METRICS["error"],
+    "regression": METRICS["r2"],
+}
 
 
 def unit(target_std: float | tuple[float, ...]) -> float:
@@ -70,7 +75,7 @@ def metric_named(name: str | None, task: str) -> Metric:
     """The metric called ``name``, or the usual one of the task. Raises: BadArgument for a name that is not of it."""
     if name is None:
         return USUAL[task]
-    fitting = [metric.name for metric in METRICS.values() if metric.task == task]
+    fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
     if name not in fitting:
         raise BadArgument(f"metric must be one of {', '.join(fitting)} for {task}, got {name!r}")
     return METRICS[name]

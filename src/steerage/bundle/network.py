@@ -75,24 +75,31 @@ class Network:
     def predict(self, X: Any) -> NDArray[Any]:
         """One label, or value in the target's units, per row of ``X`` as the user has it: (n,), or (n, targets).
 
-        Labels are ints where every class is written as one, else strings; values are float64. Raises: BadData when
-        the rows are not like those of the training data.
+        Labels are ints where every class is written as one, else strings; values are float64; of labels that are on or
+        off, int64 (n, labels), 1 or 0. Raises: BadData when the rows are not like those of the training data.
         """
         scores = self.scores(self.preprocess.encode(X))
         if self.spec.task == "regression":
             values: NDArray[np.float64] = self.in_units(scores).numpy()
             return values[:, 0] if self.spec.outputs == 1 else values
+        if self.spec.task == "multilabel":
+            on: NDArray[np.int64] = (scores > 0).numpy().astype(np.int64)
+            return on
         labels: NDArray[Any] = self.labels[scores.argmax(1).numpy()]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class: (n, classes), rows sum to 1, in the order of ``labels``.
 
+        Of several labels the probability of each by itself.
+
         Raises: BadData as ``predict``; BadArgument for regression.
         """
         if self.spec.task == "regression":
             raise BadArgument("predict_proba needs classes, and this network predicts a number; use predict")
-        probabilities: NDArray[np.float64] = self.scores(self.preprocess.encode(X)).double().softmax(1).numpy()
+        scores = self.scores(self.preprocess.encode(X)).double()
+        likely = scores.sigmoid() if self.spec.task == "multilabel" else scores.softmax(1)
+        probabilities: NDArray[np.float64] = likely.numpy()
         return probabilities
 
     def scores(self, encoded: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ def inspection(
     data: str,
     *,
     target: str | None,
-    task: Literal["classification", "regression"] | None,
+    task: Literal["classification", "regression", "multilabel"] | None,
     kind: Literal["table", "image", "signal"] | None,
     as_json: bool,
 ) -> Job:
@@ -62,10 +62,11 @@ def _about_target(report: Report) -> list[str]:
         return [f"{name}: regression ({report.why})", f"  {low} to {high}, mean {mean}, standard deviation {std}"]
     if report.task == "regression":
         return [f"{name}: regression ({report.why})"]
-    total = sum(report.classes.values())
+    labels = report.task == "multilabel"
+    total = report.rows if labels else sum(report.classes.values())
     ranked = sorted(report.classes.items(), key=lambda pair: -pair[1])
     shares = [f"{label} {100 * rows / total:.1f} %" for label, rows in ranked]
-    lines = [f"{name}: classification ({report.why}), {len(ranked)} classes"]
+    lines = [f"{name}: {report.task} ({report.why}), {len(ranked)} {'labels' if labels else 'classes'}"]
     for most in range(MOST_CLASSES, 1, -1):
         named = shares if len(shares) <= most else [*shares[: most - 1], "...", shares[-1]]
         if len(line := f"  {', '.join(named)}") <= WIDTH:

@@ -207,9 +207,8 @@ def _quality(network: Network, x: Tensor, y: Tensor, metric: Metric) -> dict[str
     from steerage.training.measure import measured
 
     scores, std = network.scores(x), network.target_std
-    if network.spec.task == "classification":
-        wrong = (scores.argmax(dim=1) != y).double().mean().item()
-        return {"error": wrong, metric.name: metric.figure(measured(metric.name, scores, y))}
+    if network.spec.task != "regression":
+        return {"error": measured("error", scores, y), metric.name: metric.figure(measured(metric.name, scores, y))}
     target = network.standardized(y)
     figures = {
         one.name: one.figure(measured(one.name, scores, target), std)

@@ -34,7 +34,7 @@ class Wish:
 
     data: str
     target: str | None
-    task: Literal["classification", "regression"] | None
+    task: Literal["classification", "regression", "multilabel"] | None
     max_params: str | None
     max_macs: str | None
     minutes: float | None
@@ -260,7 +260,8 @@ def _title(dataset: Dataset, budget: Budget) -> str:
     from steerage.report.text import counted
 
     several = f" of {dataset.spec.outputs} targets" if dataset.spec.outputs > 1 else ""
-    kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} classes"
+    noun = "labels" if dataset.spec.task == "multilabel" else "classes"
+    kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} {noun}"
     nouns = {"max_params": "parameter", "max_macs": "MAC"}
     bounds = [counted(bound, nouns[name]) for name, bound in budget.to_json().items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""

@@ -41,7 +41,7 @@ def dataset_from_arrays(
     x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float;
     with ``kind="signal"`` signals ``(n, channels, length)``, ``(n, length, channels)`` (the shorter axis is the
     channels) or ``(n, length)``.
-    y: ``(n,)`` numbers or text; ``(n, targets)`` numbers. Without a test part, 20 % of the rows become one
+    y: ``(n,)`` numbers or text; ``(n, targets)`` numbers, or 0 and 1. Without a test part, 20 % of the rows become one
     (``hold_out=False``: no test part).
     ``weights``: ``(n,)``, how much each row counts, 0 for not at all. With them equal training rows become one of the
     sum of their weights, and training rows have an order of their own, so that a weight of 3 is the same as three rows.
@@ -122,10 +122,8 @@ def _labels(y: Any, x: Any) -> Labels:
         array = as_array(array, "y")
         array = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
         if array.ndim not in (1, 2):
-            raise BadData(f"y must have shape (n,), or (n, targets) for several numbers, got {array.shape}")
+            raise BadData(f"y must have shape (n,), or (n, targets) for several, got {array.shape}")
         array = pd.Series(array) if array.ndim == 1 else pd.DataFrame(array, columns=_numbered(array.shape[1]))
-    if isinstance(array, pd.DataFrame) and array.isin([0, 1]).all(axis=None):
-        raise BadData(f"y must have one label per row, shape (n,), got {array.shape}; use argmax on one-hot labels")
     if len(array) != len(x):
         raise BadData(f"x and y must have the same number of rows, got {len(x)} and {len(array)}")
     return array
@@ -238,9 +236,8 @@ def _assemble(
     else:
         augment = MODEST if raw.kind == "signal" else augment_for(inputs)
     labels, mean, std = _numbers(target, train_rows)
-    task: Task = "classification" if target.classes else "regression"
     outputs = len(target.classes) or (1 if labels.ndim == 1 else labels.shape[1])
-    spec = TaskSpec(task, raw.kind, preprocess.output_shape, outputs, len(train_rows))
+    spec = TaskSpec(target.task, raw.kind, preprocess.output_shape, outputs, len(train_rows))
     tensors = (inputs, labels[train_rows], inputs_test, labels[test_rows])
     mark = fingerprint(tensors, preprocess.to_json(), target.classes, mean, std)
     return Dataset(
@@ -260,6 +257,8 @@ def _assemble(
 def _numbers(target: Target, train_rows: np.ndarray) -> tuple[Tensor, Scale, Scale]:
     """Codes, or the target standardized by its training rows; with mean and std, of each where there are several."""
     known = target.values[train_rows]
+    if target.task == "multilabel":
+        return torch.from_numpy(target.values.astype(np.float32)), 0.0, 1.0
     if target.classes:
         if len(np.unique(known)) < 2:
             raise BadData("the training part must have at least two classes, got one; add rows of other classes")

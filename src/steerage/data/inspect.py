@@ -48,9 +48,9 @@ class Report:
 
     ``rows``: with a label, in both parts; ``unlabelled``: left out. ``own_test``: whether the source has a test part of
     its own. ``task`` and ``why``: None where the target cannot be used, which is then among the ``findings``.
-    ``classes``: rows of each; ``target_range``: least, mean, greatest and standard deviation of a regression's target,
-    None of several.
-    ``input_shape``: of one network input. ``columns``: of a table; ``augmentation``: of training images.
+    ``classes``: rows of each, or of each label that is on; ``target_range``: least, mean, greatest and
+    standard deviation of a regression's target, None of several. ``input_shape``: of one network input. ``columns``: of
+    a table; ``augmentation``: of training images and signals.
     """
 
     name: str
@@ -115,15 +115,19 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         columns = tuple(_columns(train, later, findings))
     if found is not None:
         if isinstance(everything, pd.DataFrame):
-            by_target = found.values.reshape(len(labels), -1).T
-            told = [suspicious_columns(everything, one, classification=bool(found.classes)) for one in by_target]
+            by_target = found.values.astype(np.int64) if found.classes else found.values
+            told = [
+                suspicious_columns(everything, one, classification=bool(found.classes))
+                for one in by_target.reshape(len(labels), -1).T
+            ]
             findings += dict.fromkeys(finding for one in told for finding in one)
         findings += repeated_rows(everything, found.values, test)
     classes: dict[str, int] = {}
     if found is not None and found.classes:
-        counts = np.bincount(found.values, minlength=len(found.classes))
+        switches = found.task == "multilabel"
+        counts = found.values.sum(axis=0) if switches else np.bincount(found.values, minlength=len(found.classes))
         classes = dict(zip(found.classes, map(int, counts), strict=True))
-        findings += class_findings(classes)
+        findings += class_findings(classes, apart=not switches)
     shape = (sum(column.features for column in columns),) if columns else train.shape[1:]
     return Report(
         name=raw.name,
@@ -134,7 +138,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         own_test=own_test,
         unlabelled=unlabelled,
         target=raw.target_name,
-        task=None if found is None else "classification" if found.classes else "regression",
+        task=None if found is None else found.task,
         why="" if found is None else _reason(labels, raw, task, found),
         classes=classes,
         target_range=None if found is None or found.classes or found.values.ndim > 1 else _range(found.values),

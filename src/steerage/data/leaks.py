@@ -130,10 +130,10 @@ def repeated_rows(x: pd.DataFrame | np.ndarray, codes: np.ndarray, test: np.ndar
         yield Finding("contradiction", f"{contradicting:,} rows have equal inputs and different targets")
 
 
-def class_findings(counts: dict[str, int]) -> Iterator[Finding]:
-    """``counts``: rows of each class."""
+def class_findings(counts: dict[str, int], *, apart: bool = True) -> Iterator[Finding]:
+    """``counts``: rows of each class; ``apart``: whether each row is of one."""
     most, least = max(counts.values()), min(counts.values())
-    if most >= UNEVEN * least:
+    if apart and most >= UNEVEN * least:
         message = f"the most frequent class has {most / max(1, least):,.0f} times as many rows as the rarest"
         yield Finding("uneven", message)
     few = [name for name, count in counts.items() if count < RARE]

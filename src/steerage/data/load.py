@@ -14,7 +14,7 @@ from steerage.data.dataset import Dataset, Kind, Preprocess, Task
 from steerage.data.raw import Labels, Raw, listed, together
 from steerage.data.signals import SignalPreprocess
 from steerage.data.sources import load_raw
-from steerage.data.target import class_name, codes_for, quantities
+from steerage.data.target import class_name, codes_for, quantities, switched
 from steerage.errors import BadArgument, BadData
 
 
@@ -43,7 +43,8 @@ def load_labelled(
 
     x: encoded, float32 ``(n, columns)`` or ``(n, channels, length)``, or uint8 | float32 ``(n, c, h, w)``; pass it
     through ``preprocess.module()``.
-    y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` or ``(n, targets)`` in original units; None
+    y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` or ``(n, targets)`` in original units, or float32
+    ``(n, labels)`` of 1 and 0; None
     where the source has no labels.
     ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"all"``: every row.
     Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without labels.
@@ -75,6 +76,8 @@ def load_labelled(
     encoded = preprocess.encode(x)
     if task == "regression":
         return encoded, torch.from_numpy(quantities(y).astype(np.float32))
+    if task == "multilabel" and isinstance(y, pd.DataFrame):
+        return encoded, torch.from_numpy(switched(y).astype(np.float32))
     if isinstance(y, pd.DataFrame):
         raise BadData(f"{raw.name} must have one target column of classes, got {listed(y)}; name it")
     if raw.class_names:

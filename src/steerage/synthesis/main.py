@@ -16,7 +16,7 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
-from steerage.data.dataset import Dataset, Kind
+from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -77,7 +77,7 @@ def synthesize(
     seed: int = 0,
     template: str | Template | None = None,
     target: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Task | None = None,
     out: str | Path | None = None,
     listener: Listener | None = None,
     local: bool = True,
@@ -175,7 +175,7 @@ def refine(
     epochs: int | None = None,
     seed: int = 0,
     target: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Task | None = None,
     out: str | Path | None = None,
     listener: Listener | None = None,
     started: float | None = None,
@@ -209,7 +209,7 @@ def refine(
 class _Request:
     data: str | Path | Dataset
     target: str | None
-    task: Literal["classification", "regression"] | None
+    task: Task | None
     asked: dict[str, Any]
     effort: Effort
     plan: Plan

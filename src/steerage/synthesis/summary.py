@@ -25,7 +25,7 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
     usual = {part: one.error if one.usual is None else one.usual for part, one in known.items()}
     metric = metric_named(dataset.metric, dataset.spec.task)
     asked = {part: metric.figure(one.error, dataset.target_std) for part, one in known.items()}
-    if dataset.spec.task == "classification":
+    if dataset.spec.task != "regression":
         figures = {"error": usual}
     else:
         rmse = {part: math.sqrt(one.loss) * unit(dataset.target_std) for part, one in known.items()}
