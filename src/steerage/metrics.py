@@ -9,6 +9,7 @@ from typing import Literal, final
 from steerage.errors import BadArgument
 
 Form = Literal["share", "complement", "units"]
+CLASSES, NUMBERS = ("classification", "multilabel"), ("regression",)  # tasks
 
 
 @final
@@ -17,19 +18,22 @@ class Metric:
     """One way to judge a network. Inside the program each is an error: at least 0, and lower is better.
 
     ``form``: the figure that users see is that error as a share of rows ("share"), 1 minus it ("complement"), or it
-    times the standard deviation of the target ("units"). ``title``: what the figure is called. ``by_class``: whether it
-    is a mean over classes, so that rare classes count as much as frequent ones.
+    times the standard deviation of the target ("units"; of several targets it stays in their standard
+    deviations). ``title``: what the figure is called. ``by_class``: whether it is a mean over classes, so that rare
+    classes count as much as frequent ones.
     """
 
     name: str
-    task: Literal["classification", "regression"]
+    tasks: tuple[str, ...]
     title: str
     form: Form
     by_class: bool = False
 
-    def figure(self, error: float, target_std: float = 1.0) -> float:
+    def figure(self, error: float, target_std: float | tuple[float, ...] = 1.0) -> float:
         """The figure that users see."""
-        return 1.0 - error if self.form == "complement" else error * target_std if self.form == "units" else error
+        if self.form == "units":
+            return error * unit(target_std)
+        return 1.0 - error if self.form == "complement" else error
 
     def written(self, figure: float) -> str:
         """``4.10 %`` of a share of rows, ``0.9817`` of others."""
@@ -46,23 +50,32 @@ class Metric:
 METRICS: Mapping[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("error", "classification", "error", "share"),
-        Metric("balanced_error", "classification", "balanced error", "share", by_class=True),
-        Metric("f1", "classification", "F1", "complement", by_class=True),
-        Metric("auroc", "classification", "AUROC", "complement", by_class=True),
-        Metric("r2", "regression", "R²", "complement"),
-        Metric("rmse", "regression", "RMSE", "units"),
-        Metric("mae", "regression", "MAE", "units"),
+        Metric("error", CLASSES, "error", "share"),
+        Metric("balanced_error", CLASSES, "balanced error", "share", by_class=True),
+        Metric("f1", CLASSES, "F1", "complement", by_class=True),
+        Metric("auroc", CLASSES, "AUROC", "complement", by_class=True),
+        Metric("r2", NUMBERS, "R²", "complement"),
+        Metric("rmse", NUMBERS, "RMSE", "units"),
+        Metric("mae", NUMBERS, "MAE", "units"),
     )
 }
-USUAL: Mapping[str, Metric] = {"classification": METRICS["error"], "regression": METRICS["r2"]}  # by task
+USUAL: Mapping[str, Metric] = {  # by task
+    "classification": METRICS["error"],
+    "multilabel": METRICS["error"],
+    "regression": METRICS["r2"],
+}
+
+
+def unit(target_std: float | tuple[float, ...]) -> float:
+    """What errors in standard deviations are to be multiplied by: several targets have no common unit, so 1."""
+    return 1.0 if isinstance(target_std, tuple) else target_std
 
 
 def metric_named(name: str | None, task: str) -> Metric:
     """The metric called ``name``, or the usual one of the task. Raises: BadArgument for a name that is not of it."""
     if name is None:
         return USUAL[task]
-    fitting = [metric.name for metric in METRICS.values() if metric.task == task]
+    fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
     if name not in fitting:
         raise BadArgument(f"metric must be one of {', '.join(fitting)} for {task}, got {name!r}")
     return METRICS[name]

@@ -25,11 +25,15 @@ def predictions(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor) -> dic
     Classification: ``confusion`` (classes, classes), rows are the true ones; ``confidence``, for ten equal bins of the
     largest probability those that have rows: ``rows``, mean ``confidence``, share ``right``; ``hardest``: the rows of
     the largest loss. Regression: ``pairs`` of true and predicted values in the target's units, a sample of 400, and
-    the ``hardest``. A hardest row has its place ``row`` in ``x``, and a ``picture`` (PNG in base64) where it is one.
+    the ``hardest``; of several targets a list ``targets``, each with its ``name`` and ``pairs``. Labels that are on or
+    off: a list ``labels``, each with ``name``, rows where it is ``on``, where it was ``named``, and where both.
+    A hardest row has its place ``row`` in ``x``, and a ``picture`` (PNG in base64) where it is one.
     """
     scores = predict(model, dataset, x)
     if dataset.spec.task == "regression":
-        return _of_regression(dataset, x, y, scores[:, 0])
+        return _of_regression(dataset, x, y, scores)
+    if dataset.spec.task == "multilabel":
+        return _of_labels(dataset, y > 0.5, scores > 0.0)
     probabilities = scores.double().softmax(dim=1)
     best, named = (one.numpy() for one in probabilities.max(dim=1))
     true = y.numpy()
@@ -65,14 +69,26 @@ def _confidence(best: NDArray[np.float64], right: NDArray[np.bool_]) -> list[dic
     ]
 
 
+def _of_labels(dataset: Dataset, on: Tensor, named: Tensor) -> dict[str, Any]:
+    counts = zip(dataset.classes, on.sum(0).tolist(), named.sum(0).tolist(), (on & named).sum(0).tolist(), strict=True)
+    labels = [{"name": name, "on": there, "named": said, "both": both} for name, there, said, both in counts]
+    return {"rows": len(on), "labels": labels}
+
+
 def _of_regression(dataset: Dataset, x: Tensor, y: Tensor, outputs: Tensor) -> dict[str, Any]:
-    true, named = (
-        (one.double() * dataset.target_std + dataset.target_mean).numpy().astype(float) for one in (y, outputs)
-    )
-    some = np.linspace(0, len(true) - 1, min(PAIRS, len(true))).round().astype(int)
+    mean, std = (torch.as_tensor(one, dtype=torch.float64) for one in (dataset.target_mean, dataset.target_std))
+    trues, outs = ((one.reshape(len(y), -1).double() * std + mean).numpy().astype(float) for one in (y, outputs))
+    some = np.linspace(0, len(trues) - 1, min(PAIRS, len(trues))).round().astype(int)
+    pairs = np.stack([trues[some], outs[some]], axis=2)  # (rows, targets, 2)
+    if trues.shape[1] > 1:
+        names = (dataset.target_name or "").split(",")
+        names = names if len(names) == trues.shape[1] else [str(place) for place in range(trues.shape[1])]
+        targets = [{"name": name.strip(), "pairs": pairs[:, at].tolist()} for at, name in enumerate(names)]
+        return {"rows": len(trues), "targets": targets}
+    true, named = trues[:, 0], outs[:, 0]
     return {
         "rows": len(true),
-        "pairs": [[float(true[row]), float(named[row])] for row in some],
+        "pairs": pairs[:, 0].tolist(),
         "hardest": [
             {"row": row, "true": float(true[row]), "predicted": float(named[row]), **_picture(dataset, x[row])}
             for row in _largest(np.abs(true - named))

@@ -20,7 +20,7 @@ from steerage.bundle.network import Architecture, FromFactory, FromProgram, From
 from steerage.bundle.rebuild import groups_of, resize_, shapes_of
 from steerage.bundle.zoo import network_folder
 from steerage.cost.count import Cost
-from steerage.data.dataset import TaskSpec
+from steerage.data.dataset import Scale, TaskSpec
 from steerage.data.preprocess import preprocess_from_json
 from steerage.errors import BadBundle, SteerageError
 from steerage.nn.program import Program, graph_from_json
@@ -144,8 +144,8 @@ def _described(network: Network, weights_sha256: str) -> Mapping[str, Any]:
             "preprocess": network.preprocess.to_json(),
             "classes": network.classes,
             "target_name": network.target_name,
-            "target_mean": float(network.target_mean),
-            "target_std": float(network.target_std),
+            "target_mean": _plain_scale(network.target_mean),
+            "target_std": _plain_scale(network.target_std),
             "cost": asdict(network.cost),
             "error": network.error,
             "versions": {"steerage": __version__, "torch": str(torch.__version__), "python": platform.python_version()},
@@ -202,8 +202,8 @@ def _assembled(source: _Source, template: Template | None, factory: Callable[[],
         masks=masks,
         classes=_classes(source, spec),
         target_name=source.description.get("target_name"),
-        target_mean=source.field("target_mean", float),
-        target_std=source.field("target_std", float),
+        target_mean=_scale(source, "target_mean", spec),
+        target_std=_scale(source, "target_std", spec),
         error=source.field("error", dict),
     )
 
@@ -218,6 +218,20 @@ def _architecture(document: Mapping[str, Any]) -> Architecture:
     if "program" in document:
         return FromProgram(graph_from_json(document["program"]))
     return FromTemplate(document["template"], dict(document["values"]))
+
+
+def _plain_scale(scale: Scale) -> float | list[float]:
+    return [*map(float, scale)] if isinstance(scale, tuple) else float(scale)
+
+
+def _scale(source: _Source, name: str, spec: TaskSpec) -> Scale:
+    """A number, or one for each of several targets. Raises: BadBundle."""
+    value = source.description.get(name)
+    if not isinstance(value, list):
+        return source.field(name, float)
+    if len(value) != spec.outputs or not all(isinstance(number, int | float) for number in value):
+        raise BadBundle(f"{source.where}: {name} must be {spec.outputs} numbers, got {value!r}; the file is damaged")
+    return tuple(map(float, value))
 
 
 def _classes(source: _Source, spec: TaskSpec) -> tuple[str, ...]:

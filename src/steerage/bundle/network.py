@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steerage.cost.count import Cost
-from steerage.data.dataset import Preprocess, TaskSpec
+from steerage.data.dataset import Preprocess, Scale, TaskSpec
 from steerage.errors import BadArgument
 from steerage.nn.program import Graph
 from steerage.space import Values
@@ -53,7 +53,8 @@ class Network:
 
     ``model``: (n, *spec.input_shape) -> (n, spec.outputs), put into eval mode. ``masks``: by parameter name, True =
     active. ``classes``: name per output, ``()`` for regression, where an output in the user's units is
-    ``output * target_std + target_mean``. ``error``: measured figures by part (``"validation"``, ``"test"``).
+    ``output * target_std + target_mean``; several targets have a mean and a std each. ``error``: measured
+    figures by part (``"validation"``, ``"test"``).
     """
 
     model: nn.Module
@@ -64,34 +65,41 @@ class Network:
     masks: Mapping[str, Tensor] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     target_name: str | None = None
-    target_mean: float = 0.0
-    target_std: float = 1.0
+    target_mean: Scale = 0.0
+    target_std: Scale = 1.0
     error: Mapping[str, object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.model.eval()
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """One label, or value in the target's units, per row of ``X`` as the user has it: (n,).
+        """One label, or value in the target's units, per row of ``X`` as the user has it: (n,), or (n, targets).
 
-        Labels are ints where every class is written as one, else strings; values are float64. Raises: BadData when
-        the rows are not like those of the training data.
+        Labels are ints where every class is written as one, else strings; values are float64; of labels that are on or
+        off, int64 (n, labels), 1 or 0. Raises: BadData when the rows are not like those of the training data.
         """
         scores = self.scores(self.preprocess.encode(X))
         if self.spec.task == "regression":
-            values: NDArray[np.float64] = scores[:, 0].double().numpy() * self.target_std + self.target_mean
-            return values
+            values: NDArray[np.float64] = self.in_units(scores).numpy()
+            return values[:, 0] if self.spec.outputs == 1 else values
+        if self.spec.task == "multilabel":
+            on: NDArray[np.int64] = (scores > 0).numpy().astype(np.int64)
+            return on
         labels: NDArray[Any] = self.labels[scores.argmax(1).numpy()]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class: (n, classes), rows sum to 1, in the order of ``labels``.
 
+        Of several labels the probability of each by itself.
+
         Raises: BadData as ``predict``; BadArgument for regression.
         """
         if self.spec.task == "regression":
             raise BadArgument("predict_proba needs classes, and this network predicts a number; use predict")
-        probabilities: NDArray[np.float64] = self.scores(self.preprocess.encode(X)).double().softmax(1).numpy()
+        scores = self.scores(self.preprocess.encode(X)).double()
+        likely = scores.sigmoid() if self.spec.task == "multilabel" else scores.softmax(1)
+        probabilities: NDArray[np.float64] = likely.numpy()
         return probabilities
 
     def scores(self, encoded: Tensor) -> Tensor:
@@ -102,6 +110,21 @@ class Network:
             starts = range(0, len(encoded), BATCH_ROWS)
             batches = [self.model(self._prepare(encoded[start : start + BATCH_ROWS])) for start in starts]
         return torch.cat(batches)
+
+    def in_units(self, scores: Tensor) -> Tensor:
+        """Scores of a regression (n, outputs) in the units of the target: float64, of the same shape."""
+        mean, std = self._scales
+        return scores.double() * std + mean
+
+    def standardized(self, y: Tensor) -> Tensor:
+        """Targets of a regression in their units, (n,) or (n, targets), as the scores have them: float64."""
+        mean, std = self._scales
+        return (y.double() - mean) / std
+
+    @cached_property
+    def _scales(self) -> tuple[Tensor, Tensor]:
+        mean, std = (torch.tensor(scale, dtype=torch.float64) for scale in (self.target_mean, self.target_std))
+        return mean, std
 
     @cached_property
     def labels(self) -> NDArray[Any]:

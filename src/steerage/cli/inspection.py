@@ -21,7 +21,7 @@ def inspection(
     data: str,
     *,
     target: str | None,
-    task: Literal["classification", "regression"] | None,
+    task: Literal["classification", "regression", "multilabel"] | None,
     kind: Literal["table", "image", "signal"] | None,
     as_json: bool,
 ) -> Job:
@@ -60,10 +60,13 @@ def _about_target(report: Report) -> list[str]:
     if report.target_range is not None:
         low, mean, high, std = (f"{value:.4g}" for value in report.target_range)
         return [f"{name}: regression ({report.why})", f"  {low} to {high}, mean {mean}, standard deviation {std}"]
-    total = sum(report.classes.values())
+    if report.task == "regression":
+        return [f"{name}: regression ({report.why})"]
+    labels = report.task == "multilabel"
+    total = report.rows if labels else sum(report.classes.values())
     ranked = sorted(report.classes.items(), key=lambda pair: -pair[1])
     shares = [f"{label} {100 * rows / total:.1f} %" for label, rows in ranked]
-    lines = [f"{name}: classification ({report.why}), {len(ranked)} classes"]
+    lines = [f"{name}: {report.task} ({report.why}), {len(ranked)} {'labels' if labels else 'classes'}"]
     for most in range(MOST_CLASSES, 1, -1):
         named = shares if len(shares) <= most else [*shares[: most - 1], "...", shares[-1]]
         if len(line := f"  {', '.join(named)}") <= WIDTH:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -203,16 +202,16 @@ def _quality(network: Network, x: Tensor, y: Tensor, metric: Metric) -> dict[str
     """
     from steerage.training.measure import measured
 
-    scores = network.scores(x)
-    std = network.target_std
-    target = y if network.spec.task == "classification" else ((y.double() - network.target_mean) / std)
-    asked = {metric.name: metric.figure(measured(metric.name, scores, target), std)}
-    if network.spec.task == "classification":
-        return {"error": (scores.argmax(dim=1) != y).double().mean().item(), **asked}
-    values = scores[:, 0].double() * network.target_std + network.target_mean
-    squared = (values - y.double()).square().mean().item()
-    spread = (y.double() - y.double().mean()).square().mean().item()
-    return {**asked, "r2": 1.0 - squared / spread if spread > 0 else None, "rmse": math.sqrt(squared)}
+    scores, std = network.scores(x), network.target_std
+    if network.spec.task != "regression":
+        return {"error": measured("error", scores, y), metric.name: metric.figure(measured(metric.name, scores, y))}
+    target = network.standardized(y)
+    figures = {
+        one.name: one.figure(measured(one.name, scores, target), std)
+        for one in (metric, METRICS["r2"], METRICS["rmse"])
+    }
+    varies = bool((y.double().std(dim=0, correction=0) > 0).all())
+    return {**figures, "r2": figures["r2"] if varies else None}
 
 
 def _in_words(result: dict[str, Any], data: str) -> str:

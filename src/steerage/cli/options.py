@@ -14,11 +14,17 @@ class Task(str, Enum):
 
     classification = "classification"
     regression = "regression"
+    multilabel = "multilabel"
 
 
-def task_name(task: Task | None) -> Literal["classification", "regression"] | None:
+def task_name(task: Task | None) -> Literal["classification", "regression", "multilabel"] | None:
     """``task`` as the rest of the program has it."""
-    return None if task is None else "classification" if task is Task.classification else "regression"
+    names: dict[Task, Literal["classification", "regression", "multilabel"]] = {
+        Task.classification: "classification",
+        Task.regression: "regression",
+        Task.multilabel: "multilabel",
+    }
+    return None if task is None else names[task]
 
 
 class Kind(str, Enum):
@@ -88,7 +94,10 @@ Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name
 NetworkPath = Annotated[
     Path, Argument(metavar="NETWORK", help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.")
 ]
-Target = Annotated[str | None, Option("--target", metavar="COL", help="Column to predict; by default the last one.")]
+Target = Annotated[
+    str | None,
+    Option("--target", metavar="COL", help="Column to predict, by default the last; several: a,b,c."),
+]
 TaskChoice = Annotated[Task | None, Option("--task", help="By default told from the target's values.")]
 KindChoice = Annotated[
     Kind | None, Option("--kind", help="signal: rows are signals over time, channels x length; see docs/data.md.")

@@ -34,7 +34,7 @@ class Wish:
 
     data: str
     target: str | None
-    task: Literal["classification", "regression"] | None
+    task: Literal["classification", "regression", "multilabel"] | None
     bounds: Mapping[str, str | None]
     device: str | None
     minutes: float | None
@@ -267,7 +267,9 @@ def _title(dataset: Dataset, budget: Budget) -> str:
     """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
     from steerage.report.text import BOUNDS, counted
 
-    kind = "regression" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} classes"
+    several = f" of {dataset.spec.outputs} targets" if dataset.spec.outputs > 1 else ""
+    noun = "labels" if dataset.spec.task == "multilabel" else "classes"
+    kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} {noun}"
     bounds = [counted(bound, BOUNDS[name][1]) for name, bound in budget.to_json().items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""
     return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
@@ -311,8 +313,8 @@ def _again(network: Network) -> Callable[[], nn.Module]:
 
 def _check_same_task(network: Network, dataset: Dataset, name: str) -> None:
     """Raises: BadArgument if the data has other inputs or classes than those that the network has learnt."""
-    ours = (network.spec.task, network.spec.input_shape, network.classes)
-    theirs = (dataset.spec.task, dataset.spec.input_shape, dataset.classes)
+    ours = (network.spec.task, network.spec.input_shape, network.classes, network.spec.outputs)
+    theirs = (dataset.spec.task, dataset.spec.input_shape, dataset.classes, dataset.spec.outputs)
     if ours != theirs:
         raise BadArgument(
             f"{name} has learnt {_described(*ours)}, and {dataset.name} has {_described(*theirs)}; "
@@ -320,5 +322,6 @@ def _check_same_task(network: Network, dataset: Dataset, name: str) -> None:
         )
 
 
-def _described(task: str, shape: tuple[int, ...], classes: tuple[str, ...]) -> str:
-    return f"{task} of inputs {'x'.join(map(str, shape))}{f' into {len(classes)} classes' if classes else ''}"
+def _described(task: str, shape: tuple[int, ...], classes: tuple[str, ...], outputs: int) -> str:
+    into = f" into {len(classes)} classes" if classes else f" into {outputs} numbers" if outputs > 1 else ""
+    return f"{task} of inputs {'x'.join(map(str, shape))}{into}"

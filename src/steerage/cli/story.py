@@ -39,7 +39,8 @@ class Story:
 
     def __init__(self, kind: str, title: str, *, clock: Callable[[], float], seconds: float | None) -> None:
         self.phases, self.title, self.clock, self.seconds = PHASES[kind], title, clock, seconds
-        self.metric, self.target_std = METRICS["error"], 1.0
+        self.metric = METRICS["error"]
+        self.target_std: float | tuple[float, ...] = 1.0
         self.wanted: int | None = None  # trials, where they are counted
         self.phase: str | None = None
         self.trials = self.failed = 0

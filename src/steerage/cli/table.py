@@ -66,7 +66,7 @@ def budget(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def ranking(trials: Sequence[RankedTrial], metric: Metric, *, target_std: float = 1.0) -> list[str]:
+def ranking(trials: Sequence[RankedTrial], metric: Metric, *, target_std: float | tuple[float, ...] = 1.0) -> list[str]:
     """The best candidates of the search: ``metric``, parameters, and as many hyperparameters as fit the line.
 
     How often each was trained, if any was more than once: its error is then a mean.
@@ -74,7 +74,9 @@ def ranking(trials: Sequence[RankedTrial], metric: Metric, *, target_std: float 
     return _candidates(trials[:BEST_TRIALS], "params", metric, target_std)
 
 
-def front(trials: Sequence[RankedTrial], cost: str, metric: Metric, *, target_std: float = 1.0) -> list[str]:
+def front(
+    trials: Sequence[RankedTrial], cost: str, metric: Metric, *, target_std: float | tuple[float, ...] = 1.0
+) -> list[str]:
     """All candidates that the search has named as the front of error and ``cost``, as in ``ranking``."""
     title = f"front of error and {COSTS[cost]}, as the search has seen it:"
     return [title, *_candidates(trials, cost, metric, target_std)]
@@ -95,7 +97,9 @@ def front_networks(summary: Mapping[str, Any], title: str) -> list[str]:
     return [title, *aligned(["", *names, "parameters", "MACs"], rows)]
 
 
-def _candidates(trials: Sequence[RankedTrial], cost: str, metric: Metric, target_std: float) -> list[str]:
+def _candidates(
+    trials: Sequence[RankedTrial], cost: str, metric: Metric, target_std: float | tuple[float, ...]
+) -> list[str]:
     from steerage.templates.template import architecture
 
     rows = []

@@ -12,9 +12,9 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from steerage.data.augment import Augment, augment_for
-from steerage.data.dataset import Dataset, Kind, Preprocess, Task, TaskSpec, fingerprint
+from steerage.data.dataset import Dataset, Kind, Preprocess, Scale, Task, TaskSpec, fingerprint
 from steerage.data.images import as_images, fit_images
-from steerage.data.raw import Raw, as_array, notice
+from steerage.data.raw import Labels, Raw, as_array, notice, together
 from steerage.data.signals import MODEST, SignalAugment, as_signals, fit_signals
 from steerage.data.tablefit import fit_table
 from steerage.data.target import Target, known_labels, read_target, sorted_labels
@@ -41,7 +41,8 @@ def dataset_from_arrays(
     x: DataFrame or array ``(n, columns)``, or images ``(n, h, w)``, ``(n, h, w, c)``, ``(n, c, h, w)``, uint8 or float;
     with ``kind="signal"`` signals ``(n, channels, length)``, ``(n, length, channels)`` (the shorter axis is the
     channels) or ``(n, length)``.
-    y: ``(n,)`` numbers or text. Without a test part, 20 % of the rows become one (``hold_out=False``: no test part).
+    y: ``(n,)`` numbers or text; ``(n, targets)`` numbers, or 0 and 1. Without a test part, 20 % of the rows become one
+    (``hold_out=False``: no test part).
     ``weights``: ``(n,)``, how much each row counts, 0 for not at all. With them equal training rows become one of the
     sum of their weights, and training rows have an order of their own, so that a weight of 3 is the same as three rows.
     Raises: BadData.
@@ -84,8 +85,7 @@ def raw_from_arrays(
     if found == "signal" and test is not None and test.shape[1:] != rows.shape[1:]:
         raise BadData(f"x_test must have the channels and the length of x, got {np.shape(x_test)} and {np.shape(x)}")
     test_labels = None if y_test is None else _labels(y_test, x_test)
-    target_name = None if labels is None or labels.name is None else str(labels.name)
-    return Raw(name, found, rows, labels, test, test_labels, (), target_name)
+    return Raw(name, found, rows, labels, test, test_labels, (), name_of(labels))
 
 
 def check_kind(name: str, found: Kind, wanted: Kind | None) -> None:
@@ -107,19 +107,30 @@ def _rows(x: Any) -> pd.DataFrame | np.ndarray:
     raise BadData(f"x must have 2 axes (a table) or 3 or 4 (images), got shape {array.shape}")
 
 
-def _labels(y: Any, x: Any) -> pd.Series:
+def name_of(labels: Labels | None) -> str | None:
+    """Name of the target, or names of several with commas between; None where it has none."""
+    if isinstance(labels, pd.DataFrame):
+        return ",".join(map(str, labels.columns))
+    return None if labels is None or labels.name is None else str(labels.name)
+
+
+def _labels(y: Any, x: Any) -> Labels:
     array = y
-    if isinstance(array, pd.DataFrame):
-        array = array.iloc[:, 0] if array.shape[1] == 1 else array.to_numpy()
-    if not isinstance(array, pd.Series):
+    if isinstance(array, pd.DataFrame) and array.shape[1] == 1:
+        array = array.iloc[:, 0]
+    if not isinstance(array, pd.Series | pd.DataFrame):
         array = as_array(array, "y")
         array = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
-        if array.ndim != 1:
-            raise BadData(f"y must have one label per row, shape (n,), got {array.shape}; use argmax on one-hot labels")
-        array = pd.Series(array)
+        if array.ndim not in (1, 2):
+            raise BadData(f"y must have shape (n,), or (n, targets) for several, got {array.shape}")
+        array = pd.Series(array) if array.ndim == 1 else pd.DataFrame(array, columns=_numbered(array.shape[1]))
     if len(array) != len(x):
         raise BadData(f"x and y must have the same number of rows, got {len(x)} and {len(array)}")
     return array
+
+
+def _numbered(count: int) -> list[str]:
+    return [f"y{at}" for at in range(count)]
 
 
 def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) -> Dataset:
@@ -129,7 +140,7 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
     x, y, weights = _usable(raw, raw.y)
     if raw.x_test is not None and raw.y_test is not None:
         x_test, y_test = drop_unlabelled(raw.x_test, raw.y_test)
-        target = read_target(pd.concat([y, y_test], ignore_index=True), task=task, class_names=raw.class_names)
+        target = read_target(together(y, y_test), task=task, class_names=raw.class_names)
         train_rows, test_rows = np.arange(len(y)), np.arange(len(y), len(y) + len(y_test))
         x_train = x
     else:
@@ -145,7 +156,7 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
     return weighted(dataset, totals, weights[test_rows] if raw.x_test is None and len(test_rows) else None)
 
 
-def _usable(raw: Raw, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Series, np.ndarray | None]:
+def _usable(raw: Raw, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels, np.ndarray | None]:
     """Rows that have a label, and a weight other than zero; their labels; their weights. Raises: BadData for few."""
     x, labels = drop_unlabelled(raw.x, y)
     weights, found, counting = None, len(labels), ""
@@ -159,12 +170,13 @@ def _usable(raw: Raw, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Serie
     return x, labels, weights
 
 
-def drop_unlabelled(x: pd.DataFrame | np.ndarray, y: pd.Series) -> tuple[pd.DataFrame | np.ndarray, pd.Series]:
+def drop_unlabelled(x: pd.DataFrame | np.ndarray, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels]:
     """Rows that have a label; says how many have none."""
     known = known_labels(y)
     if known.all():
         return x, y
-    where = "" if y.name is None else f" in {y.name!r}"
+    name = name_of(y)
+    where = "" if name is None else f" in {name!r}"
     notice(f"{int((~known).sum())} of {len(y)} rows have no label{where} and are left out")
     rows = np.flatnonzero(known)
     return take(x, rows), y.iloc[rows]
@@ -184,7 +196,7 @@ def joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None)
     return np.concatenate([np.asarray(x), np.asarray(more)])
 
 
-def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(labels: Labels, classification: bool) -> tuple[np.ndarray, np.ndarray]:
     """Row positions of the training and the test part, as scikit-learn's ``train_test_split`` gives them.
 
     ``test_size=0.2, random_state=0``, stratified by label; not stratified for regression, when a class has a single
@@ -192,7 +204,7 @@ def split_rows(labels: pd.Series, classification: bool) -> tuple[np.ndarray, np.
     """
     rows = np.arange(len(labels))
     stratify = None
-    if classification:
+    if classification and isinstance(labels, pd.Series):
         _, codes = sorted_labels(labels)
         counts = np.bincount(codes)
         if counts.min() >= 2 and len(counts) <= -(-len(rows) // 5):
@@ -224,8 +236,8 @@ def _assemble(
     else:
         augment = MODEST if raw.kind == "signal" else augment_for(inputs)
     labels, mean, std = _numbers(target, train_rows)
-    task: Task = "classification" if target.classes else "regression"
-    spec = TaskSpec(task, raw.kind, preprocess.output_shape, len(target.classes) or 1, len(train_rows))
+    outputs = len(target.classes) or (1 if labels.ndim == 1 else labels.shape[1])
+    spec = TaskSpec(target.task, raw.kind, preprocess.output_shape, outputs, len(train_rows))
     tensors = (inputs, labels[train_rows], inputs_test, labels[test_rows])
     mark = fingerprint(tensors, preprocess.to_json(), target.classes, mean, std)
     return Dataset(
@@ -242,14 +254,20 @@ def _assemble(
     )
 
 
-def _numbers(target: Target, train_rows: np.ndarray) -> tuple[Tensor, float, float]:
-    """Codes, or the target standardized by its training rows; with mean and std."""
+def _numbers(target: Target, train_rows: np.ndarray) -> tuple[Tensor, Scale, Scale]:
+    """Codes, or the target standardized by its training rows; with mean and std, of each where there are several."""
     known = target.values[train_rows]
+    if target.task == "multilabel":
+        return torch.from_numpy(target.values.astype(np.float32)), 0.0, 1.0
     if target.classes:
         if len(np.unique(known)) < 2:
             raise BadData("the training part must have at least two classes, got one; add rows of other classes")
         return torch.from_numpy(target.values), 0.0, 1.0
-    mean, std = float(known.mean()), float(known.std())
-    if std == 0:
-        raise BadData(f"the target must vary in the training part, got only {mean:g}; choose another target column")
-    return torch.from_numpy(((target.values - mean) / std).astype(np.float32)), mean, std
+    mean, std = known.mean(axis=0), known.std(axis=0)
+    if (std == 0).any():
+        only = np.atleast_1d(mean)[np.argmin(std)]
+        raise BadData(f"the target must vary in the training part, got only {only:g}; choose another target column")
+    standardized = torch.from_numpy(((target.values - mean) / std).astype(np.float32))
+    if known.ndim == 1:
+        return standardized, float(mean), float(std)
+    return standardized, tuple(map(float, mean)), tuple(map(float, std))

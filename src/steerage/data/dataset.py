@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from steerage.data.augment import Augment, apply, scaled
 from steerage.data.signals import SignalAugment
 
-Task = Literal["classification", "regression"]
+Scale: TypeAlias = float | tuple[float, ...]  # of one target, or of each of several
+Task = Literal["classification", "regression", "multilabel"]
 Kind = Literal["table", "image", "signal"]
 
 
@@ -25,7 +26,8 @@ class TaskSpec:
 
     ``input_shape``: of one network input after preprocessing, ``(features,)``, ``(channels, height, width)``, or
     ``(channels, length)`` of a signal.
-    ``outputs``: number of classes (>= 2; two classes are two outputs), or 1 for regression. ``rows``: training rows.
+    ``outputs``: number of classes (>= 2; two classes are two outputs), or of numbers of a regression, or of labels of
+    which each is on or off ("multilabel"). ``rows``: of the training part.
     """
 
     task: Task
@@ -67,8 +69,9 @@ class Dataset:
 
     x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, and signal:
     float32 ``(n, channels, length)``, encoded, not normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or
-    float32 ``(n,)`` standardized target; original units = ``y * target_std + target_mean``. ``classes``: name per code,
-    ``()`` for regression.
+    float32 ``(n,)`` standardized target; original units = ``y * target_std + target_mean``. Several targets: ``(n,
+    targets)``, with a mean and a std of each. Labels that are on or off: float32 ``(n, labels)``, 1 or 0. ``classes``:
+    name per code, or per label; ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
     ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None
     where all count alike. ``class_factors``: float32 ``(classes,)``, by which rows count besides in the loss of a
@@ -84,8 +87,8 @@ class Dataset:
     y_test: Tensor
     preprocess: Preprocess
     classes: tuple[str, ...]
-    target_mean: float
-    target_std: float
+    target_mean: Scale
+    target_std: Scale
     augment: Augment | SignalAugment
     fingerprint: str
     target_name: str | None = None

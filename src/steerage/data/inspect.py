@@ -16,7 +16,7 @@ from steerage.data.build import MIN_ROWS, drop_unlabelled, joined, split_rows, t
 from steerage.data.columns import category_texts, is_category, is_date, numbers
 from steerage.data.dataset import Kind, Task
 from steerage.data.leaks import Finding, class_findings, repeated_rows, suspicious_columns
-from steerage.data.raw import Raw
+from steerage.data.raw import Labels, Raw, together
 from steerage.data.signals import MODEST, SignalAugment
 from steerage.data.sources import load_raw
 from steerage.data.tablefit import fit_column
@@ -48,8 +48,9 @@ class Report:
 
     ``rows``: with a label, in both parts; ``unlabelled``: left out. ``own_test``: whether the source has a test part of
     its own. ``task`` and ``why``: None where the target cannot be used, which is then among the ``findings``.
-    ``classes``: rows of each; ``target_range``: least, mean, greatest and standard deviation of a regression's target.
-    ``input_shape``: of one network input. ``columns``: of a table; ``augmentation``: of training images.
+    ``classes``: rows of each, or of each label that is on; ``target_range``: least, mean, greatest and
+    standard deviation of a regression's target, None of several. ``input_shape``: of one network input. ``columns``: of
+    a table; ``augmentation``: of training images and signals.
     """
 
     name: str
@@ -90,7 +91,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         raise BadData(f"{raw.name} must have labels, got none; name the target column")
     findings: list[Finding] = []
     own_test = raw.x_test is not None and raw.y_test is not None
-    all_labels = raw.y if raw.y_test is None else pd.concat([raw.y, raw.y_test], ignore_index=True)
+    all_labels = raw.y if raw.y_test is None else together(raw.y, raw.y_test)
     unlabelled = int((~known_labels(all_labels)).sum())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # all of it is in the report
@@ -100,7 +101,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
             x_test, y_test = drop_unlabelled(raw.x_test, raw.y_test)
     if unlabelled:
         findings.append(Finding("unlabelled", f"{unlabelled:,} of {len(all_labels):,} rows have no label: left out"))
-    everything, labels = (joined(x, x_test), pd.concat([y, y_test], ignore_index=True)) if own_test else (x, y)
+    everything, labels = (joined(x, x_test), together(y, y_test)) if own_test else (x, y)
     found = _target(labels, raw, task, findings)
     test = np.zeros(len(labels), dtype=bool)
     if own_test:
@@ -114,13 +115,19 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         columns = tuple(_columns(train, later, findings))
     if found is not None:
         if isinstance(everything, pd.DataFrame):
-            findings += suspicious_columns(everything, found.values, classification=bool(found.classes))
+            by_target = found.values.astype(np.int64) if found.classes else found.values
+            told = [
+                suspicious_columns(everything, one, classification=bool(found.classes))
+                for one in by_target.reshape(len(labels), -1).T
+            ]
+            findings += dict.fromkeys(finding for one in told for finding in one)
         findings += repeated_rows(everything, found.values, test)
     classes: dict[str, int] = {}
     if found is not None and found.classes:
-        counts = np.bincount(found.values, minlength=len(found.classes))
+        switches = found.task == "multilabel"
+        counts = found.values.sum(axis=0) if switches else np.bincount(found.values, minlength=len(found.classes))
         classes = dict(zip(found.classes, map(int, counts), strict=True))
-        findings += class_findings(classes)
+        findings += class_findings(classes, apart=not switches)
     shape = (sum(column.features for column in columns),) if columns else train.shape[1:]
     return Report(
         name=raw.name,
@@ -131,10 +138,10 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         own_test=own_test,
         unlabelled=unlabelled,
         target=raw.target_name,
-        task=None if found is None else "classification" if found.classes else "regression",
+        task=None if found is None else found.task,
         why="" if found is None else _reason(labels, raw, task, found),
         classes=classes,
-        target_range=None if found is None or found.classes else _range(found.values),
+        target_range=None if found is None or found.classes or found.values.ndim > 1 else _range(found.values),
         input_shape=tuple(map(int, shape)),
         columns=columns,
         augmentation="" if isinstance(train, pd.DataFrame) else _augmentation(train, raw.kind),
@@ -142,7 +149,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
     )
 
 
-def _target(labels: pd.Series, raw: Raw, task: Task | None, findings: list[Finding]) -> Target | None:
+def _target(labels: Labels, raw: Raw, task: Task | None, findings: list[Finding]) -> Target | None:
     """Labels as numbers; None with a finding that says why they cannot be."""
     if len(labels) < MIN_ROWS:
         findings.append(Finding("fault", f"needs {MIN_ROWS} rows with a label, has {len(labels)}"))
@@ -154,8 +161,10 @@ def _target(labels: pd.Series, raw: Raw, task: Task | None, findings: list[Findi
         return None
 
 
-def _reason(labels: pd.Series, raw: Raw, task: Task | None, target: Target) -> str:
+def _reason(labels: Labels, raw: Raw, task: Task | None, target: Target) -> str:
     """Why the task is what it is."""
+    if isinstance(labels, pd.DataFrame):
+        return f"{labels.shape[1]} columns"
     if task is not None:
         return "as asked"
     if raw.class_names:

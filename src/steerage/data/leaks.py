@@ -108,7 +108,7 @@ class _Column:
 
 
 def repeated_rows(x: pd.DataFrame | np.ndarray, codes: np.ndarray, test: np.ndarray) -> Iterator[Finding]:
-    """Rows that come more than once. ``codes``: (n,) targets; ``test``: bool (n,), which rows are of the test part."""
+    """Rows that come more than once. ``codes``: (n,) or (n, targets); ``test``: bool (n,), rows of the test part."""
     marks = row_marks(x)
     _, kind = np.unique(marks, return_inverse=True)
     again = len(marks) - len(np.unique(kind))
@@ -122,7 +122,7 @@ def repeated_rows(x: pd.DataFrame | np.ndarray, codes: np.ndarray, test: np.ndar
         yield Finding("overlap", f"{share} are training rows as well: test figures are too good by that")
     if again > overlap:
         yield Finding("twice", f"{again:,} of {len(marks):,} rows are repetitions of others")
-    labels = np.unique(codes, return_inverse=True)[1].reshape(-1)
+    labels = np.unique(codes.reshape(len(codes), -1), axis=0, return_inverse=True)[1].reshape(-1)
     pairs = np.unique(np.stack([kind.reshape(-1), labels]), axis=1)[0]
     kinds, targets = np.unique(pairs, return_counts=True)
     contradicting = int(np.isin(kind, kinds[targets > 1]).sum())
@@ -130,10 +130,10 @@ def repeated_rows(x: pd.DataFrame | np.ndarray, codes: np.ndarray, test: np.ndar
         yield Finding("contradiction", f"{contradicting:,} rows have equal inputs and different targets")
 
 
-def class_findings(counts: dict[str, int]) -> Iterator[Finding]:
-    """``counts``: rows of each class."""
+def class_findings(counts: dict[str, int], *, apart: bool = True) -> Iterator[Finding]:
+    """``counts``: rows of each class; ``apart``: whether each row is of one."""
     most, least = max(counts.values()), min(counts.values())
-    if most >= UNEVEN * least:
+    if apart and most >= UNEVEN * least:
         message = f"the most frequent class has {most / max(1, least):,.0f} times as many rows as the rarest"
         yield Finding("uneven", message)
     few = [name for name, count in counts.items() if count < RARE]

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from steerage.data.build import build_dataset, drop_unlabelled, joined, split_rows, take
 from steerage.data.dataset import Dataset, Kind, Preprocess, Task
-from steerage.data.raw import Raw
+from steerage.data.raw import Labels, Raw, listed, together
 from steerage.data.signals import SignalPreprocess
 from steerage.data.sources import load_raw
-from steerage.data.target import class_name, codes_for, quantities
+from steerage.data.target import class_name, codes_for, quantities, switched
 from steerage.errors import BadArgument, BadData
 
 
@@ -43,7 +43,9 @@ def load_labelled(
 
     x: encoded, float32 ``(n, columns)`` or ``(n, channels, length)``, or uint8 | float32 ``(n, c, h, w)``; pass it
     through ``preprocess.module()``.
-    y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` in original units; None where the source has no labels.
+    y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` or ``(n, targets)`` in original units, or float32
+    ``(n, labels)`` of 1 and 0; None
+    where the source has no labels.
     ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"all"``: every row.
     Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without labels.
     """
@@ -74,10 +76,14 @@ def load_labelled(
     encoded = preprocess.encode(x)
     if task == "regression":
         return encoded, torch.from_numpy(quantities(y).astype(np.float32))
+    if task == "multilabel" and isinstance(y, pd.DataFrame):
+        return encoded, torch.from_numpy(switched(y).astype(np.float32))
+    if isinstance(y, pd.DataFrame):
+        raise BadData(f"{raw.name} must have one target column of classes, got {listed(y)}; name it")
     if raw.class_names:
         y = pd.Series([class_name(code, raw.class_names) for code in y], name=y.name)
     return encoded, torch.from_numpy(codes_for(y, classes))
 
 
-def _labels(raw: Raw) -> pd.Series:
-    return pd.concat([part for part in (raw.y, raw.y_test) if part is not None], ignore_index=True)
+def _labels(raw: Raw) -> Labels:
+    return together(*(part for part in (raw.y, raw.y_test) if part is not None))

@@ -19,8 +19,8 @@ def with_objective(dataset: Dataset, *, metric: str | None = None, balanced: boo
     the metric is then the balanced error where none is given. Errors are those of the rows as they are.
     Raises: BadArgument for a metric that is not of the task, and for ``balanced`` without classes.
     """
-    if balanced and not dataset.classes:
-        raise BadArgument("balance needs classes, and this target is a number; leave it out")
+    if balanced and dataset.spec.task != "classification":
+        raise BadArgument(f"balance needs classes, and this is {dataset.spec.task}; leave it out")
     chosen = metric or ("balanced_error" if balanced else dataset.metric)
     metric_named(chosen, dataset.spec.task)
     if not balanced:

@@ -6,7 +6,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,8 @@ from steerage.errors import BadData
 # Cells that mean "not known", besides what a parquet file marks as null.
 MISSING = ("", "?", "NA", "N/A", "n/a", "NaN", "nan", "<NA>", "NULL", "null")
 
+Labels: TypeAlias = pd.Series | pd.DataFrame  # one target, or several side by side
+
 _WHOLE_NUMBER = re.compile(r"[+-]?\d+\.0*")
 
 
@@ -25,7 +27,8 @@ class Raw:
     """Rows and labels of one source.
 
     x: DataFrame of features, images uint8 | float32 (n, c, h, w), or signals float32 (n, channels, length). y:
-    one label per row, or None where the source has none; missing labels are still in it. ``class_names``: names of the
+    one label per row, or None where the source has none; missing labels are still in it. Several targets are the
+    columns of a DataFrame, two at least. ``class_names``: names of the
     integer labels 0, 1, ... where known.
     ``weights``: float64 (n,), how much each row counts, not negative; None where all count alike.
     """
@@ -33,12 +36,18 @@ class Raw:
     name: str
     kind: Literal["table", "image", "signal"]
     x: pd.DataFrame | np.ndarray
-    y: pd.Series | None
+    y: Labels | None
     x_test: pd.DataFrame | np.ndarray | None = None
-    y_test: pd.Series | None = None
+    y_test: Labels | None = None
     class_names: tuple[str, ...] = ()
     target_name: str | None = None
     weights: np.ndarray | None = None
+
+
+def together(*parts: Labels) -> Labels:
+    """Labels of several parts, one after the other."""
+    joined: Labels = pd.concat(parts, ignore_index=True)  # type: ignore[arg-type]  # parts are of one kind
+    return joined
 
 
 def notice(message: str) -> None:

@@ -150,14 +150,29 @@ def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: s
         raise BadData(f"{path.name} must have rows, but it has only column names")
     if labelled and frame.shape[1] < 2:
         raise BadData(f"{path.name} must have at least two columns, got {listed(frame.columns)}; is the separator odd?")
-    column = str(frame.columns[-1]) if target is None else target
-    if column not in frame.columns:
+    columns = _target_columns(frame, str(frame.columns[-1]) if target is None else target)
+    wanted = ",".join(columns)
+    if absent := [column for column in columns if column not in frame.columns]:
         if labelled:
-            raise BadData(f"{path.name} has no column {column!r}; it has {listed(frame.columns)}")
-        return Raw(name, "table", frame, None, test, None, target_name=column)
-    if test is not None and column not in test.columns:
-        raise BadData(f"the test part of {path.name} has no column {column!r}; it has {listed(test.columns)}")
-    rows, labels = frame.drop(columns=column), frame[column]
+            raise BadData(f"{path.name} has no column {absent[0]!r}; it has {listed(frame.columns)}")
+        return Raw(name, "table", frame, None, test, None, target_name=wanted)
+    if labelled and len(columns) == frame.shape[1]:
+        raise BadData(f"{path.name} must have a column besides its targets, got {listed(frame.columns)}")
+    if test is not None and (absent := [column for column in columns if column not in test.columns]):
+        raise BadData(f"the test part of {path.name} has no column {absent[0]!r}; it has {listed(test.columns)}")
+    # One column is a series, several are a table.
+    chosen = columns if len(columns) > 1 else columns[0]
+    rows, labels = frame.drop(columns=columns), frame[chosen]
     if test is None:
-        return Raw(name, "table", rows, labels, target_name=column)
-    return Raw(name, "table", rows, labels, test.drop(columns=column), test[column], target_name=column)
+        return Raw(name, "table", rows, labels, target_name=wanted)
+    return Raw(name, "table", rows, labels, test.drop(columns=columns), test[chosen], target_name=wanted)
+
+
+def _target_columns(frame: pd.DataFrame, target: str) -> list[str]:
+    """The column called ``target``, or those that it names with commas between. Raises: BadData for one named twice."""
+    if target in frame.columns or "," not in target:
+        return [target]
+    columns = [name.strip() for name in target.split(",")]
+    if len(set(columns)) < len(columns):
+        raise BadData(f"the target must name each column once, got {target!r}")
+    return columns

@@ -14,6 +14,7 @@ from pandas.api import types
 from torch import Tensor
 
 from steerage.data.dataset import Dataset, fingerprint
+from steerage.data.raw import Labels
 from steerage.errors import BadArgument
 
 # A table whose rows come this often on average is one of counts, not of cases.
@@ -74,7 +75,7 @@ def _scaled(weights: ArrayLike, rows: int, name: str) -> Tensor | None:
 
 
 def merged(
-    x: pd.DataFrame | np.ndarray, y: pd.Series, weights: NDArray[np.float64]
+    x: pd.DataFrame | np.ndarray, y: Labels, weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Different rows, by position, in an order that their contents give; and the sum of the weights of each.
 
@@ -108,16 +109,16 @@ def _whole(weights: NDArray[np.float64]) -> bool:
     return bool((weights == np.round(weights)).all() and weights.sum() < 2**53)
 
 
-def row_marks(x: pd.DataFrame | np.ndarray, y: pd.Series | None = None) -> NDArray[np.bytes_]:
+def row_marks(x: pd.DataFrame | np.ndarray, y: Labels | None = None) -> NDArray[np.bytes_]:
     """A digest of each row, with its label where ``y`` has them, the same for equal ones: (n,)."""
-    labels = [] if y is None else [_bits(y)]
+    labels = [] if y is None else [_bits(y)] if isinstance(y, pd.Series) else [_bits(y[name]) for name in y]
     if isinstance(x, pd.DataFrame):
         columns = [_bits(x.iloc[:, at]) for at in range(x.shape[1])]
         cells = np.stack([*columns, *labels], axis=1)  # (n, columns + 1)
         rows = [hashlib.blake2b(row, digest_size=16).digest() for row in cells]
     else:
         pixels = np.ascontiguousarray(x).reshape(len(x), -1)
-        own = labels[0] if labels else np.empty((len(x), 0), dtype=np.uint64)
+        own = np.stack(labels, axis=1) if labels else np.empty((len(x), 0), dtype=np.uint64)
         rows = [
             hashlib.blake2b(row.tobytes() + label.tobytes(), digest_size=16).digest()
             for row, label in zip(pixels, own, strict=True)

@@ -8,17 +8,19 @@ from typing import Any, Literal, final
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.random import RandomState
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.special import expit, softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
 
 from steerage.cost.device import Device
 from steerage.data.raw import text_of
 from steerage.data.weights import balance, class_weighted
 from steerage.errors import BadArgument
-from steerage.estimator.inputs import class_factors
+from steerage.estimator.inputs import Rows, class_factors, targets_of
 from steerage.estimator.synthesizer import Synthesizer
 from steerage.templates import Template
 
@@ -84,7 +86,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SteerageClassifier:
-        """Synthesize a network for the rows ``X`` and their labels ``y`` (n,).
+        """Synthesize a network for the rows ``X`` and their labels ``y``, (n,), or (n, labels) of 1 and 0.
 
         ``X``: a DataFrame of pandas or polars, of numbers, text, categories, dates, and missing values; an array
         (n, columns); or images (n, h, w), (n, h, w, c) or (n, c, h, w). ``sample_weight``: (n,), not negative; a weight
@@ -93,8 +95,10 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         Raises: ValueError for data that cannot be learnt from; InfeasibleBudget; BadArgument; RunConflict if ``out``
         belongs to another run.
         """
-        rows, labels, weights = self._checked(X, y, sample_weight)
+        rows, labels, weights = self._checked(X, y, sample_weight, targets_of)
         check_classification_targets(labels)
+        if labels.ndim == 2:
+            return self._fit_labels(rows, labels, weights)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"there must be at least two classes, got only one class: {classes.tolist()[0]!r}")
@@ -111,16 +115,41 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         self.classes_ = classes
         return self
 
+    def _fit_labels(self, rows: Rows, labels: NDArray[Any], weights: NDArray[np.float64]) -> SteerageClassifier:
+        """Several labels, each on or off: (n, labels), 1 or 0."""
+        if self.class_weight is not None:
+            raise BadArgument(f"class_weight is for one label per row, got {self.class_weight!r} and {labels.shape}")
+        self._synthesize(self._dataset(rows, labels, weights, "multilabel"))
+        self.classes_ = np.arange(labels.shape[1])
+        return self
+
     def predict(self, X: Any) -> NDArray[Any]:
-        """The label of each row: (n,), as in ``classes_``. Raises: NotFittedError; ValueError for other columns."""
+        """The label of each row: (n,), as in ``classes_``; of several labels 1 for each that is on, (n, labels).
+
+        Raises: NotFittedError; ValueError for other columns.
+        """
+        if self._several():
+            on: NDArray[Any] = (self._outputs(X) > 0).astype(np.int64)
+            return on
         best = self._outputs(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[best]
         return labels
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probability of each class, in the order of ``classes_``: (n, classes). Raises: as ``predict``."""
-        probabilities: NDArray[np.float64] = softmax(self._outputs(X), axis=1)
+        """Probability of each class, or label, in the order of ``classes_``: (n, classes). Raises: as ``predict``."""
+        outputs = self._outputs(X)
+        probabilities: NDArray[np.float64] = expit(outputs) if self._several() else softmax(outputs, axis=1)
         return probabilities
+
+    def _several(self) -> bool:
+        """Whether labels are on or off by themselves."""
+        check_is_fitted(self, "network_")
+        return self.network_.spec.task == "multilabel"
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
 
 @final
@@ -131,14 +160,26 @@ class SteerageRegressor(RegressorMixin, Synthesizer):  # type: ignore[misc]
     """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SteerageRegressor:
-        """Synthesize a network for the rows ``X`` and the numbers ``y`` (n,); as ``SteerageClassifier.fit``."""
-        rows, values, weights = self._checked(X, y, sample_weight)
-        target = pd.Series(values.astype(np.float64), name=getattr(y, "name", None))
+        """Synthesize a network for the rows ``X`` and the numbers ``y``, (n,) or (n, targets).
+
+        As ``SteerageClassifier.fit``.
+        """
+        rows, values, weights = self._checked(X, y, sample_weight, targets_of)
+        target: Any = values.astype(np.float64)
+        if target.ndim == 1:
+            target = pd.Series(target, name=getattr(y, "name", None))
         self._synthesize(self._dataset(rows, target, weights, "regression"))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """A number for each row, in the units of ``y``: (n,). Raises: NotFittedError; ValueError for other columns."""
-        outputs = self._outputs(X)
-        values: NDArray[np.float64] = outputs[:, 0] * self.network_.target_std + self.network_.target_mean
-        return values
+        """A number for each row, in the units of ``y``: (n,), or (n, targets).
+
+        Raises: NotFittedError; ValueError for other columns.
+        """
+        values: NDArray[np.float64] = self.network_.in_units(torch.from_numpy(self._outputs(X))).numpy()
+        return values[:, 0] if self.network_.spec.outputs == 1 else values
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

@@ -61,6 +61,17 @@ def labels_of(y: Any, rows: int) -> NDArray[Any]:
     return labels
 
 
+def targets_of(y: Any, rows: int) -> NDArray[Any]:
+    """Numbers of ``rows`` rows: (n,), or (n, targets) of two targets or more. Raises: as ``labels_of``."""
+    several = np.ndim(y) == 2 and np.shape(y)[1] > 1
+    if not several:
+        return labels_of(y, rows)
+    values: NDArray[np.float64] = check_array(y, dtype=np.float64, input_name="y")
+    if len(values) != rows:
+        raise ValueError(f"X and y must have the same number of rows, got {rows} and {len(values)}")
+    return values
+
+
 def weights_of(sample_weight: Any, rows: int) -> NDArray[np.float64]:
     """Weights of ``rows`` rows: (n,); all 1 for None, all the same for a number.
 

@@ -6,7 +6,7 @@ import copy
 import operator
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -86,16 +86,23 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         tags.input_tags.three_d_array = True
         return tags
 
-    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Rows, NDArray[Any], NDArray[np.float64]]:
-        """Rows that count, with their labels and weights. Raises: ValueError, TypeError."""
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, read: Callable[[Any, int], NDArray[Any]] = labels_of
+    ) -> tuple[Rows, NDArray[Any], NDArray[np.float64]]:
+        """Rows that count, with their labels, as ``read`` takes them, and weights. Raises: ValueError, TypeError."""
         rows = rows_of(X, least=2)
         validate_data(self, rows, y, skip_check_array=True)
-        labels, weights = labels_of(y, len(rows)), weights_of(sample_weight, len(rows))
+        labels, weights = read(y, len(rows)), weights_of(sample_weight, len(rows))
         counted = np.flatnonzero(weights)
         return take(rows, counted), labels[counted], weights[counted]
 
     def _dataset(
-        self, rows: Rows, y: pd.Series, weights: NDArray[np.float64], task: Task, names: tuple[str, ...] = ()
+        self,
+        rows: Rows,
+        y: pd.Series | NDArray[Any],
+        weights: NDArray[np.float64],
+        task: Task,
+        names: tuple[str, ...] = (),
     ) -> Dataset:
         """Data without a test part. Raises: ValueError for rows that there is nothing to learn from."""
         try:

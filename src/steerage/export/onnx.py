@@ -64,7 +64,7 @@ class _Deployed(nn.Module):
         super().__init__()
         self.preprocess, self.model = network.preprocess.module(), network.model
         self.rescale = network.spec.task == "regression"
-        self.mean, self.std = network.target_mean, network.target_std
+        self.mean, self.std = (torch.tensor(scale) for scale in (network.target_mean, network.target_std))
 
     def forward(self, x: Tensor) -> Tensor:
         scores: Tensor = self.model(self.preprocess(x))

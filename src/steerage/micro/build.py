@@ -28,10 +28,10 @@ RULES = {**layers.RULES, **functions.RULES}
 @final
 @dataclass(frozen=True)
 class Units:
-    """Outputs are ``score * std + mean``: the target's own units in a regression."""
+    """Outputs are ``score * std + mean``: the target's own units in a regression, one each of several targets."""
 
-    mean: float = 0.0
-    std: float = 1.0
+    mean: float | tuple[float, ...] = 0.0
+    std: float | tuple[float, ...] = 1.0
 
 
 def build(
@@ -75,8 +75,7 @@ def _finished(walk: Walk, units: Units | None, softmax: bool) -> Program:
 def _in_units(walk: Walk, held: Held, units: Units) -> Held:
     """``held * std + mean``, by the last layer where it is linear."""
     node = next(iter(reversed(walk.graph.nodes)))
-    scale = torch.full((held.size,), units.std, dtype=torch.float64)
-    shift = torch.full((held.size,), units.mean, dtype=torch.float64)
+    scale, shift = (torch.tensor(one, dtype=torch.float64).expand(held.size) for one in (units.std, units.mean))
     (source,) = node.all_input_nodes
     places = walk.sole(source)
     if not places or not all(isinstance(op := walk.ops[place], Linear) and op.bare for place in places):

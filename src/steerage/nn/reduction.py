@@ -49,8 +49,8 @@ class Reduce(nn.Module):
     def fit_to(self, x: Tensor, y: Tensor, *, seed: int) -> None:
         """Set the reduction from training rows.
 
-        ``x``: (n, features) network inputs. ``y``: (n,) integer class codes, or floats for regression; only "select"
-        looks at it. Projections are scaled so that their outputs have unit variance on average.
+        ``x``: (n, features) network inputs. ``y``: (n,) integer class codes, or floats (n,) or (n, targets); only
+        "select" looks at it. Projections are scaled so that their outputs have unit variance on average.
 
         Raises: BadArgument for an ``x`` of another shape.
         """
@@ -74,13 +74,15 @@ def relevance(x: Tensor, y: Tensor) -> Tensor:
     """Share of each column's variance that ``y`` explains: (n, features), (n,) -> (features,) in [0, 1].
 
     For class codes it is the correlation ratio, which ranks as the ANOVA F value does; for floats the squared
-    correlation. A constant column has none.
+    correlation, and of several targets (n, targets) their mean. A constant column has none.
     """
     x = x.double() - x.double().mean(dim=0)
     total = x.square().sum(dim=0)
     if y.is_floating_point():
-        centred = y.double() - y.double().mean()
-        explained = (centred @ x).square() / centred.square().sum().clamp_min(1e-12)
+        target = y.double().reshape(len(y), -1)
+        centred = target - target.mean(dim=0)  # (n, targets)
+        shares = (centred.T @ x).square() / centred.square().sum(dim=0).clamp_min(1e-12).unsqueeze(1)
+        explained = shares.mean(dim=0)
     else:
         codes, y = torch.unique(y, return_inverse=True)
         sums = torch.zeros(len(codes), x.shape[1], dtype=x.dtype).index_add_(0, y, x)  # (classes, features)

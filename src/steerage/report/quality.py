@@ -10,6 +10,7 @@ from steerage.report.run import Fields, Run, at, listed, number
 from steerage.report.text import count, picture, section, shown, table
 
 NAMED = 20  # classes up to which confusions are shown as a table
+TARGETS = 6  # of several that are drawn
 WORST = 10  # classes that are listed, those with the most wrong rows
 
 
@@ -20,7 +21,10 @@ def quality(run: Run) -> str:
         return ""
     part = shown(run.analysis.get("part")) or "test"
     content = f"<p>On {count(number(found.get('rows')))} {escape(part)} rows, which it has not learnt from.</p>"
-    content += _confusion(found) + _confidence(found) + _pairs(found) + _hardest(found, part)
+    content += _confusion(found) + _labels(found) + _confidence(found) + _pairs(found.get("pairs"), "")
+    for one in listed(found.get("targets"))[:TARGETS]:
+        content += _pairs(at(one, "pairs"), f": {shown(at(one, 'name'))}")
+    content += _hardest(found, part)
     return section("Where it is right and wrong", content)
 
 
@@ -90,9 +94,17 @@ def _confidence(found: Fields) -> str:
     return f"<h3>Confidence</h3><p>On the dashed line confidence is what it says; {away}.</p>{figure}"
 
 
-def _pairs(found: Fields) -> str:
+def _labels(found: Fields) -> str:
+    rows = []
+    for one in listed(found.get("labels")):
+        there, said, both = (number(at(one, name)) or 0.0 for name in ("on", "named", "both"))
+        rows.append([shown(at(one, "name")), count(there), _share(both, there), _share(both, said)])
+    return "<h3>Labels</h3>" + table(["label", "rows", "found", "precision"], rows) if rows else ""
+
+
+def _pairs(pairs: object, whose: str) -> str:
     points = []
-    for pair in listed(found.get("pairs")):
+    for pair in listed(pairs):
         numbers = [number(one) for one in listed(pair)]
         if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
             points.append(Point(numbers[0], numbers[1], f"true {numbers[0]:.4g}, predicted {numbers[1]:.4g}"))
@@ -101,7 +113,7 @@ def _pairs(found: Fields) -> str:
     figure = scatter(
         points, x_label="true value", y_label="predicted", log_x=False, diagonal=True, show_y="{:.3g}".format
     )
-    return "<h3>Predicted and true values</h3>" + figure
+    return f"<h3>Predicted and true values{escape(whose)}</h3>" + figure
 
 
 def _hardest(found: Fields, part: str) -> str:

@@ -42,8 +42,7 @@ class Run:
     def metric(self) -> Metric:
         """What networks were compared by."""
         task, name = (self.summary.get(field) or self.asked.get(field) for field in ("task", "metric"))
-        usual = USUAL["regression" if task == "regression" else "classification"]
-        return METRICS.get(str(name), usual)
+        return METRICS.get(str(name), USUAL.get(str(task), METRICS["error"]))
 
     def error_text(self, error: float | None) -> str:
         """An error that an event tells of: a share of rows in per cent, or a plain number."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 
 from steerage.cost.budget import Budget
-from steerage.data.dataset import Dataset
+from steerage.data.dataset import Dataset, Task
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument
 from steerage.growprune.choose import scheme_for
@@ -33,7 +32,7 @@ def grow_and_prune(
     recipe: Recipe | None = None,
     seed: int = 0,
     target: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Task | None = None,
 ) -> Trained:
     """Train ``model`` on, from the weights that it has, down to ``budget`` along ``scheme``; it is left as it is.
 

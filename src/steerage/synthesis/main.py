@@ -20,7 +20,7 @@ from steerage.cost.count import dense_cost
 from steerage.cost.device import Device
 from steerage.cost.device import device as device_of
 from steerage.cost.price import DEFAULT
-from steerage.data.dataset import Dataset, Kind
+from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -85,7 +85,7 @@ def synthesize(
     seed: int = 0,
     template: str | Template | None = None,
     target: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Task | None = None,
     out: str | Path | None = None,
     listener: Listener | None = None,
     local: bool = True,
@@ -204,7 +204,7 @@ def refine(
     epochs: int | None = None,
     seed: int = 0,
     target: str | None = None,
-    task: Literal["classification", "regression"] | None = None,
+    task: Task | None = None,
     out: str | Path | None = None,
     listener: Listener | None = None,
     started: float | None = None,
@@ -239,7 +239,7 @@ def refine(
 class _Request:
     data: str | Path | Dataset
     target: str | None
-    task: Literal["classification", "regression"] | None
+    task: Task | None
     asked: dict[str, Any]
     effort: Effort
     plan: Plan

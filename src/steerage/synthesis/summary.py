@@ -8,14 +8,15 @@ from typing import Any
 
 from steerage.cost.count import Cost
 from steerage.data.dataset import Dataset
-from steerage.metrics import metric_named
+from steerage.metrics import metric_named, unit
 from steerage.training.evaluate import Scores
 
 VERSION = 1
 
 
 def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) -> dict[str, Any]:
-    """``error`` by part as fractions in [0, 1]; for regression ``r2`` and ``rmse`` (in the target's units) instead.
+    """``error`` by part as fractions in [0, 1]; for regression ``r2`` and ``rmse`` instead, in the target's units; of
+    several targets in standard deviations.
 
     And the figure of the metric that networks were compared by, under its name, where that is another.
     """
@@ -24,10 +25,10 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
     usual = {part: one.error if one.usual is None else one.usual for part, one in known.items()}
     metric = metric_named(dataset.metric, dataset.spec.task)
     asked = {part: metric.figure(one.error, dataset.target_std) for part, one in known.items()}
-    if dataset.spec.task == "classification":
+    if dataset.spec.task != "regression":
         figures = {"error": usual}
     else:
-        rmse = {part: math.sqrt(one.loss) * dataset.target_std for part, one in known.items()}
+        rmse = {part: math.sqrt(one.loss) * unit(dataset.target_std) for part, one in known.items()}
         figures = {"r2": {part: 1.0 - error for part, error in usual.items()}, "rmse": rmse}
     figures.setdefault(metric.name, asked)
     return {name: {part: values.get(part) for part in parts} for name, values in figures.items()}

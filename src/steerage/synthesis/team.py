@@ -51,9 +51,10 @@ class Team:
     """``jobs`` trainings at a time in ``executor``, which must do them in other processes if there are several.
 
     It is ``own`` where it ends with the team. ``ahead``: how many trials of a search are under way at a time; where
-    ``in_order``, what is trained depends on that and not on ``jobs``. ``clock``: of the run; time in which workers are waited for is that of trainings. ``heard`` is
-    given what workers tell. ``meanwhile`` is called a few times a second while they are waited for, with whether they
-    have told anything. ``failed``: reasons by name of trainings that failed in workers.
+    ``in_order``, what is trained depends on that and not on ``jobs``. ``clock``: of the run; time in which workers are
+    waited for is that of trainings. ``heard`` is given what workers tell. ``meanwhile`` is called a few times a second
+    while they are waited for, with whether they have told anything. ``failed``: reasons by name of trainings that
+    failed in workers.
     """
 
     clock: RunClock = field(default_factory=RunClock)

@@ -113,7 +113,7 @@ class Mlp(Template):
         """Tapering networks with skips, on inputs as they are for classes, and in 16 bins for regression."""
         shrink = 1 if spec.rows >= FEW_ROWS else 2 if spec.rows >= VERY_FEW_ROWS else 4
         plain: dict[str, Value] = {"depth": 2, "taper": 0.5, "activation": "relu", "dropout": 0.1, "skips": True}
-        if spec.task == "classification":
+        if spec.task != "regression":
             plain |= {"lr": 4e-3, "weight_decay": 0.1}
             regularized: dict[str, Value] = {"width": 128, "input_noise": 0.1, "weight_decay": 0.3}
             changes: tuple[dict[str, Value], ...] = ({"width": 256}, regularized)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from steerage.data.dataset import Dataset
 from steerage.metrics import metric_named
-from steerage.training.measure import measured, telling_rows
+from steerage.training.measure import by_target, measured, telling_rows
 
 CHUNK = 4096  # rows per forward pass; bounds memory
 
@@ -22,10 +22,11 @@ CHUNK = 4096  # rows per forward pass; bounds memory
 class Scores:
     """``error``: by the metric of the data set (``steerage.metrics``), at least 0, lower is better.
 
-    It is the share of wrong rows, or for regression 1 - R², unless another metric is asked for; ``usual`` is that then,
-    and None otherwise. ``loss``: mean cross-entropy in nats, or mean squared error of the standardized target, with
-    classes counting as they do in training. ``rows``: how many; where they have weights, or the metric is a mean over
-    classes, how many rows of equal weight in classes of equal size would tell as much.
+    It is the share of wrong rows, or of wrong labels, or for regression 1 - R² (the mean over several targets), unless
+    another metric is asked for; ``usual`` is that then, and None otherwise. ``loss``: mean cross-entropy in nats, or
+    mean squared error of the standardized target, with classes counting as they do in training. ``rows``: how many;
+    where they have weights, or the metric is a mean over classes, how many rows of equal weight in classes of equal
+    size would tell as much.
     """
 
     error: float
@@ -97,10 +98,14 @@ def _usual_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor 
     if dataset.spec.task == "classification":
         wrong = int((outputs.argmax(dim=1) != y).sum())
         return Scores(wrong / len(y), F.cross_entropy(outputs, y).item(), len(y))
-    squared = (outputs[:, 0] - y).square().mean().item()
+    if dataset.spec.task == "multilabel":
+        missed = ((outputs > 0) != (y > 0.5)).double().mean().item()
+        return Scores(missed, F.binary_cross_entropy_with_logits(outputs, y).item(), len(y))
+    target = by_target(y)
+    squared = (outputs - target).square().mean(dim=0)  # (targets,)
     # The variance of these very rows, as sklearn.metrics.r2_score has it.
-    spread = (y - y.mean()).square().mean().clamp_min(1e-12).item()
-    return Scores(squared / spread, squared, len(y))
+    spread = (target - target.mean(dim=0)).square().mean(dim=0).clamp_min(1e-12)
+    return Scores((squared / spread).mean().item(), squared.mean().item(), len(y))
 
 
 def _weighted_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor) -> Scores:
@@ -113,5 +118,11 @@ def _weighted_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tens
     if dataset.spec.task == "classification":
         wrong = outputs.argmax(dim=1) != y
         return Scores(mean(wrong), mean(F.cross_entropy(outputs, y, reduction="none")), rows)
-    squared = mean((outputs[:, 0] - y).square())
-    return Scores(squared / max(mean((y - mean(y)).square()), 1e-12), squared, rows)
+    if dataset.spec.task == "multilabel":
+        wrong = ((outputs > 0) != (y > 0.5)).double().mean(dim=1)
+        loss = F.binary_cross_entropy_with_logits(outputs, y, reduction="none").mean(dim=1)
+        return Scores(mean(wrong), mean(loss), rows)
+    target = by_target(y).double()
+    squared = share @ (outputs - target).square()  # (targets,)
+    spread = (share @ (target - share @ target).square()).clamp_min(1e-12)
+    return Scores(float((squared / spread).mean()), float(squared.mean()), rows)

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from steerage.data.dataset import Dataset
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed, generator
+from steerage.training.measure import by_target
 from steerage.training.optimizer import Optimizer
 from steerage.training.precision import uses_bfloat16
 from steerage.training.recipe import Recipe
@@ -206,7 +207,8 @@ def _inputs(training: Training, dataset: Dataset, picked: Tensor) -> Tensor:
 def loss_of(
     outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float, weights: Tensor | None = None
 ) -> Tensor:
-    """Mean cross-entropy of ``outputs`` (batch, classes), or squared error of (batch, 1) in standardized units.
+    """Mean cross-entropy of ``outputs`` (batch, classes), or of each label by itself, or squared error of
+    (batch, targets) in standardized units.
 
     ``weights``: (batch,), factors of the rows' losses. They are 1 on average over the data set and not over a batch,
     which would make rows count the more the lighter those beside them are.
@@ -214,8 +216,12 @@ def loss_of(
     reduction = "mean" if weights is None else "none"
     if dataset.spec.task == "classification":
         loss = F.cross_entropy(outputs, target, label_smoothing=smoothing, reduction=reduction)
+    elif dataset.spec.task == "multilabel":
+        loss = F.binary_cross_entropy_with_logits(outputs, target, reduction=reduction)
+        loss = loss if weights is None else loss.mean(dim=1)
     else:
-        loss = F.mse_loss(outputs[:, 0], target, reduction=reduction)
+        loss = F.mse_loss(outputs, by_target(target), reduction=reduction)
+        loss = loss if weights is None else loss.mean(dim=1)
     return loss if weights is None else (weights * loss).mean()
 
 

@@ -78,9 +78,9 @@ def header(network: Network, layout: Layout, style: Style) -> str:
         ]
     takes = f"const {_input_type(layout)} x[{upper}_INPUTS]{style.scratch}"
     lines += [_about_scores(network, style), f"const float *{name}_scores({takes});", ""]
-    if network.spec.task == "regression":
+    if _is_value(network):
         lines += [f"/* The prediction, in the units of the target. */\nfloat {name}_value({takes});", ""]
-    else:
+    elif network.spec.task == "classification":
         lines += [f"/* Number of the class with the largest score. */\nint {name}_class({takes});", ""]
     lines += ["#ifdef __cplusplus", "}", "#endif", "#endif", ""]
     return "\n".join(lines)
@@ -163,7 +163,9 @@ def _functions(network: Network, out: Writer, style: Style) -> list[str]:
         if not isinstance(step[-1], Join):
             lines += ["    {", *body, "    }"] if block else body
     lines += [f"    return {out.place(layout.program.output)};", "}", ""]
-    if network.spec.task == "regression":
+    if network.spec.task != "classification" and not _is_value(network):
+        return lines
+    if _is_value(network):
         return [*lines, f"float {name}_value({takes})", "{", f"    return {name}_scores(x{style.passed})[0];", "}", ""]
     return [
         *lines,
@@ -259,15 +261,32 @@ def _about_column(at: int, column: Column) -> list[str]:
 
 
 def _about_output(network: Network, style: Style) -> list[str]:
+    if network.spec.task == "regression" and not _is_value(network):
+        names = (network.target_name or "").split(",")
+        named = names if len(names) == network.spec.outputs else [f"target {at}" for at in range(network.spec.outputs)]
+        return ["Targets, in their own units:", *(f"  {place} = {comment(text)}" for place, text in enumerate(named))]
     if network.spec.task == "regression":
         return [f"{style.name}_value predicts {comment(network.target_name or 'the target')} in its own units."]
     named = [f"  {place} = {comment(text)}" for place, text in enumerate(network.classes)]
+    if network.spec.task == "multilabel":
+        return ["Labels, each on where its score is positive:", *named]
     return ["Classes:", *named]
 
 
+def _is_value(network: Network) -> bool:
+    """Whether one number is predicted."""
+    return network.spec.task == "regression" and network.spec.outputs == 1
+
+
 def _about_scores(network: Network, style: Style) -> str:
-    if network.spec.task == "regression":
+    if _is_value(network):
         return "/* The prediction in the units of the target, as an array of one number. */"
+    if network.spec.task == "regression":
+        where = "the code's own memory" if style.static else "the scratch"
+        return f"/* {style.upper}_OUTPUTS predictions in the units of the targets: in {where}, until the next call. */"
+    if network.spec.task == "multilabel":
+        where = "the code's own memory" if style.static else "the scratch"
+        return f"/* A score for each label: {style.upper}_OUTPUTS numbers in {where}, until the next call. */"
     what = "Probability of each class" if style.softmax else "A score for each class, the largest wins"
     where = "the code's own memory" if style.static else "the scratch"
     return f"/* {what}: {style.upper}_OUTPUTS numbers in {where}, until the next call. */"

@@ -77,5 +77,5 @@ def expected(network: Network, rows: Tensor, *, softmax: bool) -> Tensor:
     """What generated code must return for encoded rows: float64 (n, outputs)."""
     scores = network.scores(rows).double()
     if network.spec.task == "regression":
-        return scores * network.target_std + network.target_mean
+        return network.in_units(scores)
     return scores.softmax(dim=1) if softmax else scores
