@@ -35,6 +35,7 @@ from steerage.cli.options import (
     Prefer,
     PreferChoice,
     Quiet,
+    Ray,
     SchemeName,
     Scratch,
     Seed,
@@ -122,6 +123,7 @@ def synth(
     depth: Depth = None,
     jobs: Jobs = "auto",
     ahead: Ahead = None,
+    ray: Ray = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -157,6 +159,7 @@ def synth(
         depth=depth,
         jobs=jobs,
         ahead=ahead,
+        ray=ray,
         local=True,
     )
 
@@ -186,6 +189,7 @@ def search(
     depth: Depth = None,
     jobs: Jobs = "auto",
     ahead: Ahead = None,
+    ray: Ray = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -206,6 +210,7 @@ def search(
         depth=depth,
         jobs=jobs,
         ahead=ahead,
+        ray=ray,
         local=False,
         pareto=cost,
     )

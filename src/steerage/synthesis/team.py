@@ -50,10 +50,11 @@ class Call:
 class Team:
     """``jobs`` trainings at a time in ``executor``, which must do them in other processes if there are several.
 
-    It is ``own`` where it ends with the team. ``ahead``: how many trials of a search are under way at a time; where ``in_order``, what is trained depends on that
-    and not on ``jobs``. ``clock``: of the run; time in which workers are waited for is that of trainings. ``heard`` is
-    given what workers tell. ``meanwhile`` is called a few times a second while they are waited for, with whether they
-    have told anything. ``failed``: reasons by name of trainings that failed in workers.
+    The executor is ``own`` where it ends with the team. ``ahead``: how many trials of a search are under way at a time;
+    where ``in_order``, what is trained depends on that and not on ``jobs``. ``clock``: of the run; time in which
+    workers are waited for is that of trainings. ``heard`` is given what workers tell. ``meanwhile`` is called a few
+    times a second while they are waited for, with whether they have told anything. ``failed``: reasons by name of
+    trainings that failed in workers.
     """
 
     clock: RunClock = field(default_factory=RunClock)
@@ -115,10 +116,11 @@ class Team:
     def _wait(self, futures: Collection[Future[Any]]) -> None:
         with self.clock.counted():
             wait_a_moment(futures)
-        if isinstance(self.executor, WorkerPool):
-            while not self.executor.said.empty():
-                self._told = True
-                self.heard(self.executor.said.get())
+        if not isinstance(self.executor, WorkerPool):
+            return self.meanwhile(any(one.done() for one in futures))
+        while not self.executor.said.empty():
+            self._told = True
+            self.heard(self.executor.said.get())
         self.meanwhile(self._told)
 
     def close(self) -> None:
