@@ -246,15 +246,17 @@ def test_options_reach_the_synthesis(command: Type, tmp_path: Path, monkeypatch:
     pd.DataFrame({"a": range(40), "fault": ["x", "y"] * 20, "b": range(40)}).to_csv(tmp_path / "t.csv")
     words = ["--target", "fault", "--task", "classification", "--max-params", "1.5M", "--max-macs", "20k"]
     words += ["--minutes", "0.5", "--trials", "7", "--seed", "3", "--template", "mlp", "--out", str(tmp_path / "run")]
-    words += ["--fidelity", "full"]
+    words += ["--fidelity", "full", "--jobs", "3", "--ahead", "4", "--ray", "auto"]
     assert command("search", tmp_path / "t.csv", *words)[0] == 0
     assert asked["budget"] == steerage.Budget(1_500_000, 20_000)
     assert asked["dataset"].target_name == "fault"
     wanted = {"minutes": 0.5, "trials": 7, "epochs": None, "seed": 3, "template": "mlp", "target": "fault"}
     assert {name: asked[name] for name in wanted} == wanted
     assert (asked["local"], asked["out"], asked["fidelity"]) == (False, tmp_path / "run", "full")
+    assert (asked["jobs"], asked["ahead"], asked["ray"]) == (3, 4, "auto")
     assert command("synth", tmp_path / "t.csv")[0] == 0
     assert (asked["local"], asked["fidelity"]) == (True, "auto")
+    assert (asked["jobs"], asked["ahead"], asked["ray"]) == ("auto", None, None)
 
 
 FAULTS = {
@@ -272,6 +274,7 @@ FAULTS = {
     "a template for other data": (["synth", "iris", "--template", "cnn"], "does not take table data"),
     "no time": (["synth", "iris", "--minutes", "0"], "minutes must be positive"),
     "all the time there is": (["synth", "iris", "--minutes", "inf"], "minutes must be positive and finite"),
+    "no jobs": (["search", "iris", "--jobs", "0"], "--jobs must be auto or a positive number, got '0'"),
     "no trials": (["search", "iris", "--trials", "0"], "trials must be positive"),
     "a folder of someone else": (["synth", "iris", "--epochs", "1", "--out", "foreign"], "holds other files"),
     "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),

@@ -53,6 +53,7 @@ def test_failed_trials_are_named_with_their_reason() -> None:
     one = story()
     lines = told(one, events.PhaseStarted("search", None), events.TrialFailed(0, "the loss is nan"))
     assert lines == ["trial 0 failed: the loss is nan"]
+    assert told(one, events.TrialLost(1, "it was killed")) == ["trial 1 begins again: it was killed"]
     assert one.end_of_phase() == ["global search: 1 trial (1 failed), no network yet"]
 
 

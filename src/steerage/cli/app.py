@@ -42,6 +42,7 @@ from steerage.cli.options import (
     Prefer,
     PreferChoice,
     Quiet,
+    Ray,
     SchemeName,
     Scratch,
     Seed,
@@ -146,6 +147,7 @@ def synth(
     depth: Depth = None,
     jobs: Jobs = "auto",
     ahead: Ahead = None,
+    ray: Ray = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -184,6 +186,7 @@ def synth(
         depth=depth,
         jobs=jobs,
         ahead=ahead,
+        ray=ray,
         local=True,
     )
 
@@ -219,6 +222,7 @@ def search(
     depth: Depth = None,
     jobs: Jobs = "auto",
     ahead: Ahead = None,
+    ray: Ray = None,
     out: Out = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -254,6 +258,7 @@ def search(
         depth=depth,
         jobs=jobs,
         ahead=ahead,
+        ray=ray,
         local=False,
         pareto=cost,
     )

@@ -196,6 +196,10 @@ Ahead = Annotated[
     int | None,
     Option("--ahead", metavar="N", min=1, help="Trials that are under way at a time; by default as many as jobs."),
 ]
+Ray = Annotated[
+    str | None,
+    Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster, auto for the one that this machine belongs to."),
+]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str,

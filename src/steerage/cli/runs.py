@@ -71,6 +71,7 @@ def synth(
     depth: int | None = None,
     jobs: str = "auto",
     ahead: int | None = None,
+    ray: str | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -94,6 +95,7 @@ def synth(
                 device=wish.device,
                 jobs=_jobs(jobs),
                 ahead=ahead,
+                ray=ray,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,

@@ -71,6 +71,8 @@ class Story:
         elif isinstance(event, events.TrialFailed):
             self.trials, self.failed = max(self.trials, event.number + 1), self.failed + 1
             return [f"trial {event.number} failed: {event.reason}"]
+        elif isinstance(event, events.TrialLost):
+            return [f"trial {event.number} begins again: {event.reason}"]
         elif isinstance(event, events.FrontFound):
             lines = self.end_of_phase()
             places = len(event.trials)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from steerage.execute.cores import usable_cores
 from steerage.execute.pool import WorkerLost, WorkerPool
+from steerage.execute.ray_cluster import RayExecutor
 
-__all__ = ["WorkerLost", "WorkerPool", "usable_cores"]
+__all__ = ["RayExecutor", "WorkerLost", "WorkerPool", "usable_cores"]

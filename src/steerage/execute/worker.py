@@ -57,10 +57,12 @@ def serve(driver: Connection, threads: int) -> None:
             function, args, kwargs = pickle.loads(task)
             answer: tuple[str, Any] = ("returned", function(*args, **kwargs))
         except KeyboardInterrupt:
-            return
+            break
         except BaseException as error:
             answer = ("raised", (_sendable(error), traceback.format_exc()))
         driver.send(answer)
+    if stopping():
+        os._exit(0)  # taking all modules apart may take longer than there is
 
 
 def _listen(driver: Connection, tasks: queue.SimpleQueue[bytes]) -> None:

@@ -72,8 +72,8 @@ class Judge:
     """What a training tells at each rung, and asks whether to stop there: ``judge(rung, error)``.
 
     ``rung``: the one whose ranking is trusted, None where the training is to come to its end, whatever it shows.
-    ``seen``: the errors of others there. ``going_on``: it stopped before, and goes on from where it was. ``curve``:
-    errors by rung so far.
+    ``seen``: the errors of the last others there. ``going_on``: it stopped before, and goes on from where it was.
+    ``curve``: errors by rung so far.
     """
 
     rung: float | None = None
@@ -89,7 +89,7 @@ class Judge:
 def judge_after(known: Sequence[FrozenTrial]) -> Judge:
     """Judge of a new candidate, ``known`` being the trials of others so far."""
     rung = fidelity.trusted_rung(*ended(known))
-    return Judge() if rung is None else Judge(rung, tuple(_seen(known, rung)))
+    return Judge() if rung is None else Judge(rung, tuple(_seen(known, rung)[-fidelity.RECENT :]))
 
 
 def kept(curve: Mapping[float, float]) -> dict[str, float]:

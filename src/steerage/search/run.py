@@ -182,14 +182,15 @@ def search(
         """Whether another trial is to begin now, which is queued then or proposed."""
         begun = relevant_trials(study, space, repeats=True)
         _refuse_hopeless([one for one in begun if one.state.is_finished()])
+        queued = _queued(study)
         enough = n_trials is not None and len(begun) >= n_trials
-        if any(RESUMES in one.user_attrs for one in _queued(study)) and not enough and not stops():
+        if any(RESUMES in one.user_attrs for one in queued) and not enough and not stops():
             return True  # what was under way before a stop, before anything is decided anew
         going_on = _rested(study, under_way)
         fresh = _tried(begun, going_on)
         index = (len(fresh) - start) // ROUND
         if index >= 0 and _last_round(study) < start + ROUND * index:
-            busy = bool(_queued(study)) or stops()
+            busy = bool(queued) or stops()
             resting = None if busy else _to_go_on(fresh, going_on, space, seed, cost_features)
             if resting is not None:
                 _queue_on(study, space, resting)
@@ -201,7 +202,7 @@ def search(
             return False
         if enough or stops():
             return False
-        if not _queued(study):
+        if not queued:
             new = sum(one.repeats is None and not one.goes_on for one in under_way.flights)
             total = _expected(len(begun), n_trials, used)
             if retrain.due(len(fresh) + new, trials=total, used=used() if used is not None else 0.0, share=again):
@@ -209,9 +210,10 @@ def search(
                     return False
                 repeated = [one.repeats for one in under_way.flights if one.repeats is not None]
                 _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost, repeated)
-                if repeated and not _queued(study):
+                queued = _queued(study)
+                if repeated and not queued:
                     return False
-        return bool(_queued(study)) or sampler.upcoming(study, space) is not None
+        return bool(queued) or sampler.upcoming(study, space) is not None
 
     _requeue(study, space)
     while True:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +24,7 @@ from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
-from steerage.execute import WorkerPool
+from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
@@ -106,6 +106,7 @@ def synthesize(
     jobs: Jobs = 1,
     ahead: int | None = None,
     executor: Executor | None = None,
+    ray: str | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -141,7 +142,9 @@ def synthesize(
     of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
     minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
     under way at a time, by default ``jobs``; where the effort is counted and not timed, the result depends on it, and
-    not on ``jobs``, so that a run goes on with the number with which it began (docs/scaling.md).
+    not on ``jobs``, so that a run goes on with the number with which it began. ``ray``: address of a Ray cluster that
+    sees the folder of the run, or "auto"; ``jobs``, "auto" too, is then how many of its processors are used
+    (docs/scaling.md).
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -172,27 +175,45 @@ def synthesize(
     full = fidelity == "full" or pareto is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
-    request = _Request(
-        data,
-        target,
-        task,
-        asked,
-        effort,
-        replace(plan, jobs=jobs_for(jobs, effort)),
-        wanted,
-        seed,
-        out,
-        listener or _ignore,
-        started,
-        command,
-        like,
-        depth,
-        _positive("ahead", ahead),
-        executor,
-        device=_device(device),
-    )
-    request = replace(request, metric=metric, balanced=balanced, kind=kind)
-    return _run(request, budget or Budget(), template)
+    with _elsewhere(executor, ray) as others:
+        if isinstance(others, RayExecutor) and jobs == "auto":
+            jobs = others.places
+        request = _Request(
+            data,
+            target,
+            task,
+            asked,
+            effort,
+            replace(plan, jobs=jobs_for(jobs, effort)),
+            wanted,
+            seed,
+            out,
+            listener or _ignore,
+            started,
+            command,
+            like,
+            depth,
+            _positive("ahead", ahead),
+            others,
+            device=_device(device),
+        )
+        request = replace(request, metric=metric, balanced=balanced, kind=kind)
+        return _run(request, budget or Budget(), template)
+
+
+@contextmanager
+def _elsewhere(executor: Executor | None, ray: str | None) -> Iterator[Executor | None]:
+    """Who trains in place of this machine's own workers, if anybody; a Ray cluster is left in the end."""
+    if ray is None:
+        yield executor
+        return
+    if executor is not None:
+        raise BadArgument("ray and executor both say where to train; give one of them")
+    cluster = RayExecutor(ray)
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
 
 
 def refine(

@@ -116,10 +116,11 @@ class Team:
     def _wait(self, futures: Collection[Future[Any]]) -> None:
         with self.clock.counted():
             wait_a_moment(futures)
-        if isinstance(self.executor, WorkerPool):
-            while not self.executor.said.empty():
-                self._told = True
-                self.heard(self.executor.said.get())
+        if not isinstance(self.executor, WorkerPool):
+            return self.meanwhile(any(one.done() for one in futures))
+        while not self.executor.said.empty():
+            self._told = True
+            self.heard(self.executor.said.get())
         self.meanwhile(self._told)
 
     def close(self) -> None:
