@@ -304,6 +304,7 @@ def eval(
     epilog=_examples(
         "steerage export runs/digits/network --to onnx",
         "steerage export runs/digits --to onnx --out digits.onnx",
+        "steerage export runs/digits --to onnx --int8 --data digits",
         "steerage export runs/digits --to c --out firmware/digits",
     )
 )
@@ -313,6 +314,11 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="PATH", help="File, or folder for C; by default beside the network's folder."),
+    ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help="Weights and sums in 8-bit integers; needs --data.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="For --int8: training rows set ranges, test rows compare."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="C: what all names begin with; by default the run's.")
@@ -327,13 +333,14 @@ def export(
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
     c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax)
-    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
+    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c, int8=int8, data=data)
 
 
 @app.command(
     epilog=_examples(
         "steerage verify runs/digits digits",
         "steerage verify runs/digits digits --target host",
+        "steerage verify runs/digits digits --device onnxruntime --int8",
         "steerage verify runs/sensors --json",
     )
 )
@@ -345,22 +352,30 @@ def verify(
     target: Annotated[
         str,
         typer.Option(
-            "--target", "--device", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host."
+            "--target",
+            "--device",
+            metavar="NAME",
+            help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host; onnxruntime: latency on this machine.",
         ),
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     prefer: PreferChoice = Prefer.flash,
+    int8: Annotated[bool, typer.Option("--int8", help="onnxruntime: 8-bit integers as well, beside float.")] = False,
     factory: Factory = None,
     template: OwnTemplate = None,
     as_json: AsJson = False,
 ) -> Job:
-    """Compile a network's C code, run it, compare every prediction with PyTorch, and measure flash and RAM."""
+    """Compile a network's C code, run it, compare every prediction with PyTorch, and measure flash and RAM.
+
+    With --device onnxruntime: the ONNX form in ONNX Runtime on this machine, and how long a row takes.
+    """
     return devices.verification(
         network,
         data,
         target=target,
         part="all" if part is Part.all else "test",
         prefer=prefer_name(prefer),
+        int8=int8,
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )
