@@ -22,6 +22,7 @@ from steerage.cli.options import (
     Front,
     Like,
     MaxFlash,
+    MaxLatency,
     MaxLoss,
     MaxMacs,
     MaxParams,
@@ -106,6 +107,7 @@ def steerage(
         "steerage synth digits --max-params 1500 --minutes 2",
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
         "steerage synth sensors.csv --target fault --max-flash 32k --max-ram 8k --device cortex-m4",
+        "steerage synth mnist.npz --device onnxruntime --max-latency-ms 0.05",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
@@ -119,6 +121,7 @@ def synth(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
@@ -155,6 +158,7 @@ def synth(
         max_loss,
         front,
         scheme,
+        max_latency_ms,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -184,6 +188,7 @@ def search(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     minutes: Minutes = None,
     trials: Trials = None,
@@ -204,7 +209,20 @@ def search(
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
     bounds = _bounds(max_params, max_macs, max_flash, max_ram)
-    wish = runs.Wish(data, target, task_name(task), bounds, device, minutes, epochs, seed, out, as_json, quiet)
+    wish = runs.Wish(
+        data,
+        target,
+        task_name(task),
+        bounds,
+        device,
+        minutes,
+        epochs,
+        seed,
+        out,
+        as_json,
+        quiet,
+        max_latency_ms=max_latency_ms,
+    )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
         wish,

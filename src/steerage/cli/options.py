@@ -84,12 +84,20 @@ MaxFlash = Annotated[
 MaxRam = Annotated[
     str | None, Option("--max-ram", metavar="N", help="Most bytes of RAM that the C code takes: 8k, 8Ki.")
 ]
+MaxLatency = Annotated[
+    float | None,
+    Option(
+        "--max-latency-ms",
+        metavar="X",
+        help="Most milliseconds for a row in ONNX Runtime, at the median; with --device onnxruntime.",
+    ),
+]
 DeviceName = Annotated[
     str | None,
     Option(
         "--device",
         metavar="NAME",
-        help="The board or core it is for, whose flash and RAM it fits: see docs/devices.md.",
+        help="The board or core it is for, whose flash and RAM it fits, or onnxruntime: see docs/devices.md.",
     ),
 ]
 Minutes = Annotated[

@@ -45,6 +45,7 @@ class Wish:
     max_loss: float | None = None
     front: bool = False
     scheme: str = "auto"
+    max_latency_ms: float | None = None
 
     @property
     def tolerated(self) -> float | None:
@@ -86,6 +87,7 @@ def synth(
                 like=like,
                 depth=depth,
                 device=wish.device,
+                max_latency_ms=wish.max_latency_ms,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -180,7 +182,7 @@ def _told(
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title, story.regression = _title(dataset, budget), dataset.spec.task == "regression"
+        story.title, story.regression = _title(dataset, budget, wish.max_latency_ms), dataset.spec.task == "regression"
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
         story.wanted = None if effort.timed and trials is None else effort.trials
@@ -251,12 +253,13 @@ def _front(folder: Path) -> tuple[str, list[int]] | None:
     return (str(told[-1]["cost"]), [int(number) for number in told[-1]["trials"]]) if told else None
 
 
-def _title(dataset: Dataset, budget: Budget) -> str:
+def _title(dataset: Dataset, budget: Budget, max_latency_ms: float | None) -> str:
     """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
-    from steerage.report.text import BOUNDS, counted
+    from steerage.report.text import bounded, counted
 
     kind = "regression" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} classes"
-    bounds = [counted(bound, BOUNDS[name][1]) for name, bound in budget.to_json().items() if bound is not None]
+    given: dict[str, float | None] = {**budget.to_json(), "max_latency_ms": max_latency_ms}
+    bounds = [bounded(name, bound) for name, bound in given.items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""
     return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
 

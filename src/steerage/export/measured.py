@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from steerage.bundle import Network
+from steerage.cost.latency import ROUNDS, Latency, Runner, latencies
 from steerage.export.examples import example_rows
 from steerage.export.graph import INPUT, OUTPUT, Deployed, batches, checked_rows, onnx_graph
 from steerage.export.int8 import answers, explained, quantized
-from steerage.export.latency import ROUNDS, Latency, Runner, latencies
 from steerage.export.onnx import compare, predicted
 from steerage.export.runtime import scores, session
 from steerage.seeds import generator

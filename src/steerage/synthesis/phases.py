@@ -84,6 +84,8 @@ def _searched(run: Run, study: Study) -> list[Values]:
         hopeless.begin()
         going_on = judge is not None and judge.going_on
         checkpoint = directory.candidates / f"open-{number}.state"
+        if bench.latency is not None:
+            bench.latency.check(bench, values)
         try:
             trained = synthesize_candidate(
                 bench,

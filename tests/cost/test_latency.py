@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from steerage.export import latency
-from steerage.export.latency import Latency, latencies
+from steerage.cost import latency
+from steerage.cost.latency import Latency, latencies
 
 
 class Clock:
