@@ -18,6 +18,8 @@ from steerage.errors import BadArgument, ExportMismatch, UnsupportedLayer
 from steerage.export import export_onnx
 from steerage.export import onnx as exporter
 from steerage.export.examples import example_rows
+from steerage.export.graph import onnx_graph
+from steerage.export.onnx import compare
 
 
 def run(path: Path, encoded: Tensor) -> np.ndarray[Any, Any]:
@@ -68,6 +70,15 @@ def test_units_that_do_nothing_are_not_in_the_file(tmp_path: Path) -> None:
     path = export_onnx(replace(net, masks={"net.output.weight": weight != 0}), tmp_path / "net.onnx")
     sizes = [int(np.prod(tensor.dims)) for tensor in onnx.load(path).graph.initializer]
     assert max(sizes) <= 5 * net.spec.input_shape[0] < whole / 3
+
+
+def test_a_regression_is_compared_in_standard_deviations_of_its_target() -> None:
+    net = replace(network(regression=True), target_mean=0.0, target_std=1e6)
+    data = onnx_graph(net).SerializeToString()
+    encoded = net.preprocess.encode(rows(net))
+    assert compare(net, data, encoded)[0] < 1e-6  # although some predictions are near 0, in millions
+    with pytest.raises(ExportMismatch):
+        compare(replace(net, target_mean=200.0), data, encoded)
 
 
 def test_a_graph_that_predicts_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

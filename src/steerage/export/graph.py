@@ -40,6 +40,16 @@ class Deployed(nn.Module):
         return scores * self.std + self.mean if self.rescale else scores
 
 
+def deployed(network: Network) -> nn.Module:
+    """``network`` with its preprocessing, compacted, as one module that exporters take: any number of encoded rows,
+    float32 (n, *preprocess.input_shape) -> scores (n, outputs), or values in the target's units.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what torch.fx cannot trace is left as it is
+        model, _ = compact(network.model, network.spec.input_shape, masks=dict(network.masks))
+    return Deployed(network, model)
+
+
 def onnx_graph(network: Network) -> onnx.ModelProto:
     """Graph of ``network``, compacted: ``x`` float32 (batch, *preprocess.input_shape) -> ``scores`` (batch, outputs).
 
@@ -49,11 +59,10 @@ def onnx_graph(network: Network) -> onnx.ModelProto:
     row = example_rows(network.preprocess, 1, generator=generator(0, "onnx graph")).float()
     rows = row.repeat(2, *[1] * (row.ndim - 1))  # a batch of one would be taken for a constant
     with tempfile.TemporaryDirectory() as folder, quiet():
-        model, _ = compact(network.model, network.spec.input_shape, masks=dict(network.masks))
         file = Path(folder) / "network.onnx"
         try:
             torch.onnx.export(
-                Deployed(network, model),
+                deployed(network),
                 (rows,),
                 file,
                 input_names=[INPUT],

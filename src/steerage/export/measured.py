@@ -28,7 +28,7 @@ FLOAT, INT8, PYTORCH = "onnxruntime", "int8", "pytorch"
 class Measured:
     """Latencies of one row, by ``"onnxruntime"``, ``"pytorch"`` (eager) and where asked ``"int8"``.
 
-    ``difference``: the largest between ONNX Runtime and PyTorch, over the largest number of its row (of 1 at least);
+    ``difference``: the largest between ONNX Runtime and PyTorch, relative as in ``export.onnx.compare``;
     ``agreement``: share of rows with the same class, 1 in a regression. ``int8_agreement``: likewise for the integers,
     in a regression R² of PyTorch's predictions as told by theirs; None where it was not asked.
     """

@@ -29,8 +29,8 @@ def export_onnx(network: Network, path: str | Path, *, rows: Tensor | None = Non
     is encoded, as JSON.
 
     ONNX Runtime must agree with PyTorch on ``rows`` (encoded; made up where not given) in batches of 1, 7 and more,
-    within 1e-4 of each row's largest score. Raises: ExportMismatch when it does not, and then nothing is written;
-    UnsupportedLayer for a network that has no ONNX form; BadArgument for rows of another shape.
+    within 1e-4 of each row's largest score, as ``compare`` has it. Raises: ExportMismatch when it does not, and then
+    nothing is written; UnsupportedLayer for a network that has no ONNX form; BadArgument for rows of another shape.
     """
     if rows is None:
         rows = example_rows(network.preprocess, ROWS, generator=generator(0, "onnx"))
@@ -47,13 +47,14 @@ def export_onnx(network: Network, path: str | Path, *, rows: Tensor | None = Non
 def compare(network: Network, data: bytes, rows: Tensor) -> tuple[float, float]:
     """Largest difference on ``rows`` between the ONNX file ``data`` and PyTorch, and the share of rows that agree.
 
-    The difference is relative to the row's largest score (1 at least); to agree is to give the same class, in a
-    regression any finite number. Raises: ExportMismatch for a difference of more than 1e-4.
+    The difference is relative to the row's largest score (at least 1, in a regression the target's standard deviation);
+    to agree is to give the same class, in a regression any number. Raises: ExportMismatch for more than 1e-4.
     """
     runner = session(data)
     wanted = predicted(network, rows)  # (n, outputs)
     # Row by row, so that one row of large scores does not excuse another; no winner beyond a near-tie can change.
-    scale = wanted.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
+    unit = network.target_std if network.spec.task == "regression" else 1.0
+    scale = wanted.abs().amax(dim=1, keepdim=True).clamp(min=unit)
     largest, agreement = 0.0, 1.0
     for batch in dict.fromkeys(min(batch, len(rows)) for batch in (*BATCHES, len(rows))):
         got = scores(runner, rows[:batch])
