@@ -400,9 +400,13 @@ def verify(
     )
 
 
-@app.command(epilog=_examples("steerage report runs/digits"))
+@app.command(epilog=_examples("steerage report runs/digits", "steerage report runs/a runs/b runs/c --out abc.html"))
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")],
+    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, finished or not.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Of several runs: the page, by default comparison.html."),
+    ] = None,
 ) -> Job:
-    """Write report.html of a run anew."""
-    return networks.report(run)
+    """Write report.html of a run anew; of several runs, a page that compares them."""
+    return networks.report(run, out)

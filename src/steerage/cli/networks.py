@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from steerage.bundle import Network
 
 FORMATS = ("onnx", "c")
+MOST_RUNS = 26  # one letter each
 
 
 @dataclass(frozen=True)
@@ -157,13 +159,20 @@ def own_name(path: Path) -> str:
     return zoo_name(path) or (folder.parent.name if folder.name == "network" else folder.name)
 
 
-def report(run: Path) -> Job:
-    """The page of a run, written anew."""
+def report(runs: Sequence[Path], out: Path | None) -> Job:
+    """The page of a run, written anew; of several, a page that compares them."""
+    if len(runs) == 1 and out is not None:
+        raise BadArgument("--out is for a page on several runs; that of one is report.html in its folder")
+    if len(runs) > MOST_RUNS:
+        raise BadArgument(f"a page compares up to {MOST_RUNS} runs, got {len(runs)}")
 
     def job(session: Session) -> str:
+        from steerage.report.compare import write_comparison
         from steerage.report.page import write_report
 
-        return f"{write_report(run)}\n"
+        if len(runs) == 1:
+            return f"{write_report(runs[0])}\n"
+        return f"{write_comparison(runs, out or Path('comparison.html'))}\n"
 
     return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -24,6 +25,13 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def _cell(text: str) -> str:
     kind = " class=long" if len(text) > 40 else " class=n" if text[:1].isdigit() else ""
     return f"<td{kind}>{escape(text)}</td>"
+
+
+def picture(data: object, words: str) -> str | None:
+    """An image of PNG ``data`` in base64; None where it is none. ``words`` say what it shows."""
+    if not isinstance(data, str) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", data):
+        return None
+    return f'<img alt="{escape(words, quote=True)}" src="data:image/png;base64,{data}">'
 
 
 def code(*lines: str) -> str:

@@ -27,6 +27,7 @@ from steerage.growprune.schemes import checked_name
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
+from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.feasible import check_feasible, check_latency
 from steerage.synthesis.latency import RUNTIME, LatencyBound
@@ -437,6 +438,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
+    store.write_json(directory.analysis, analysed(run, final))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
