@@ -112,6 +112,30 @@ def test_without_the_cross_compiler_this_machine_does_it_and_that_is_said(
     assert "verified on this machine instead" in err
 
 
+def test_integers_are_written_beside_the_float_file_and_compared_on_test_rows(
+    command: Type, iris: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("steerage.export.int8.MAX_DROP", -1.0)
+    code, out, err = command("export", iris, "--to", "onnx", "--int8", "--data", "iris")
+    assert code == 0
+    first, second = out.splitlines()
+    assert first.startswith(f"{iris}/network.int8.onnx: ")
+    assert second.startswith("error ")
+    assert "on 30 test rows of iris; " in second
+    assert "8-bit integers cost" in err
+
+
+def test_verify_times_onnx_runtime_beside_pytorch(command: Type, iris: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("steerage.export.measured.ROUNDS", 2)
+    code, out, _ = command("verify", iris, "iris", "--device", "onnxruntime", "--int8", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["rows"], found["agreement"]) == (30, 1.0)
+    assert found["int8_agreement"] > 0.8
+    assert found["latency"].keys() == {"onnxruntime", "int8", "pytorch"}
+    assert all(0 < one["low_ms"] <= one["median_ms"] <= one["high_ms"] for one in found["latency"].values())
+
+
 def test_without_any_compiler_verify_ends_with_one_line(
     command: Type, iris: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +155,9 @@ def test_without_any_compiler_verify_ends_with_one_line(
         (["export", "RUN", "--to", "onnx", "--softmax"], "are for --to c"),
         (["export", "RUN", "--to", "c", "--prefer", "beauty"], "beauty"),
         (["verify", "nowhere"], "nowhere does not exist"),
+        (["verify", "RUN", "--device", "onnxruntime", "--int8"], "--int8 goes with --device onnxruntime and DATA"),
+        (["export", "RUN", "--to", "onnx", "--int8"], "--int8 and --data DATA go together"),
+        (["export", "RUN", "--to", "onnx", "--data", "iris"], "--int8 and --data DATA go together"),
         (["verify", "RUN", "digits"], "rows must have shape (n, 4)"),
         (["export", "RUN", "--to", "c", "--out", "RUN/summary.json"], "cannot be written"),
     ],

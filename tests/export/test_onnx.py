@@ -13,10 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from networks import network, pruned, rows
+from steerage._version import __version__
 from steerage.errors import BadArgument, ExportMismatch, UnsupportedLayer
 from steerage.export import export_onnx
 from steerage.export import onnx as exporter
 from steerage.export.examples import example_rows
+from steerage.export.graph import onnx_graph
+from steerage.export.onnx import compare
 
 
 def run(path: Path, encoded: Tensor) -> np.ndarray[Any, Any]:
@@ -48,6 +51,7 @@ def test_onnx_takes_encoded_rows_and_gives_the_same_scores(
     properties = {entry.key: entry.value for entry in graph.metadata_props}
     assert json.loads(properties["classes"]) == ["2", "10", "-7"]
     assert json.loads(properties["preprocess"]) == net.preprocess.to_json()
+    assert properties["steerage_version"] == __version__
     assert not any(node.metadata_props for node in graph.graph.node)
 
 
@@ -56,6 +60,26 @@ def test_a_regression_gives_values_in_the_units_of_the_target(tmp_path: Path) ->
     path = export_onnx(net, tmp_path / "net.onnx")
     encoded = net.preprocess.encode(rows(net))
     assert np.allclose(run(path, encoded)[:, 0], net.predict(rows(net)), rtol=1e-4)
+
+
+def test_units_that_do_nothing_are_not_in_the_file(tmp_path: Path) -> None:
+    net = network(depth=1, width=32, taper=1.0, bins=0, skips=False)
+    with torch.no_grad():
+        weight = net.model.get_parameter("net.output.weight")
+        weight[:, 5:] = 0.0
+    whole = sum(tensor.numel() for tensor in net.model.parameters())
+    path = export_onnx(replace(net, masks={"net.output.weight": weight != 0}), tmp_path / "net.onnx")
+    sizes = [int(np.prod(tensor.dims)) for tensor in onnx.load(path).graph.initializer]
+    assert max(sizes) <= 5 * net.spec.input_shape[0] < whole / 3
+
+
+def test_a_regression_is_compared_in_standard_deviations_of_its_target() -> None:
+    net = replace(network(regression=True), target_mean=0.0, target_std=1e6)
+    data = onnx_graph(net).SerializeToString()
+    encoded = net.preprocess.encode(rows(net))
+    assert compare(net, data, encoded)[0] < 1e-6  # although some predictions are near 0, in millions
+    with pytest.raises(ExportMismatch):
+        compare(replace(net, target_mean=200.0), data, encoded)
 
 
 def test_a_graph_that_predicts_something_else_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +102,7 @@ def test_a_graph_that_predicts_something_else_is_not_written(tmp_path: Path, mon
         opset_imports=[onnx.helper.make_opsetid("", 18)],
         ir_version=9,
     )
-    monkeypatch.setattr(exporter, "_exported", lambda deployed, encoded: wrong)
+    monkeypatch.setattr(exporter, "onnx_graph", lambda network: wrong)
     with pytest.raises(ExportMismatch, match=r"net\.onnx was not written: ONNX Runtime differs from PyTorch by"):
         export_onnx(net, tmp_path / "net.onnx")
     assert list(tmp_path.iterdir()) == []

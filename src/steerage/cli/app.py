@@ -23,10 +23,12 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    Int8,
     Jobs,
     KindChoice,
     Like,
     MaxFlash,
+    MaxLatency,
     MaxLoss,
     MaxMacs,
     MaxParams,
@@ -114,6 +116,7 @@ def steerage(
         "steerage synth digits --max-params 1500 --minutes 2",
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
         "steerage synth sensors.csv --target fault --max-flash 32k --max-ram 8k --device cortex-m4",
+        "steerage synth mnist.npz --device onnxruntime --max-latency-ms 0.05",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth faults.csv --balance --metric f1",
@@ -132,6 +135,7 @@ def synth(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
@@ -174,6 +178,7 @@ def synth(
         metric,
         balance,
         kind_name(kind),
+        max_latency_ms,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -209,6 +214,7 @@ def search(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     minutes: Minutes = None,
     trials: Trials = None,
@@ -246,6 +252,7 @@ def search(
         metric=metric,
         balanced=balance,
         kind=kind_name(kind),
+        max_latency_ms=max_latency_ms,
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
@@ -359,6 +366,7 @@ def eval(
     epilog=_examples(
         "steerage export runs/digits/network --to onnx",
         "steerage export runs/digits --to onnx --out digits.onnx",
+        "steerage export runs/digits --to onnx --int8 --data digits",
         "steerage export runs/digits --to c --out firmware/digits",
     )
 )
@@ -368,6 +376,11 @@ def export(
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="PATH", help="File, or folder for C; by default beside the network's folder."),
+    ] = None,
+    int8: Int8 = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="For --int8: training rows set ranges, test rows compare."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="C: what all names begin with; by default the run's.")
@@ -382,13 +395,14 @@ def export(
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
     c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax)
-    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
+    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c, int8=int8, data=data)
 
 
 @app.command(
     epilog=_examples(
         "steerage verify runs/digits digits",
         "steerage verify runs/digits digits --target host",
+        "steerage verify runs/digits digits --device onnxruntime --int8",
         "steerage verify runs/sensors --json",
     )
 )
@@ -400,22 +414,30 @@ def verify(
     target: Annotated[
         str,
         typer.Option(
-            "--target", "--device", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host."
+            "--target",
+            "--device",
+            metavar="NAME",
+            help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host; onnxruntime: latency on this machine.",
         ),
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     prefer: PreferChoice = Prefer.flash,
+    int8: Int8 = False,
     factory: Factory = None,
     template: OwnTemplate = None,
     as_json: AsJson = False,
 ) -> Job:
-    """Compile a network's C code, run it, compare every prediction with PyTorch, and measure flash and RAM."""
+    """Compile a network's C code, run it, compare every prediction with PyTorch, and measure flash and RAM.
+
+    With --device onnxruntime: the ONNX form in ONNX Runtime on this machine, and how long a row takes.
+    """
     return devices.verification(
         network,
         data,
         target=target,
         part="all" if part is Part.all else "test",
         prefer=prefer_name(prefer),
+        int8=int8,
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )

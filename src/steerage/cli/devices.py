@@ -1,4 +1,4 @@
-"""The command on code for devices: verify."""
+"""The command that proves what networks do on devices: verify."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from steerage.cli.networks import OwnCode, open_network
+from steerage.cli.networks import OwnCode, labelled, open_network
 from steerage.cli.session import Job, Session
+from steerage.errors import BadArgument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from steerage.bundle import Network
     from steerage.export.c.proof import Verified
     from steerage.export.c.toolchain import Target
+    from steerage.export.measured import Measured
 
 ROWS = 256  # made up where no data is given
+RUNTIME = "onnxruntime"
 
 
 def verification(
@@ -27,10 +30,27 @@ def verification(
     target: str,
     part: Literal["test", "all"],
     prefer: Literal["flash", "speed"],
+    int8: bool,
     code: OwnCode,
     as_json: bool,
 ) -> Job:
-    """Generated code on a target, compared with PyTorch on the rows of ``data``."""
+    """Generated code on a target, or ONNX Runtime here, compared with PyTorch on the rows of ``data``."""
+    if int8 and (target != RUNTIME or data is None):
+        raise BadArgument(f"--int8 goes with --device {RUNTIME} and DATA, whose training rows set the ranges")
+
+    def measurement(session: Session) -> str:
+        from steerage.export.measured import measure
+
+        network = open_network(path, code)
+        calibration = labelled(network, data, "train")[0] if int8 and data is not None else None
+        measured = measure(network, _rows(network, data, part), calibration=calibration)
+        if not all(one.steady for one in measured.latency.values()):
+            warnings.warn(
+                "the rounds of the measurement differ by more than a fifth: something else is using this machine; "
+                "measure again when it is quiet",
+                stacklevel=1,
+            )
+        return json.dumps(measured.to_json(), indent=2) + "\n" if as_json else latencies_in_words(measured)
 
     def job(session: Session) -> str:
         from steerage.export.c.generate import Options
@@ -43,7 +63,7 @@ def verification(
         verified = verify(network, where, _rows(network, data, part), options=Options(prefer))
         return json.dumps(verified.to_json(), indent=2) + "\n" if as_json else in_words(verified)
 
-    return job
+    return measurement if target == RUNTIME else job
 
 
 def _target(name: str) -> tuple[Target, str]:
@@ -66,21 +86,31 @@ def _target(name: str) -> tuple[Target, str]:
 
 def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> Tensor:
     """Encoded rows of ``data``, or made-up ones."""
-    from steerage.data.load import load_labelled
     from steerage.export.examples import example_rows
     from steerage.seeds import generator
 
     if data is None:
         return example_rows(network.preprocess, ROWS, generator=generator(0, "verified"))
-    rows, _ = load_labelled(
-        data,
-        preprocess=network.preprocess,
-        classes=network.classes,
-        target_name=network.target_name,
-        task=network.spec.task,
-        part=part,
-    )
+    rows, _ = labelled(network, data, part)
     return rows
+
+
+def latencies_in_words(measured: Measured) -> str:
+    """Agreement, and a small table of milliseconds."""
+    same = round(measured.agreement * measured.rows)
+    lines = [
+        f"{RUNTIME}: {same:,} of {measured.rows:,} predictions are PyTorch's, "
+        f"numbers differ by {measured.difference:.1g} of the largest at most",
+        f"{'ms for a row':<20}{'median':>9}{'quartiles':>19}",
+    ]
+    names = {RUNTIME: "ONNX Runtime", "int8": "8-bit integers", "pytorch": "PyTorch, eager"}
+    for name, one in measured.latency.items():
+        lines.append(f"{names[name]:<20}{one.median_ms:>9.4f}{one.low_ms:>10.4f} {one.high_ms:>8.4f}")
+    calls = min(one.calls for one in measured.latency.values())
+    lines.append(f"one thread, in turns, {calls:,} calls or more each")
+    if measured.int8_agreement is not None:
+        lines.append(f"8-bit integers agree with float: {measured.int8_agreement:.4f}")
+    return "\n".join(lines) + "\n"
 
 
 def in_words(verified: Verified) -> str:

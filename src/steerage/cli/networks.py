@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,19 +47,11 @@ def evaluation(
     """Error (or R² and RMSE) of a network on the rows of ``data``, and its figure by ``metric``."""
 
     def job(session: Session) -> str:
-        from steerage.data.load import load_labelled
         from steerage.store import plain
 
         network = open_network(path, code)
         asked = metric_named(metric or _own_metric(network), network.spec.task)
-        x, y = load_labelled(
-            data,
-            preprocess=network.preprocess,
-            classes=network.classes,
-            target_name=network.target_name,
-            task=network.spec.task,
-            part=part,
-        )
+        x, y = labelled(network, data, part)
         if y is None:
             raise BadData(f"{data} has no labels to compare with; it needs the column {network.target_name!r}")
         result = {"task": network.spec.task, "part": part, "rows": len(y), **_quality(network, x, y, asked)}
@@ -67,16 +60,24 @@ def evaluation(
     return job
 
 
-def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions) -> Job:
-    """The network in another format; ``c`` says how C code is to be."""
+def export(
+    path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions, int8: bool = False, data: str | None = None
+) -> Job:
+    """The network in another format; ``c`` says how C code is to be. ``int8``: by the training rows of ``data``."""
     if to not in FORMATS:
         raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
     if to != "c" and c != COptions():
         raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}")
+    if int8 and to == "c":
+        raise BadArgument("--int8 is for --to onnx")
+    if int8 != (data is not None):
+        raise BadArgument("--int8 and --data DATA go together: training rows say how large the numbers inside become")
 
     def job(session: Session) -> str:
         network = open_network(path, code)
-        return _as_c(network, path, out, c) if to == "c" else _as_onnx(network, path, out)
+        if to == "c":
+            return _as_c(network, path, out, c)
+        return _as_onnx(network, path, out) if data is None else _as_int8(network, path, out, data)
 
     return job
 
@@ -86,6 +87,46 @@ def _as_onnx(network: Network, path: Path, out: Path | None) -> str:
 
     written = export_onnx(network, out if out is not None else _beside(path, ".onnx"))
     return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
+
+
+def _as_int8(network: Network, path: Path, out: Path | None, data: str) -> str:
+    from steerage.export.int8 import MAX_DROP, export_int8
+
+    target = out if out is not None else _beside(path, ".int8.onnx")
+    (calibration, _), (rows, labels) = (labelled(network, data, part) for part in ("train", "test"))
+    if labels is None or len(rows) == 0:
+        raise BadData(f"{data} has no labelled test rows to compare with the float network on")
+    made = export_int8(network, target, calibration=calibration, rows=rows, labels=labels)
+    if made.drop > MAX_DROP:
+        warnings.warn(
+            f"8-bit integers cost {100 * made.drop:.1f} points, more than {100 * MAX_DROP:.0f}; "
+            "the float export is there for that",
+            stacklevel=1,
+        )
+    if network.spec.task == "regression":
+        quality = f"R² {1.0 - made.error:.4f}, in float {1.0 - made.float_error:.4f}"
+        same = f"R² {made.agreement:.4f} between the two"
+    else:
+        quality = f"error {100 * made.error:.2f} %, in float {100 * made.float_error:.2f} %"
+        same = f"{round(made.agreement * made.rows):,} classes are the same"
+    return (
+        f"{_short(target.resolve())}: {made.bytes:,} bytes, in float {made.float_bytes:,}\n"
+        f"{quality}, on {made.rows:,} test rows of {data}; {same}\n"
+    )
+
+
+def labelled(network: Network, data: str, part: Literal["train", "test", "all"]) -> tuple[Tensor, Tensor | None]:
+    """Rows of ``data`` as ``network`` takes them, and their labels, as ``load_labelled`` has them."""
+    from steerage.data.load import load_labelled
+
+    return load_labelled(
+        data,
+        preprocess=network.preprocess,
+        classes=network.classes,
+        target_name=network.target_name,
+        task=network.spec.task,
+        part=part,
+    )
 
 
 def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:

@@ -125,12 +125,20 @@ MaxFlash = Annotated[
 MaxRam = Annotated[
     str | None, Option("--max-ram", metavar="N", help="Most bytes of RAM that the C code takes: 8k, 8Ki.")
 ]
+MaxLatency = Annotated[
+    float | None,
+    Option(
+        "--max-latency-ms",
+        metavar="X",
+        help="Most milliseconds for a row in ONNX Runtime, at the median; with --device onnxruntime.",
+    ),
+]
 DeviceName = Annotated[
     str | None,
     Option(
         "--device",
         metavar="NAME",
-        help="The board or core it is for, whose flash and RAM it fits: see docs/devices.md.",
+        help="The board or core it is for, whose flash and RAM it fits, or onnxruntime: see docs/devices.md.",
     ),
 ]
 Minutes = Annotated[
@@ -211,6 +219,7 @@ Out = Annotated[
 PreferChoice = Annotated[
     Prefer, Option("--prefer", help="C: store each layer as small, or for as few instructions, as can be.")
 ]
+Int8 = Annotated[bool, Option("--int8", help="8-bit integers in place of floats; see docs/devices.md.")]
 AsJson = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
 Factory = Annotated[

@@ -49,6 +49,7 @@ class Wish:
     metric: str | None = None
     balanced: bool = False
     kind: Literal["table", "image", "signal"] | None = None
+    max_latency_ms: float | None = None
 
     @property
     def tolerated(self) -> float | None:
@@ -96,6 +97,7 @@ def synth(
                 jobs=_jobs(jobs),
                 ahead=ahead,
                 ray=ray,
+                max_latency_ms=wish.max_latency_ms,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -192,7 +194,7 @@ def _told(
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title, story.target_std = _title(dataset, budget), dataset.target_std
+        story.title, story.target_std = _title(dataset, budget, wish.max_latency_ms), dataset.target_std
         story.metric = metric_named(dataset.metric, dataset.spec.task)
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
@@ -265,14 +267,15 @@ def _front(folder: Path) -> tuple[str, list[int]] | None:
     return (str(told[-1]["cost"]), [int(number) for number in told[-1]["trials"]]) if told else None
 
 
-def _title(dataset: Dataset, budget: Budget) -> str:
+def _title(dataset: Dataset, budget: Budget, max_latency_ms: float | None) -> str:
     """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
-    from steerage.report.text import BOUNDS, counted
+    from steerage.report.text import bounded, counted
 
     several = f" of {dataset.spec.outputs} targets" if dataset.spec.outputs > 1 else ""
     noun = "labels" if dataset.spec.task == "multilabel" else "classes"
     kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} {noun}"
-    bounds = [counted(bound, BOUNDS[name][1]) for name, bound in budget.to_json().items() if bound is not None]
+    given: dict[str, float | None] = {**budget.to_json(), "max_latency_ms": max_latency_ms}
+    bounds = [bounded(name, bound) for name, bound in given.items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""
     return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from steerage.metrics import METRICS, Metric, metric_named
 from steerage.report.run import at, number
-from steerage.report.text import BOUNDS, NONE, STAGES, count, counted, measure, settings
+from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, count, measure, settings
 
 if TYPE_CHECKING:
     from steerage.search.ranking import RankedTrial
@@ -20,6 +20,7 @@ COSTS = {
     "macs": "MACs",
     "flash_bytes": "flash bytes",
     "ram_bytes": "RAM bytes",
+    "latency_ms": "ms for a row",
     "epochs": "epochs of training",
 }
 BEST_TRIALS = 10
@@ -49,7 +50,7 @@ def networks(summary: Mapping[str, Any]) -> list[str]:
         path = (field,) if part is None else (field, part)
         values = [number(at(summary, *stage, *path)) for stage in stages]
         if any(value is not None for value in values):
-            rows.append([name, *(count(value) if part is None else measure(field, value) for value in values)])
+            rows.append([name, *(amount(field, value) if part is None else measure(field, value) for value in values)])
     kept = [0, *(i for i in range(1, len(STAGES) + 1) if any(row[i] != NONE for row in rows))]
     names = ["", *(name for _, name in STAGES)]
     return aligned([names[i] for i in kept], [[row[i] for i in kept] for row in rows])
@@ -58,11 +59,11 @@ def networks(summary: Mapping[str, Any]) -> list[str]:
 def budget(summary: Mapping[str, Any]) -> list[str]:
     """Each bound and whether the delivered network keeps it."""
     lines = []
-    for bound, (field, noun) in BOUNDS.items():
+    for bound, (field, _) in BOUNDS.items():
         limit, used = number(at(summary, "budget", bound)), number(summary.get(field))
         if limit is not None and used is not None:
-            verdict = "kept" if used <= limit else f"NOT KEPT, by {count(used - limit)}"
-            lines.append(f"budget: at most {counted(limit, noun)}, {verdict}")
+            verdict = "kept" if used <= limit else f"NOT KEPT, by {amount(field, used - limit)}"
+            lines.append(f"budget: at most {bounded(bound, limit)}, {verdict}")
     return lines
 
 

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
-import logging
-import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
-import onnx
-import onnxruntime
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from steerage._version import __version__
 from steerage.bundle import Network
-from steerage.errors import BadArgument, ExportMismatch, UnsupportedLayer
+from steerage.errors import ExportMismatch
 from steerage.export.examples import example_rows
+from steerage.export.graph import Deployed, batches, checked_rows, onnx_graph
+from steerage.export.runtime import BATCH_ROWS, scores, session
 from steerage.seeds import generator
 from steerage.store import write_atomic
 
-INPUT, OUTPUT = "x", "scores"
 ROWS = 64
 BATCHES = (1, 7, ROWS)
 TOLERANCE = 1e-4
 
 
 def export_onnx(network: Network, path: str | Path, *, rows: Tensor | None = None) -> Path:
-    """Write ``network`` as one ONNX file and return its path.
+    """Write ``network`` as one ONNX file and return its path; units that do nothing are not in it.
 
     Input ``x``: encoded rows (``network.preprocess.encode``), float32 (batch, *preprocess.input_shape), NaN = missing.
     Output ``scores``: float32 (batch, outputs): one score per class, the largest wins (softmax gives probabilities);
@@ -38,111 +29,55 @@ def export_onnx(network: Network, path: str | Path, *, rows: Tensor | None = Non
     is encoded, as JSON.
 
     ONNX Runtime must agree with PyTorch on ``rows`` (encoded; made up where not given) in batches of 1, 7 and more,
-    within 1e-4 of each row's largest score. Raises: ExportMismatch when it does not, and then nothing is written;
-    UnsupportedLayer for a network that has no ONNX form; BadArgument for rows of another shape.
+    within 1e-4 of each row's largest score, as ``compare`` has it. Raises: ExportMismatch when it does not, and then
+    nothing is written; UnsupportedLayer for a network that has no ONNX form; BadArgument for rows of another shape.
     """
-    shape = network.preprocess.input_shape
     if rows is None:
         rows = example_rows(network.preprocess, ROWS, generator=generator(0, "onnx"))
-    elif tuple(rows.shape[1:]) != tuple(shape) or len(rows) == 0:
-        raise BadArgument(
-            f"rows must be encoded rows of shape (n, {', '.join(map(str, shape))}), got {tuple(rows.shape)}"
-        )
-    deployed = _Deployed(network).eval()
-    model = _exported(deployed, rows.float())
-    onnx.helper.set_model_props(model, _metadata(network))
-    data = model.SerializeToString()
-    _compare(deployed, data, rows.float(), path=Path(path))
+    rows = checked_rows(network, rows)
+    data = onnx_graph(network).SerializeToString()
+    try:
+        compare(network, data, rows)
+    except ExportMismatch as error:
+        raise ExportMismatch(f"{path} was not written: {error}") from error
     write_atomic(path, data)
     return Path(path)
 
 
-class _Deployed(nn.Module):
-    """Encoded rows -> scores, or values in the target's units."""
+def compare(network: Network, data: bytes, rows: Tensor) -> tuple[float, float]:
+    """Largest difference on ``rows`` between the ONNX file ``data`` and PyTorch, and the share of rows that agree.
 
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.preprocess, self.model = network.preprocess.module(), network.model
-        self.rescale = network.spec.task == "regression"
-        self.mean, self.std = (torch.tensor(scale) for scale in (network.target_mean, network.target_std))
-
-    def forward(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.model(self.preprocess(x))
-        return scores * self.std + self.mean if self.rescale else scores
-
-
-def _exported(deployed: nn.Module, rows: Tensor) -> onnx.ModelProto:
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        file = Path(folder) / "network.onnx"
-        try:
-            torch.onnx.export(
-                deployed,
-                (rows[:1].repeat(2, *[1] * (rows.ndim - 1)),),  # a batch of one would be taken for a constant
-                file,
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-                external_data=False,
-                verbose=False,
-            )
-        except Exception as error:  # the exporter has many error classes of its own, for one cause
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            raise UnsupportedLayer(f"the network has no ONNX form: {reason[0]}; replace the layer it names") from error
-        model = onnx.load(file)
-    _strip_(model.graph)
-    return model
-
-
-def _strip_(graph: onnx.GraphProto) -> None:
-    """Drop the exporter's notes on each node: larger than a small network, and with the paths of this machine."""
-    del graph.value_info[:]
-    for item in [graph, *graph.node, *graph.input, *graph.output, *graph.initializer]:
-        item.ClearField("doc_string")
-        del item.metadata_props[:]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """The exporter talks on every channel there is; what matters comes back as an exception."""
-    level = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-
-
-def _metadata(network: Network) -> dict[str, str]:
-    return {
-        "steerage_version": __version__,
-        "task": network.spec.task,
-        "classes": json.dumps(network.classes),
-        "target": network.target_name or "",
-        "preprocess": json.dumps(network.preprocess.to_json()),
-    }
-
-
-def _compare(deployed: nn.Module, data: bytes, rows: Tensor, *, path: Path) -> None:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its classes are not public
-        raise ExportMismatch(f"{path} was not written: ONNX Runtime cannot load the network ({error})") from error
-    with torch.inference_mode():
-        expected = deployed(rows)  # (n, outputs)
+    The difference is relative to the row's largest score (at least 1, in a regression the target's standard deviation);
+    to agree is to give the same class, in a regression any number. Raises: ExportMismatch for more than 1e-4.
+    """
+    runner = session(data)
+    wanted = predicted(network, rows)  # (n, outputs)
     # Row by row, so that one row of large scores does not excuse another; no winner beyond a near-tie can change.
-    allowed = TOLERANCE * expected.abs().amax(dim=1, keepdim=True).clamp(min=1.0)
-    for batch in dict.fromkeys(min(batch, len(rows)) for batch in BATCHES):
-        got = torch.from_numpy(session.run([OUTPUT], {INPUT: rows[:batch].numpy()})[0])
-        if got.shape != expected[:batch].shape:
-            raise ExportMismatch(f"{path} was not written: {batch} rows give {tuple(got.shape)} in ONNX Runtime")
-        difference = (got - expected[:batch]).abs()
-        if not bool((difference <= allowed[:batch]).all()):
+    unit = float(torch.tensor(network.target_std).max()) if network.spec.task == "regression" else 1.0
+    scale = wanted.abs().amax(dim=1, keepdim=True).clamp(min=unit)
+    largest, agreement = 0.0, 1.0
+    for batch in dict.fromkeys(min(batch, len(rows)) for batch in (*BATCHES, len(rows))):
+        got = scores(runner, rows[:batch])
+        if got.shape != wanted[:batch].shape:
+            raise ExportMismatch(f"{batch} rows give {tuple(got.shape)} in ONNX Runtime")
+        difference = (got - wanted[:batch]).abs()
+        if not bool((difference <= TOLERANCE * scale[:batch]).all()):
             raise ExportMismatch(
-                f"{path} was not written: ONNX Runtime differs from PyTorch by {difference.max().item():.3g} "
-                f"on {batch} rows; leave out the layer that the versions disagree on, or update onnxruntime"
+                f"ONNX Runtime differs from PyTorch by {difference.max().item():.3g} on {batch} rows; "
+                "leave out the layer that the versions disagree on, or update onnxruntime"
             )
+        largest = max(largest, (difference / scale[:batch]).max().item())
+        agreement = (_named(network, got) == _named(network, wanted[:batch])).double().mean().item()
+    return largest, agreement
+
+
+def _named(network: Network, outputs: Tensor) -> Tensor:
+    """The class of each row, or which labels are on; in a regression the same for all."""
+    return outputs > 0.0 if network.spec.task == "multilabel" else outputs.argmax(dim=1)
+
+
+def predicted(network: Network, rows: Tensor) -> Tensor:
+    """What PyTorch gives for encoded float32 ``rows``, as the graph returns it: (n, outputs)."""
+    deployed = Deployed(network, network.model)
+    with torch.inference_mode():
+        return torch.cat([deployed(part) for part in batches(rows, BATCH_ROWS)])

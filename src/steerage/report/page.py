@@ -16,7 +16,7 @@ from steerage.report.run import Run, at, first, number, read_run
 from steerage.report.script import SCRIPT, SCRIPT_HASH
 from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
 from steerage.report.style import CSS
-from steerage.report.text import BOUNDS, NONE, STAGES, code, count, counted, measure, section, settings, shown, table
+from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, code, measure, section, settings, shown, table
 from steerage.store import write_atomic
 
 COSTS = (
@@ -25,6 +25,7 @@ COSTS = (
     ("macs", "MACs"),
     ("flash_bytes", "flash, bytes"),
     ("ram_bytes", "RAM, bytes"),
+    ("latency_ms", "ONNX Runtime, ms for a row"),
     ("epochs", "epochs of training"),
 )
 
@@ -83,7 +84,7 @@ def _head(run: Run) -> str:
 
 
 def _asked(run: Run) -> str:
-    bounds = [counted(limit, BOUNDS.get(name, (name, name))[1]) for name, limit in run.budget.items()]
+    bounds = [bounded(name, limit) for name, limit in run.budget.items()]
     minutes = number(run.asked.get("minutes"))
     within = f" with at most {' and '.join(bounds)}" if bounds else ""
     wish = f"networks for the front of error and {NOUNS[run.pareto]}" if run.pareto else "a network"
@@ -93,7 +94,9 @@ def _asked(run: Run) -> str:
 
 def _delivered(run: Run) -> str:
     what = [
-        counted(cost, noun) for name, noun in BOUNDS.values() if (cost := number(run.summary.get(name))) is not None
+        bounded(bound, cost)
+        for bound, (name, _) in BOUNDS.items()
+        if (cost := number(run.summary.get(name))) is not None
     ]
     text = f"Delivered: {' and '.join(what[:2]) or 'a network'}"
     for metric in METRICS.values():
@@ -107,8 +110,8 @@ def _delivered(run: Run) -> str:
 
 def _over_budget(run: Run) -> str:
     over = [
-        f"{counted(cost, noun)} where {count(limit)} were allowed"
-        for bound, (name, noun) in BOUNDS.items()
+        f"{bounded(bound, cost)} where {amount(name, limit)} were allowed"
+        for bound, (name, _) in BOUNDS.items()
         if (limit := run.budget.get(bound)) is not None
         and (cost := number(run.summary.get(name))) is not None
         and cost > limit
@@ -127,7 +130,7 @@ def _result(run: Run) -> str:
     for cost, name in COSTS:
         values = [number(at(run.summary, *stage, cost)) for stage in stages]
         if any(value is not None for value in values):
-            rows.append([name, *(count(value) for value in values)])
+            rows.append([name, *(amount(cost, value) for value in values)])
     kept = [0, *(i for i in range(1, len(STAGES) + 1) if any(row[i] != NONE for row in rows))]
     names = ["", *(name for _, name in STAGES)]
     return section("Result", table([names[i] for i in kept], [[row[i] for i in kept] for row in rows])) if rows else ""

@@ -46,6 +46,7 @@ BOUNDS = {
     "max_macs": ("macs", "MAC"),
     "max_flash": ("flash_bytes", "flash byte"),
     "max_ram": ("ram_bytes", "RAM byte"),
+    "max_latency_ms": ("latency_ms", "ms for a row"),
 }
 
 
@@ -67,6 +68,17 @@ def count(value: float | None) -> str:
 def counted(value: float, noun: str) -> str:
     """``3 parameters``."""
     return f"{count(value)} {noun}{'' if value == 1 else 's'}"
+
+
+def amount(cost: str, value: float | None) -> str:
+    """``value`` of a cost by its name in the summary: a whole number, but for milliseconds."""
+    return f"{value:.4g}" if cost == "latency_ms" and value is not None else count(value)
+
+
+def bounded(bound: str, value: float) -> str:
+    """``value`` of the bound of that name, or of what it bounds: ``3 parameters``, ``0.5 ms for a row``."""
+    cost, noun = BOUNDS.get(bound, (bound, bound))
+    return f"{amount(cost, value)} {noun}" if cost == "latency_ms" else counted(value, noun)
 
 
 def shown(value: object) -> str:

@@ -30,6 +30,7 @@ from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.clock import RunClock, Stopwatch
+from steerage.synthesis.latency import LatencyBound
 from steerage.templates.template import Template
 from steerage.training.evaluate import Scores, evaluate
 from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of, train
@@ -47,7 +48,8 @@ class Bench:
     """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock.
 
     ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``core``: the
-    processor that code is made for, where the budget bounds its bytes.
+    processor that code is made for, where the budget bounds its bytes. ``latency``: what bounds and measures the time
+    that a row takes in ONNX Runtime, where that is the device.
     """
 
     dataset: Dataset
@@ -59,6 +61,7 @@ class Bench:
     on_tick: Callable[[str, Tick], None] = lambda name, tick: None
     depth: int | None = None
     core: Core | None = None
+    latency: LatencyBound | None = None
 
     @cached_property
     def price(self) -> Price:

@@ -64,6 +64,28 @@ def check_feasible(bench: Bench, seed: int) -> None:
     )
 
 
+def check_latency(bench: Bench, seed: int) -> None:
+    """Measure what latencies are estimated by, where there is a bound on them. All other bounds can be met.
+
+    Raises: InfeasibleBudget, with the latency of the candidate nearest to the bound, if nothing keeps it;
+    UnsupportedLayer for candidates without ONNX form.
+    """
+    if bench.latency is None or not bench.latency.bounds:
+        return
+    latency, others = bench.latency, violation_of(replace(bench, latency=None))
+    space, starts = bench.template.space(bench.dataset.spec), bench.template.starts(bench.dataset.spec)
+    latency.explore(bench, others, starts, seed)
+
+    def slowness(values: Values) -> float:
+        return latency.violation(bench, values) if others(values) == 0 else UNBUILDABLE
+
+    best = find_feasible(space, violation=slowness, seed=seed, start=starts, max_evaluations=LOOKS)
+    if best.violation > 0:
+        nearest = latency.of(bench, best.values).median_ms
+        if nearest > latency.max_ms:
+            raise InfeasibleBudget("max_latency_ms", latency.max_ms, nearest, best.values)
+
+
 def _needed(bench: Bench, values: Values) -> dict[str, int]:
     """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
     spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
@@ -107,8 +129,10 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
                 counted += abs((bench.template.depth(values) or 0) - depth) / depth
             if not own:
                 counted += roomy.violation(dense_cost(bench.template, values, spec))
-            # Code takes longer to price, so it waits until everything else is as it should be.
-            return counted if counted > 0 or not pruned.on_device else pruned.violation(_least(bench, values))
+            # Code takes longer to price, so it waits until everything else is as it should be; so do latencies.
+            if counted == 0 and pruned.on_device:
+                counted = pruned.violation(_least(bench, values))
+            return counted if counted > 0 or bench.latency is None else bench.latency.violation(bench, values)
         except TrainingFailed:
             return UNBUILDABLE
 

@@ -19,6 +19,7 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.cost.device import Device
 from steerage.cost.device import device as device_of
+from steerage.cost.latency import Latency
 from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
@@ -33,7 +34,8 @@ from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.clock import RunClock, Stopwatch
-from steerage.synthesis.feasible import check_feasible
+from steerage.synthesis.feasible import check_feasible, check_latency
+from steerage.synthesis.latency import RUNTIME, LatencyBound
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
@@ -107,6 +109,7 @@ def synthesize(
     ahead: int | None = None,
     executor: Executor | None = None,
     ray: str | None = None,
+    max_latency_ms: float | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -134,7 +137,9 @@ def synthesize(
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
     candidate has, as published networks count them. ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
-    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given).
+    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given). "onnxruntime" is this machine, of
+    which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
+    the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
     by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
     and the metric is "balanced_error" unless another is given.
@@ -175,6 +180,7 @@ def synthesize(
     full = fidelity == "full" or pareto is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
+    latency = _latency(device, max_latency_ms, budget or Budget())
     with _elsewhere(executor, ray) as others:
         if isinstance(others, RayExecutor) and jobs == "auto":
             jobs = others.places
@@ -184,7 +190,7 @@ def synthesize(
             task,
             asked,
             effort,
-            replace(plan, jobs=jobs_for(jobs, effort)),
+            replace(plan, jobs=jobs_for(jobs, effort) if latency is None else 1),
             wanted,
             seed,
             out,
@@ -196,6 +202,7 @@ def synthesize(
             _positive("ahead", ahead),
             others,
             device=_device(device),
+            latency=latency,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind)
         return _run(request, budget or Budget(), template)
@@ -250,7 +257,20 @@ def refine(
     asked |= _about_local(wanted, checked_name(scheme))
     plan = Plan(effort, local_only=True, way_down=wanted.anything, scheme=scheme)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, device=place
+        data,
+        target,
+        task,
+        asked,
+        effort,
+        plan,
+        wanted,
+        seed,
+        out,
+        listener or _ignore,
+        started,
+        command,
+        device=place,
+        latency=_latency(device, None, budget),
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget, network)
@@ -278,10 +298,25 @@ class _Request:
     metric: str | None = None
     balanced: bool = False
     kind: Kind | None = None
+    latency: LatencyBound | None = None
 
 
 def _device(given: str | Device | None) -> Device | None:
-    return device_of(given) if isinstance(given, str) else given
+    """The board or core that is meant, None for this machine."""
+    if isinstance(given, str):
+        return None if given == RUNTIME else device_of(given)
+    return given
+
+
+def _latency(device: str | Device | None, max_ms: float | None, budget: Budget) -> LatencyBound | None:
+    """What measures latencies where the device is ONNX Runtime. Raises: BadArgument for bounds of another device."""
+    if device != RUNTIME:
+        if max_ms is not None:
+            raise BadArgument(f"max_latency_ms is measured in ONNX Runtime on this machine: add device {RUNTIME}")
+        return None
+    if budget.on_device:
+        raise BadArgument(f"max_flash and max_ram are of code for a microcontroller, and the device is {RUNTIME}")
+    return LatencyBound() if max_ms is None else LatencyBound(max_ms)
 
 
 def _positive(name: str, value: int | None) -> int | None:
@@ -320,7 +355,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     ahead = request.ahead or (None if request.effort.timed else directory.ahead()) or request.plan.jobs
     asked = {
         **request.asked,
-        "budget": budget.to_json(),
+        "budget": {**budget.to_json(), **_bound(request.latency)},
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
@@ -329,6 +364,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **({} if request.device is None else {"device": request.device.name}),
+        **({} if request.latency is None else {"device": RUNTIME}),
         **request.effort.to_json(),
         **({"ahead": ahead} if ahead > 1 and not request.effort.timed else {}),
     }
@@ -337,20 +373,27 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     core = None
     if budget.on_device:
         core = DEFAULT if request.device is None else request.device.core
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core)
+    bench = Bench(
+        dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core, request.latency
+    )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
     team = _team(request, directory, clock, ahead)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
-        check_feasible(bench, request.seed)
+        check_feasible(replace(bench, latency=None), request.seed)
+        check_latency(bench, request.seed)
     with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
             if not directory.report.is_file():  # a stop came just before it
                 write_report(directory.path)
             return Result(_load(directory, chosen), store.read_json(directory.summary), directory.path)
         try:
+            if bench.latency is not None:
+                bench.latency.recall(directory.path)
+                bench.latency.keep_in(directory.path)
+                check_latency(bench, request.seed)  # of a run that goes on everything is known
             if request.executor is not None:
                 team.executor = request.executor
             elif request.plan.jobs > 1:
@@ -440,12 +483,16 @@ def _delivered(
     bench, directory, dataset = run.bench, run.directory, run.bench.dataset
     testable = len(dataset.y_test) > 0
 
+    networks = [final, *(one.trained for one in (baseline, after_search) if one is not None)]
+    latencies = _measured(run, networks)
+
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
         scores = (validation or trained).scores
         cost = bench.price.if_any(trained.model, trained.masks)
         cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
-        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test)
+        latency = latencies.get(id(trained))
+        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency)
 
     delivered = described(final, best.trained)
     others = {
@@ -468,7 +515,7 @@ def _delivered(
         **delivered,
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
-        "budget": bench.budget.to_json(),
+        "budget": {**bench.budget.to_json(), **_bound(bench.latency)},
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
@@ -486,6 +533,19 @@ def _delivered(
         if not (run.plan.search_only and kept):
             leftover.unlink(missing_ok=True)
     return Result(_load(directory, bench.template), store.read_json(directory.summary), directory.path)
+
+
+def _measured(run: Run, networks: Sequence[Trained]) -> dict[int, Latency]:
+    """Latencies of ``networks``, timed in turns, by their identity; none where the device is not ONNX Runtime."""
+    if run.bench.latency is None:
+        return {}
+    values = run.bench.template.baseline(run.bench.dataset.spec)  # how they were built does not matter here
+    found = run.bench.latency.measure([_network(run, Finalist("", values, one), one, {}) for one in networks])
+    return {id(one): latency for one, latency in zip(networks, found, strict=True)}
+
+
+def _bound(latency: LatencyBound | None) -> dict[str, float]:
+    return {"max_latency_ms": latency.max_ms} if latency is not None and latency.bounds else {}
 
 
 def _on_front(member: Finalist, entry: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steerage.cost.count import Cost
+from steerage.cost.latency import Latency
 from steerage.data.dataset import Dataset
 from steerage.metrics import metric_named, unit
 from steerage.training.evaluate import Scores
@@ -35,13 +36,20 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
 
 
 def entry(
-    dataset: Dataset, cost: Cost, *, epochs: float, validation: Scores | None, test: Scores | None
+    dataset: Dataset,
+    cost: Cost,
+    *,
+    epochs: float,
+    validation: Scores | None,
+    test: Scores | None,
+    latency: Latency | None = None,
 ) -> dict[str, Any]:
-    """Errors and costs of one network; flash and RAM are null where it has no C form.
+    """Errors and costs of one network; flash and RAM are null where it has no C form, ``latency`` only where measured.
 
     ``epochs``: of its last training, so that a network that had little time is not taken for the best of its kind.
     """
     counts = {name: value for name, value in cost.to_json().items() if name not in ("flash", "ram")}
     memory = {"flash_bytes": cost.flash, "ram_bytes": cost.ram}
     measured = errors(dataset, validation=validation, test=test)
-    return {**measured, **counts, **memory, "epochs": round(epochs, 2)}
+    times = {} if latency is None else {"latency_ms": latency.median_ms, "latency": latency.to_json()}
+    return {**measured, **counts, **memory, **times, "epochs": round(epochs, 2)}

@@ -66,6 +66,8 @@ class TrialTask:
     def _trained(self, bench: Bench, number: int, values: Values, judge: Judge | None, recipe: Recipe) -> TrialOutcome:
         going_on = judge is not None and judge.going_on
         hopeless = None if going_on or self.early is None else Hopeless(self.early)
+        if bench.latency is not None:
+            bench.latency.check(bench, values)
         try:
             trained = synthesize_candidate(
                 bench,
