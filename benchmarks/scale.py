@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from common import Measured, row, write
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, create_trial
 
 from steerage.cost.budget import Budget
 from steerage.data.load import load_dataset
@@ -37,7 +38,7 @@ from steerage.execute import RayExecutor, WorkerPool
 from steerage.search import run as search_run
 from steerage.search import sampler
 from steerage.search.evaluation import TrialOutcome
-from steerage.search.ranking import ranking
+from steerage.search.ranking import METRICS, NUMBER, SECONDS, ranking
 from steerage.search.run import open_study, search, study_file
 from steerage.search.under_way import Workers
 from steerage.space import Space, Values
@@ -93,13 +94,14 @@ def random_proposals(space: Space, history: object, *, n: int, seed: int, **_: o
     return [space.normalize({gene.name: gene.from_unit(float(rng.random())) for gene in space.genes}) for _ in range(n)]
 
 
-def without_proposals(n_trials: int, at_each: Callable[[int], None]) -> None:
-    """A search whose proposals and rounds cost nothing; ``at_each`` trial that finished."""
+def without_proposals(n_trials: int, at_each: Callable[[int], None], *, known: int = 0) -> None:
+    """A search whose proposals and rounds cost nothing, from ``known`` trials on; ``at_each`` that finished."""
     kept = sampler.propose, search_run._round
     sampler.propose = random_proposals  # type: ignore[assignment]
     search_run._round = lambda *_: RoundFinished(0, 0, None, None, None, 1.0)  # type: ignore[assignment]
     try:
         with tempfile.TemporaryDirectory() as folder, study_file(Path(folder) / "study.db") as study:
+            study.add_trials([known_trial(number) for number in range(known)])
             for event in search(SPACE, dummy, study=study, n_trials=n_trials, again=0.0):
                 if isinstance(event, TrialFinished):
                     at_each(event.number + 1)
@@ -109,8 +111,19 @@ def without_proposals(n_trials: int, at_each: Callable[[int], None]) -> None:
 
 def driver() -> dict[str, Any]:
     marks: dict[int, float] = {}
-    without_proposals(1050, lambda done: marks.__setitem__(done, time.process_time()))
-    return {"values": [1000.0 * (marks[at + 20] - marks[at]) / 20 for at in range(950, 1050, 20)]}
+    without_proposals(1060, lambda done: marks.__setitem__(done, time.process_time()), known=1000)
+    return {"values": [1000.0 * (marks[at + 10] - marks[at]) / 10 for at in range(1010, 1060, 10)]}
+
+
+def known_trial(number: int) -> FrozenTrial:
+    """A trial as the search would have left it."""
+    rng = np.random.default_rng(number)
+    values = {gene.name: gene.from_unit(float(rng.random())) for gene in SPACE.genes}
+    outcome = dummy(number, values)
+    attributes = {NUMBER: number, METRICS: dict(outcome.metrics), SECONDS: 1.0}
+    return create_trial(
+        params=values, distributions=dict(SPACE.distributions), value=outcome.error, user_attrs=attributes
+    )
 
 
 def memory() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar, final
 from steerage.errors import BadArgument, SteerageError
 from steerage.execute.worker import STOP, serve
 
-STOP_SECONDS = 4.0  # for what is being done to be kept
+STOP_SECONDS = 3.5  # for what is being done to be kept
 
 T = TypeVar("T")
 _Task = tuple[bytes, "Future[Any]"]

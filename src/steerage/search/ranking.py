@@ -98,6 +98,14 @@ def ranked(found: Sequence[Candidate]) -> list[RankedTrial]:
     return [row for _, row in order]
 
 
+def _leading(found: Sequence[Candidate]) -> RankedTrial:
+    """The first of ``ranked``, without the figures of all others."""
+    errors = retrain.capped([one.errors for one in found])
+    cautious = retrain.cautious(errors)
+    at = min(range(len(found)), key=lambda at: (cautious[at], found[at].number))
+    return _row(found[at], errors[at])
+
+
 def _row(candidate: Candidate, errors: Sequence[float]) -> RankedTrial:
     finished = [one for one in candidate.trials if one.value is not None]
     metrics: list[Mapping[str, float]] = [one.user_attrs.get(METRICS, {}) for one in finished]
@@ -122,7 +130,7 @@ def _together(figures: Sequence[float]) -> float:
 def finished_event(trials: Iterable[FrozenTrial], trial: FrozenTrial) -> TrialFinished:
     """What to say of the finished ``trial``, given it and all before it as ``trials``."""
     assert trial.value is not None
-    best, attributes = ranked(candidates(trials))[0], trial.user_attrs
+    best, attributes = _leading(candidates(trials)), trial.user_attrs
     metrics, seconds = dict(attributes.get(METRICS, {})), float(attributes.get(SECONDS, 0.0))
     repeats = attributes.get(REPEATS)
     return TrialFinished(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, final
 
@@ -35,13 +35,14 @@ KEPT = 100_000  # violations in memory, and as many costs
 class _Seat:
     """A trial in the order of a search.
 
-    ``values``: its point, or None if it is unknown or outside of the space. ``blind``: it got a proposal, and there is
-    no telling which.
+    ``values``: its point, or None if it is unknown or outside of the space, ``key`` that of the space. ``blind``: it
+    got a proposal, and there is no telling which.
     """
 
     trial: FrozenTrial
     values: dict[str, Value] | None
     blind: bool
+    key: Key | None = None
 
 
 @final
@@ -83,6 +84,7 @@ class SteerageSampler(BaseSampler):
         self._constraints: dict[tuple[str, int], float] = {}  # total violation by study and trial number
         self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
         self._latest: tuple[tuple[str, Vocabulary, int, int], list[dict[str, Value]]] | None = None
+        self._settled: tuple[tuple[str, Vocabulary], dict[int, _Seat | None]] | None = None  # seats of finished trials
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -158,8 +160,21 @@ class SteerageSampler(BaseSampler):
         for one in trials:
             if one.state.is_finished():
                 self._given.pop((study_name, one.number), None)
-        seats = (self._seat(one, words, self._given.get((study_name, one.number), {})) for one in trials)
-        return [seat for seat in seats if seat is not None and seat.trial.number != but]
+        if self._settled is None or self._settled[0] != (study_name, words):
+            self._settled = ((study_name, words), {})
+        settled, seats = self._settled[1], list[_Seat]()
+        for one in trials:
+            if one.number not in settled:
+                seat = self._seat(one, words, self._given.get((study_name, one.number), {}))
+                if seat is not None and seat.values is not None:
+                    seat = replace(seat, key=words.space.key(seat.values))
+                if one.state.is_finished():
+                    settled[one.number] = seat
+            else:
+                seat = settled[one.number]
+            if seat is not None and one.number != but:
+                seats.append(seat)
+        return seats
 
     def _seat(self, trial: FrozenTrial, words: Vocabulary, given: dict[str, Any]) -> _Seat | None:
         """Seat of ``trial``, which was told ``given``; None if it has nothing to do with the search."""
@@ -186,7 +201,7 @@ class SteerageSampler(BaseSampler):
         """What the trial that began as number ``until`` is to try; None if there is nothing left."""
         before = [seat for seat in seats if until is None or origin(seat.trial) < until]
         begin = self._begin(len(before))
-        used = {words.space.key(seat.values) for seat in seats if seat.values is not None}
+        used = {seat.key for seat in seats if seat.key is not None}
         fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
         if not fresh and begin < len(seats):  # others, who were first, had the same ideas
             return next(iter(self._round(study, words, seats)), None)

@@ -43,6 +43,7 @@ from steerage.synthesis.stage import Finalist, Run, best_so_far
 from steerage.synthesis.team import Jobs, Team, jobs_for
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
+from steerage.synthesis.trial import get_ready
 from steerage.templates.like import published_like
 from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
@@ -398,6 +399,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
                 team.executor = request.executor
             elif request.plan.jobs > 1:
                 team.executor, team.own = WorkerPool(request.plan.jobs), True
+                for _ in range(request.plan.jobs):
+                    team.executor.submit(get_ready)
             return _phases(run_wide, request)
         except KeyboardInterrupt as stop:
             team.stop()

@@ -84,7 +84,8 @@ def _searched(run: Run, study: Study) -> list[Values]:
 
     def should_stop() -> bool:
         # The last trial may run over by half its time, not more; one there must be.
-        return bench.clock() + 0.5 * (seconds or 0.0) >= ends and bool(ranking(study))
+        over = bench.clock() + 0.5 * (seconds or 0.0) >= ends
+        return over and bool(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
 
     def cost_features(values: Values) -> Sequence[float]:
         cost = dense_cost(bench.template, values, spec)

@@ -119,6 +119,10 @@ def _outcome(trained: Trained, early: dict[str, float]) -> TrialOutcome:
     return TrialOutcome(scores.objective, {**metrics, **trained.cost.to_json()})
 
 
+def get_ready() -> None:
+    """Nothing; a worker that is given it imports what a trial needs, and does not lose the time later."""
+
+
 class Hopeless:
     """Gives up a trial that is far behind all others at the same share of their training, before pruning starts.
 

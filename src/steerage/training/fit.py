@@ -20,7 +20,7 @@ from steerage.training.optimizer import Optimizer
 from steerage.training.precision import uses_bfloat16
 from steerage.training.recipe import Recipe
 
-TICK_SECONDS = 2.0  # how long a caller waits for control at most, on epochs longer than that
+TICK_SECONDS = 1.0  # how long a caller waits for control at most, on epochs longer than that
 
 
 class Effort(Protocol):
