@@ -58,6 +58,12 @@ def test_the_budget_is_compared_with_what_is_delivered() -> None:
     assert table.budget({**SUMMARY, "params": 1600}) == ["budget: at most 1,500 parameters, NOT KEPT, by 100"]
 
 
+def test_a_latency_is_shown_and_compared_in_milliseconds() -> None:
+    summary = {**SUMMARY, "latency_ms": 0.0213, "budget": {"max_latency_ms": 0.02}}
+    assert any(line.split()[:4] == ["ms", "for", "a", "row"] and "0.0213" in line for line in table.networks(summary))
+    assert table.budget(summary) == ["budget: at most 0.02 ms for a row, NOT KEPT, by 0.0013"]
+
+
 def test_the_ranking_shows_ten_trials_and_what_shapes_them_in_80_columns() -> None:
     values: dict[str, Any] = {"depth": 2, "lr": 0.01, **{f"gene_{at}": at for at in range(20)}}
     trials = [RankedTrial(at, values, 9.0, {"error": at / 100, "params": 1000.0 + at}, 1.0) for at in range(15)]

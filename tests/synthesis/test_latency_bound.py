@@ -14,7 +14,7 @@ from steerage.bundle import Network
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.cost.latency import Latency
-from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
+from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed, UnsupportedLayer
 from steerage.synthesis import Result, latency, synthesize
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
@@ -163,6 +163,18 @@ def test_candidates_that_prove_too_slow_are_not_trained(finished: Result) -> Non
     reasons = [one["reason"] for one in told if one["event"] == "TrialFailed"]
     assert reasons
     assert all("and may take 0.008 ms" in reason for reason in reasons)
+
+
+def test_a_network_without_onnx_form_is_delivered_without_a_latency(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(networks: Sequence[Network], rounds: int) -> list[Latency]:
+        raise UnsupportedLayer("the network has no ONNX form")
+
+    monkeypatch.setattr("steerage.export.measured.in_turns", refuse)
+    with pytest.warns(UserWarning, match="no latency was measured: the network has no ONNX form"):
+        result = synthesize(DATA, device="onnxruntime", template="mlp", trials=1, epochs=1, out=tmp_path / "run")
+    assert "latency_ms" not in result.summary
 
 
 def test_without_a_bound_latencies_are_only_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

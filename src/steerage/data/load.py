@@ -46,7 +46,8 @@ def load_labelled(
     y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` or ``(n, targets)`` in original units, or float32
     ``(n, labels)`` of 1 and 0; None where the source has no labels.
     ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"train"``: the others;
-    ``"all"``: every row. Raises: BadData, also for labels that are none of ``classes``, and for a part without labels.
+    ``"all"``: every row. Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without
+    labels.
     """
     if part not in ("train", "test", "all"):
         raise BadArgument(f"part must be 'train', 'test' or 'all', got {part!r}")
@@ -59,17 +60,19 @@ def load_labelled(
         kind="signal" if isinstance(preprocess, SignalPreprocess) else None,
     )
     if raw.y is None:
-        if part != "all":
-            raise BadData(f"{raw.name} has no column {target_name!r} to find its {part} rows by; evaluate all rows")
-        return preprocess.encode(joined(raw.x, raw.x_test)), None
+        if part == "test":
+            raise BadData(f"{raw.name} has no column {target_name!r} to find its test rows by; evaluate all rows")
+        return preprocess.encode(raw.x if part == "train" else joined(raw.x, raw.x_test)), None
     if raw.x_test is not None and raw.y_test is not None:
-        parts = {"train": (raw.x, raw.y), "test": (raw.x_test, raw.y_test)}
-        x, y = drop_unlabelled(*parts.get(part, (joined(raw.x, raw.x_test), _labels(raw))))
+        x, y = (raw.x_test, raw.y_test) if part == "test" else (raw.x, raw.y)
+        if part == "all":
+            x, y = joined(raw.x, raw.x_test), _labels(raw)
+        x, y = drop_unlabelled(x, y)
     else:
         x, y = drop_unlabelled(raw.x, raw.y)
         if part != "all":
             train, test = split_rows(y, task == "classification")
-            rows = train if part == "train" else test
+            rows = test if part == "test" else train
             x, y = take(x, rows), y.iloc[rows]
     if len(y) == 0:
         raise BadData(f"{raw.name} must have rows with a label, got none")

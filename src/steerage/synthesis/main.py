@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -24,7 +25,7 @@ from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
-from steerage.errors import BadArgument, SteerageError, TrainingFailed
+from steerage.errors import BadArgument, ExportMismatch, SteerageError, TrainingFailed, UnsupportedLayer
 from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
 from steerage.metrics import METRICS, metric_named
@@ -539,11 +540,18 @@ def _delivered(
 
 
 def _measured(run: Run, networks: Sequence[Trained]) -> dict[int, Latency]:
-    """Latencies of ``networks``, timed in turns, by their identity; none where the device is not ONNX Runtime."""
+    """Latencies of ``networks``, timed in turns, by their identity; none where the device is not ONNX Runtime.
+
+    Nor, with a warning, where a network of one's own has no ONNX form: it is trained all the same.
+    """
     if run.bench.latency is None:
         return {}
     values = run.bench.template.baseline(run.bench.dataset.spec)  # how they were built does not matter here
-    found = run.bench.latency.measure([_network(run, Finalist("", values, one), one, {}) for one in networks])
+    try:
+        found = run.bench.latency.measure([_network(run, Finalist("", values, one), one, {}) for one in networks])
+    except (UnsupportedLayer, ExportMismatch) as error:
+        warnings.warn(f"no latency was measured: {error}", stacklevel=2)
+        return {}
     return {id(one): latency for one, latency in zip(networks, found, strict=True)}
 
 
