@@ -16,6 +16,9 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
+from steerage.cost.device import Device
+from steerage.cost.device import device as device_of
+from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
@@ -25,6 +28,7 @@ from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
+from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.feasible import check_feasible
 from steerage.synthesis.own_network import OwnNetwork
@@ -91,6 +95,7 @@ def synthesize(
     scheme: str = "auto",
     like: str | None = None,
     depth: int | None = None,
+    device: str | Device | None = None,
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
@@ -119,7 +124,9 @@ def synthesize(
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
-    candidate has, as published networks count them.
+    candidate has, as published networks count them. ``device``: board or core that the network is for
+    (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
+    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given).
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
     by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
     and the metric is "balanced_error" unless another is given.
@@ -129,11 +136,7 @@ def synthesize(
     so many minutes.
     """
     effort = effort_from(minutes, trials, epochs)
-    asked: dict[str, Any] = {
-        "kind": "synth" if local else "search",
-        "budget": (budget or Budget()).to_json(),
-        "seed": seed,
-    }
+    asked: dict[str, Any] = {"kind": "synth" if local else "search", "seed": seed}
     if patience is not None and patience < 1:
         raise BadArgument(f"patience must be positive, got {patience}")
     if fidelity not in ("auto", "full"):
@@ -160,7 +163,21 @@ def synthesize(
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, like, depth
+        data,
+        target,
+        task,
+        asked,
+        effort,
+        plan,
+        wanted,
+        seed,
+        out,
+        listener or _ignore,
+        started,
+        command,
+        like,
+        depth,
+        _device(device),
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget or Budget(), template)
@@ -183,6 +200,7 @@ def refine(
     max_loss: float | None = None,
     front: bool = False,
     scheme: str = "auto",
+    device: str | Device | None = None,
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
@@ -192,14 +210,14 @@ def refine(
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
     """
     effort = effort_from(minutes, None, epochs)
-    wanted = Wanted(max_loss, front)
-    if budget == Budget() and not wanted.anything:
+    wanted, place = Wanted(max_loss, front), _device(device)
+    if (budget if place is None else place.budget(budget)) == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
-    asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
+    asked: dict[str, Any] = {"kind": "refine", "seed": seed, "template": network.name}
     asked |= _about_local(wanted, checked_name(scheme))
     plan = Plan(effort, local_only=True, way_down=wanted.anything, scheme=scheme)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, device=place
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind)
     return _run(request, budget, network)
@@ -221,9 +239,14 @@ class _Request:
     command: str
     like: str | None = None
     depth: int | None = None
+    device: Device | None = None
     metric: str | None = None
     balanced: bool = False
     kind: Kind | None = None
+
+
+def _device(given: str | Device | None) -> Device | None:
+    return device_of(given) if isinstance(given, str) else given
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -246,6 +269,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         budget = _budget_like(chosen, budget, dataset)
     else:
         chosen = given or template_for(dataset.spec)
+    if request.device is not None:
+        budget = request.device.budget(budget)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
@@ -260,11 +285,15 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         **({"balanced": True} if dataset.class_factors is not None else {}),
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
+        **({} if request.device is None else {"device": request.device.name}),
         **request.effort.to_json(),
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth)
+    core = None
+    if budget.on_device:
+        core = DEFAULT if request.device is None else request.device.core
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core)
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
@@ -288,7 +317,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
 def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
     """``given``, with the parameters and MACs of the baseline where nothing is given."""
     cost = dense_cost(template, template.baseline(dataset.spec), dataset.spec)
-    return Budget(given.max_params or cost.params, given.max_macs or cost.macs)
+    return replace(given, max_params=given.max_params or cost.params, max_macs=given.max_macs or cost.macs)
 
 
 def _loaded(request: _Request) -> Dataset:
@@ -348,7 +377,9 @@ def _delivered(
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
         scores = (validation or trained).scores
-        return summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=scores, test=test)
+        cost = bench.price.if_any(trained.model, trained.masks)
+        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
+        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test)
 
     delivered = described(final, best.trained)
     others = {
@@ -380,6 +411,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
+    store.write_json(directory.analysis, analysed(run, final))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
