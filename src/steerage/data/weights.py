@@ -111,7 +111,8 @@ def _whole(weights: NDArray[np.float64]) -> bool:
 
 def row_marks(x: pd.DataFrame | np.ndarray, y: Labels | None = None) -> NDArray[np.bytes_]:
     """A digest of each row, with its label where ``y`` has them, the same for equal ones: (n,)."""
-    labels = [] if y is None else [_bits(y)] if isinstance(y, pd.Series) else [_bits(y[name]) for name in y]
+    targets = [] if y is None else [y] if isinstance(y, pd.Series) else [y.iloc[:, at] for at in range(y.shape[1])]
+    labels = [_bits(target) for target in targets]
     if isinstance(x, pd.DataFrame):
         columns = [_bits(x.iloc[:, at]) for at in range(x.shape[1])]
         cells = np.stack([*columns, *labels], axis=1)  # (n, columns + 1)

@@ -63,8 +63,8 @@ def labels_of(y: Any, rows: int) -> NDArray[Any]:
 
 def targets_of(y: Any, rows: int) -> NDArray[Any]:
     """Numbers of ``rows`` rows: (n,), or (n, targets) of two targets or more. Raises: as ``labels_of``."""
-    several = np.ndim(y) == 2 and np.shape(y)[1] > 1
-    if not several:
+    array = np.asarray(y)
+    if array.ndim != 2 or array.shape[1] < 2:
         return labels_of(y, rows)
     values: NDArray[np.float64] = check_array(y, dtype=np.float64, input_name="y")
     if len(values) != rows:

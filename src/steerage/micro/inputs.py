@@ -36,7 +36,8 @@ class Start:
 def as_map(sizes: Sequence[int], other: int) -> tuple[int, int]:
     """Sizes along a signal as those of a map with a single row; ``other``: across it.
 
-    A map with a row for each moment would need half the memory, and five times the instructions: loops are over rows.
+    A map with a row for each moment would need less memory and many more instructions: the code's inner loops go along
+    rows.
     """
     (along,) = sizes
     return (other, int(along))

@@ -50,9 +50,9 @@ class Run:
             return NONE
         return self.metric.written(error) if self.metric.form == "share" else f"{error:.4g}"
 
-    def validation_error(self, network: object) -> float | None:
-        """The error on validation rows of a network in summary.json, where it tells one in standard deviations."""
-        figure = number(at(network, self.metric.name, "validation"))
+    def network_error(self, network: object, part: str = "validation") -> float | None:
+        """The error on rows of ``part`` of a network in summary.json, unless it is in the units of a target there."""
+        figure = number(at(network, self.metric.name, part))
         if figure is None or self.metric.form == "units":
             return None
         return 1.0 - figure if self.metric.form == "complement" else figure

@@ -86,7 +86,7 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     for stage, title in STAGES[:1] if run.front else STAGES:  # the others are the last of the front
         where = (stage,) if stage else ()
         network = at(run.summary, *where)
-        cost, error = number(at(network, name)), run.validation_error(network)
+        cost, error = number(at(network, name)), run.network_error(network)
         if cost is not None and error is not None:
             text = f"{title}: {_error_text(run, error)}, {count(cost)} {noun}"
             about = (
@@ -104,7 +104,7 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
 def _front_points(run: Run, cost: str) -> list[Point]:
     points = []
     for member in run.front:
-        x, error = number(member.get(cost)), run.validation_error(member)
+        x, error = number(member.get(cost)), run.network_error(member)
         if x is not None and error is not None:
             title = f"{shown(member.get('path'))}: {_error_text(run, error)}, {count(x)} {NOUNS[cost]}"
             points.append(Point(x, error, title, kind="front"))
