@@ -41,11 +41,13 @@ def build(
     masks: Mapping[str, Tensor] | None = None,
     units: Units | None = None,
     softmax: bool = False,
+    clip: bool = True,
 ) -> Program:
     """Program of ``model`` behind ``preprocess``, as it is in evaluation mode; on the meta device, its structure alone.
 
     ``masks``: by name of parameter, True = active; what has none is all active. ``units``: those of a regression.
-    ``softmax``: probabilities in place of scores.
+    ``softmax``: probabilities in place of scores. ``clip``: numbers of a table may stay in its units where linear
+    layers can scale them.
 
     Raises: UnsupportedLayer naming what cannot be done; BadArgument if the model cannot run on its input.
     """
@@ -57,7 +59,7 @@ def build(
         if walk.start.features is None:
             return first
         read = _read(first, walk)
-        begin = start(preprocess, read=read.features, clipped=read.linearly and can_clip(preprocess))
+        begin = start(preprocess, read=read.features, clipped=clip and read.linearly and can_clip(preprocess))
         return _finished(Walk(model, traced, begin, masks, read.bins), units, softmax)
 
 

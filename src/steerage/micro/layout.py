@@ -61,7 +61,7 @@ class Layout:
     @property
     def scratch_bytes(self) -> int:
         """RAM that the caller gives, exactly."""
-        return 4 * self.plan.words
+        return self.plan.bytes
 
 
 def lay_out(program: Program, *, prefer: Prefer = "flash") -> Layout:
