@@ -19,6 +19,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    Int8,
     Like,
     MaxLoss,
     MaxMacs,
@@ -284,6 +285,7 @@ def eval(
         "steerage export runs/digits/network --to onnx",
         "steerage export runs/digits --to onnx --out digits.onnx",
         "steerage export runs/digits --to c --out firmware/digits",
+        "steerage export runs/digits --to c --int8 --data digits.csv",
     )
 )
 def export(
@@ -301,11 +303,16 @@ def export(
         Scratch, typer.Option("--scratch", help="C: whose memory the code works in, the caller's or its own.")
     ] = Scratch.caller,
     softmax: Annotated[bool, typer.Option("--softmax", help="C: probabilities in place of scores.")] = False,
+    int8: Int8 = False,
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="DATA", help="C: what --int8 finds the ranges of numbers by: its training rows."),
+    ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
-    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax)
+    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data)
     return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
 
 
@@ -313,6 +320,7 @@ def export(
     epilog=_examples(
         "steerage verify runs/digits digits",
         "steerage verify runs/digits digits --target host",
+        "steerage verify runs/digits digits --int8",
         "steerage verify runs/sensors --json",
     )
 )
@@ -326,6 +334,7 @@ def verify(
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     prefer: PreferChoice = Prefer.flash,
+    int8: Int8 = False,
     factory: Factory = None,
     template: OwnTemplate = None,
     as_json: AsJson = False,
@@ -337,6 +346,7 @@ def verify(
         target=target,
         part="all" if part is Part.all else "test",
         prefer=prefer_name(prefer),
+        int8=int8,
         code=networks.OwnCode(factory, template),
         as_json=as_json,
     )

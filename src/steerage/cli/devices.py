@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from steerage.cli.int8 import calibrated, source_of
 from steerage.cli.networks import OwnCode, open_network
 from steerage.cli.session import Job, Session
 from steerage.errors import BadArgument
@@ -28,10 +29,14 @@ def verification(
     target: str,
     part: Literal["test", "all"],
     prefer: Literal["flash", "speed"],
+    int8: bool,
     code: OwnCode,
     as_json: bool,
 ) -> Job:
-    """Generated code on a target, compared with PyTorch on the rows of ``data``."""
+    """Generated code on a target, compared with PyTorch on the rows of ``data``.
+
+    ``int8``: that of integers, calibrated on the training rows of ``data`` or of the network's own run.
+    """
 
     def job(session: Session) -> str:
         from steerage.export.c.generate import Options
@@ -41,7 +46,10 @@ def verification(
         if instead:
             warnings.warn(instead, stacklevel=1)
         network = open_network(path, code)
-        verified = verify(network, where, _rows(network, data, part), options=Options(prefer))
+        source = (data or source_of(path)) if int8 else data
+        rows, labels = _rows(network, source, part)
+        whole = calibrated(network, source) if int8 and source is not None else None
+        verified = verify(network, where, rows, options=Options(prefer), int8=whole, labels=labels)
         return json.dumps(verified.to_json(), indent=2) + "\n" if as_json else in_words(verified)
 
     return job
@@ -65,15 +73,15 @@ def _target(name: str) -> tuple[Target, str]:
     return TARGETS[name], ""
 
 
-def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> Tensor:
-    """Encoded rows of ``data``, or made-up ones."""
+def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> tuple[Tensor, Tensor | None]:
+    """Encoded rows of ``data`` and their labels if there are any, or made-up ones."""
     from steerage.data.load import load_labelled
     from steerage.export.examples import example_rows
     from steerage.seeds import generator
 
     if data is None:
-        return example_rows(network.preprocess, ROWS, generator=generator(0, "verified"))
-    rows, _ = load_labelled(
+        return example_rows(network.preprocess, ROWS, generator=generator(0, "verified")), None
+    return load_labelled(
         data,
         preprocess=network.preprocess,
         classes=network.classes,
@@ -81,7 +89,6 @@ def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> T
         task=network.spec.task,
         part=part,
     )
-    return rows
 
 
 def in_words(verified: Verified) -> str:
@@ -90,6 +97,7 @@ def in_words(verified: Verified) -> str:
     lines = [
         f"{verified.target}: {same:,} of {verified.rows:,} predictions are PyTorch's, "
         f"numbers differ by {verified.difference:.1g} of the largest at most",
+        *_in_integers(verified),
         f"{'bytes':<14}{'measured':>10}{'predicted':>11}",
         _line("tables", verified.tables, verified.predicted_tables, "flash, exact"),
         _line("code", verified.code, verified.predicted_code, f"flash, estimated for a {verified.core}"),
@@ -101,6 +109,16 @@ def in_words(verified: Verified) -> str:
     if verified.instructions is not None:
         lines.append(f"{verified.instructions:,} instructions for a row at most")
     return "\n".join(lines) + "\n"
+
+
+def _in_integers(verified: Verified) -> list[str]:
+    """What to know of 8-bit integers besides."""
+    if verified.numbers == "float32":
+        return []
+    lines = ["each integer is the one that it should be"]
+    if verified.error is not None and verified.float_error is not None:
+        lines.append(f"error {verified.error:.2%}, in floating point {verified.float_error:.2%}")
+    return lines
 
 
 def _line(name: str, measured: int | None, predicted: int | None, meaning: str) -> str:

@@ -36,6 +36,8 @@ class COptions:
     prefer: Literal["flash", "speed"] = "flash"
     static: bool = False
     softmax: bool = False
+    int8: bool = False
+    data: str | None = None
 
 
 def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: OwnCode, as_json: bool) -> Job:
@@ -63,11 +65,13 @@ def evaluation(path: Path, data: str, *, part: Literal["test", "all"], code: Own
 
 
 def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions) -> Job:
-    """The network in another format; ``c`` says how C code is to be."""
+    """The network in another format; ``c`` says how C code is to be, ``c.data`` what integers are calibrated on."""
     if to not in FORMATS:
         raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
     if to != "c" and c != COptions():
-        raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}")
+        raise BadArgument(f"--name, --prefer, --scratch, --softmax and --int8 are for --to c, not for --to {to}")
+    if c.data is not None and not c.int8:
+        raise BadArgument("--data is what --int8 finds the ranges of numbers by; add --int8, or leave it out")
 
     def job(session: Session) -> str:
         network = open_network(path, code)
@@ -84,19 +88,23 @@ def _as_onnx(network: Network, path: Path, out: Path | None) -> str:
 
 
 def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
+    from steerage.cli import int8
     from steerage.cost.memory import memory_of
     from steerage.export.c.folder import can_compare, export_c
     from steerage.export.c.generate import Options
 
     folder = (out if out is not None else _beside(path, "-c")).resolve()
     name = c.name or (folder.name if out is not None else own_name(path))
-    generated = export_c(network, folder, name=name, options=Options(c.prefer, c.static, c.softmax))
+    whole = int8.calibrated(network, c.data or int8.source_of(path)) if c.int8 else None
+    options = Options(c.prefer, c.static, c.softmax)
+    generated = export_c(network, folder, name=name, options=options, int8=whole)
     bytes = memory_of(generated.layout)
     checked = "agrees with PyTorch" if can_compare() else "not compared with PyTorch: there is no C compiler here"
     return (
         f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
         f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
         f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
+        f"{'' if whole is None else int8.in_words(whole) + chr(10)}"
     )
 
 

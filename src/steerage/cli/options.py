@@ -139,6 +139,7 @@ Out = Annotated[
 PreferChoice = Annotated[
     Prefer, Option("--prefer", help="C: store each layer as small, or for as few instructions, as can be.")
 ]
+Int8 = Annotated[bool, Option("--int8", help="C: 8-bit integers in place of floats; see docs/devices.md.")]
 AsJson = Annotated[bool, Option("--json", help="Print the result as JSON, and nothing else, on stdout.")]
 Quiet = Annotated[bool, Option("--quiet", "-q", help="Show no progress.")]
 Factory = Annotated[

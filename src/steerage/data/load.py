@@ -33,17 +33,18 @@ def load_labelled(
     classes: tuple[str, ...],
     target_name: str | None,
     task: Task,
-    part: Literal["test", "all"] = "test",
+    part: Literal["train", "test", "all"] = "test",
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of a source encoded by an existing ``preprocess``, and their labels.
 
     x: encoded, float32 ``(n, columns)`` or uint8 | float32 ``(n, c, h, w)``; pass it through ``preprocess.module()``.
     y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` in original units; None where the source has no labels.
-    ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"all"``: every row.
-    Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without labels.
+    ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"train"``: the others;
+    ``"all"``: every row. Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without
+    labels.
     """
-    if part not in ("test", "all"):
-        raise BadArgument(f"part must be 'test' or 'all', got {part!r}")
+    if part not in ("train", "test", "all"):
+        raise BadArgument(f"part must be 'train', 'test' or 'all', got {part!r}")
     shape = preprocess.input_shape
     raw = load_raw(
         source, target=target_name, labelled=False, shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else None
@@ -51,14 +52,17 @@ def load_labelled(
     if raw.y is None:
         if part == "test":
             raise BadData(f"{raw.name} has no column {target_name!r} to find its test rows by; evaluate all rows")
-        return preprocess.encode(_joined(raw.x, raw.x_test)), None
+        return preprocess.encode(raw.x if part == "train" else _joined(raw.x, raw.x_test)), None
     if raw.x_test is not None and raw.y_test is not None:
-        x, y = (raw.x_test, raw.y_test) if part == "test" else (_joined(raw.x, raw.x_test), _labels(raw))
+        x, y = (raw.x_test, raw.y_test) if part == "test" else (raw.x, raw.y)
+        if part == "all":
+            x, y = _joined(raw.x, raw.x_test), _labels(raw)
         x, y = drop_unlabelled(x, y)
     else:
         x, y = drop_unlabelled(raw.x, raw.y)
-        if part == "test":
-            _, rows = split_rows(y, task == "classification")
+        if part != "all":
+            train, test = split_rows(y, task == "classification")
+            rows = test if part == "test" else train
             x, y = take(x, rows), y.iloc[rows]
     if len(y) == 0:
         raise BadData(f"{raw.name} must have rows with a label, got none")

@@ -63,12 +63,15 @@ def rows(parts: Sequence[Part], bias: Reals) -> Rows:
     while True:
         values = tuple(_weights(part.weights / steps[:, None]) for part in parts)
         zeros = sum(((value * part.zero).sum(axis=1) for value, part in zip(values, parts, strict=True)), 0.0 * bias)
-        whole = np.rint((bias + 0.5) / steps - zeros).clip(-MOST / 32, MOST / 32)
+        whole = np.rint((bias + 0.5) / steps - zeros)
         reach = [np.abs(value).sum(axis=1) * part.largest for value, part in zip(values, parts, strict=True)]
-        too_large = (sum(reach, np.abs(whole)) * LARGEST_MULTIPLIER > MOST) & (shifts > 0)
+        room = MOST / LARGEST_MULTIPLIER - sum(reach, 0.0 * bias)
+        too_large = (np.abs(whole) > room) & (shifts > 0)
         if not too_large.any():
             break
         steps, shifts = np.where(too_large, 2 * steps, steps), np.where(too_large, shifts - 1, shifts)
+    room = np.maximum(np.floor(room), 0.0)
+    whole = whole.clip(-room, room)  # where no shift is left, the output is at an end of its range anyway
     codes = 32 * (np.rint(steps * 2.0**shifts) - 8) + shifts
     return Rows(values, whole, codes, steps)
 

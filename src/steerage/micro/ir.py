@@ -479,7 +479,15 @@ class Program:
     @property
     def quantized(self) -> bool:
         """Whether it computes with integers."""
-        return any(op.output.dtype == "int8" for op in self.ops)
+        return any(op.output.dtype != "float32" for op in self.ops)
+
+
+def runs(op: Quantize) -> list[int]:
+    """Places where the quantization of the output changes, from 0 to the end."""
+    one = op.output.quantization
+    assert one is not None
+    steps = np.stack([np.broadcast_to(each, op.output.size) for each in (one.scale, one.zero)])
+    return [0, *(np.flatnonzero((np.diff(steps) != 0).any(axis=0)) + 1).tolist(), op.output.size]
 
 
 def stored_inputs(step: Sequence[Op]) -> list[Value]:

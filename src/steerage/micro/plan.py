@@ -89,6 +89,8 @@ def clearance(step: Sequence[Op], value: Value) -> int | None:
     ``step``: operations that are done together. None where the two must not share memory at all.
     """
     op = step[-1]
+    if BYTES[value.dtype] < BYTES[op.output.dtype]:
+        return None
     if isinstance(op, Activate | Affine | Softmax | Quantize) or (isinstance(op, Gather) and op.index is None):
         return 0
     if isinstance(op, Gate):

@@ -59,6 +59,22 @@ def quantized(program: Program, scheme: Scheme) -> Program:
     return _Walk(program, scheme).run()
 
 
+def weight_steps(program: Program, scheme: Scheme) -> dict[Layer, Tensor]:
+    """What one step of each layer's integer weights is of its own: float64, to be broadcast over them."""
+    walk = _Walk(program, scheme)
+    walk.run()
+    return walk.steps
+
+
+def is_cut(act: Act | None, one: Quantization) -> bool:
+    """Whether an activation does no more than what the ends of a quantization do."""
+    if act is None:
+        return True
+    low, high = {"relu": (0.0, np.inf), "clip": act.numbers}.get(act.kind, (np.inf, np.inf))
+    half, ends = one.scale[0] / 2, _real(one)
+    return bool(ends[0] >= low - half and ends[-1] <= high + half)
+
+
 @final
 class _Walk:
     def __init__(self, program: Program, scheme: Scheme) -> None:
@@ -71,6 +87,7 @@ class _Walk:
         self.makers: dict[Value, Op] = {op.output: op for op in program.ops}
         onto = [op.onto for op in program.ops if isinstance(op, Linear) and op.onto is not None]
         self.partial = set(onto)
+        self.steps: dict[Layer, Tensor] = {}
         self.readers = Counter(value for op in program.ops for value in op.inputs)
 
     def run(self) -> Program:
@@ -130,18 +147,9 @@ def _table(act: Act, x: Quantization, y: Quantization) -> Act:
     return Act("table", tuple(np.floor(made + 0.5).clip(LOW, HIGH).tolist()))
 
 
-def _is_cut(act: Act | None, one: Quantization) -> bool:
-    """Whether an activation does no more than what the ends of a quantization do."""
-    if act is None:
-        return True
-    low, high = {"relu": (0.0, np.inf), "clip": act.numbers}.get(act.kind, (np.inf, np.inf))
-    half, ends = one.scale[0] / 2, _real(one)
-    return bool(ends[0] >= low - half and ends[-1] <= high + half)
-
-
 def _before(act: Act | None, after: Quantization, own: Quantization) -> tuple[Act | None, Quantization]:
     """An activation in integers, and the quantization of what it takes; ``own``: that of the latter."""
-    if act is None or _is_cut(act, after):
+    if act is None or is_cut(act, after):
         return None, after
     return _table(act, own, after), own
 
@@ -172,6 +180,7 @@ def _linear(walk: _Walk, op: Linear) -> None:
     before: Value | None = None
     for place, (one, x, values) in enumerate(zip(chain, inputs, made.values, strict=True)):
         last = place == len(chain) - 1
+        walk.steps[one] = torch.from_numpy(made.steps[:, None] * scale / _scales(x))
         weights = Weights(
             torch.from_numpy(values),
             one.weights.active,
@@ -181,6 +190,11 @@ def _linear(walk: _Walk, op: Linear) -> None:
         target = output if last else replace(one.output, dtype="int32")
         walk.add(Linear(one.label, x, target, weights, before, act if last else None))
         before = target
+
+
+def _scales(x: Value) -> Reals:
+    assert x.quantization is not None
+    return x.quantization.scale
 
 
 def _folded(op: Layer, x: Value) -> Part:
@@ -207,6 +221,7 @@ def _conv(walk: _Walk, op: Conv) -> None:
     scale, zero = _numbers(sums)
     bias = np.zeros(op.weights.shape[0]) if op.weights.bias is None else op.weights.bias.numpy()
     made = rows([replace(part, weights=part.weights / scale)], bias / scale + zero)
+    walk.steps[op] = torch.from_numpy(made.steps * scale / _scales(x)).reshape(-1, 1, 1, 1)
     values = torch.from_numpy(made.values[0]).reshape(op.weights.shape)
     weights = Weights(values, op.weights.active, torch.from_numpy(made.bias), torch.from_numpy(made.codes))
     parts = {"weights": weights, "act": act, "mean": mean, "plus": plus, "then": then, "rescale": rescale}

@@ -7,11 +7,17 @@ static KERNEL void NAME_load(const struct NAME_rows *c)
     const int end = l->pad_x + l->width < l->padded ? l->pad_x + l->width : l->padded;
     for (int i = 0; i < kept * row; ++i)
         c->window[i] = c->window[i + l->stride_y * row];
-    for (int i = kept * row; i < l->kernel_y * row; ++i)
-        c->window[i] = 0.0f;
+    for (int i = kept * row; i < l->kernel_y * row; ++i) //! int8
+        c->window[i] = 0.0f; //! int8
     for (int k = kept; k < l->kernel_y; ++k) {
         const int from = c->row * l->stride_y + k - l->pad_y;
-        float *to = c->window + k * row;
+        NUMBER *to = c->window + k * row;
+        NUMBER *around = to; //? int8
+        for (int channel = 0; channel < l->channels; ++channel) //? int8
+            for (int i = 0; i < l->padded; ++i) //? int8
+                *around++ = l->load == 2 ? c->mean[channel] : c->zero; //? both_int8
+                *around++ = c->mean[channel]; //? image_int8
+                *around++ = c->zero; //? map_int8
         if (from < 0 || from >= l->height)
             continue;
         if (l->load == 3) { //? chain
@@ -22,9 +28,9 @@ static KERNEL void NAME_load(const struct NAME_rows *c)
             if (l->load == 2) { //? image_or_map
                 const IMAGE *p = (const IMAGE *)c->x + (channel * l->height + from) * l->width; //? image
                 for (int i = l->pad_x; i < end; ++i) //? image
-                    to[i] = CAST p[i - l->pad_x] - c->mean[channel]; //? image
+                    to[i] = PIXEL(p[i - l->pad_x]); //? image
             } else { //? image_or_map
-                const float *p = (const float *)c->x + (from * l->channels + channel) * l->width; //? map
+                const NUMBER *p = (const NUMBER *)c->x + (from * l->channels + channel) * l->width; //? map
                 for (int i = l->pad_x; i < end; ++i) //? map
                     to[i] = p[i - l->pad_x]; //? map
             } //? image_or_map
