@@ -103,9 +103,9 @@ def all_int8() -> Iterator[Kernel]:
             yield int8("load", "", kind, "image", "map", "image_or_map", "both_int8", *chain)
     pools: tuple[tuple[str, ...], ...] = (
         (),
-        ("pooled", "largest"),
-        ("pooled", "averaged"),
-        ("pooled", "largest", "averaged", "average_or_max"),
+        ("pooled",),
+        ("pooled", "averaged", "no_largest"),
+        ("pooled", "averaged", "average_or_max"),
     )
     loads = (("direct",), ("load",), ("load", "direct", "load_or_direct"))
     for load, pool, act, indexed, plus in itertools.product(loads, pools, *[(False, True)] * 3):
@@ -204,6 +204,7 @@ def measure(core: str, folder: Path) -> dict[str, Any]:
         "compare": "if (a < b) a = b; if (a > b) b = a; if (a == b) b = 1.0f;",
         "divide": "a = a / b;",
         "convert": "a = a + (float)i;",
+        "truncate": "i = (int)a;",
         "copy": "int n = i; for (int k = 0; k < n; ++k) p[k] = p[k + n]; n = i; for (int k = 0; k < n; ++k) p[k] = 0;",
     }
     library = {name: max(0, one.library(f"a = a * b + a; {statement}") - basic) for name, statement in more.items()}

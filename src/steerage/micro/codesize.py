@@ -48,13 +48,13 @@ STACK: Mapping[Core, tuple[int, int, int]] = {
 }
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
-# (integers); "copy" stands for what compilers make of loops that move memory.
+# (integers), "truncate" (to integers); "copy" stands for what compilers make of loops that move memory.
 TAKEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("relu", "leaky_relu", "clip", "only_max"), ("compare",)),
     **dict.fromkeys(("numbers", "clipped", "missing"), ("subtract", "compare")),
     **dict.fromkeys(("hardsigmoid", "hardswish"), ("compare", "divide")),
     "bins": ("subtract", "compare", "divide"),
-    "quantize": ("compare", "convert"),
+    "quantize": ("compare", "truncate"),
     "both": ("compare", "divide"),
     "only_average": ("divide",),
     "average": ("convert",),

@@ -191,7 +191,8 @@ def _load_flags(convs: list[Conv], sources: set[int], whole: bool) -> frozenset[
 def _pool_flags(pools: set[bool], whole: bool) -> frozenset[str]:
     """Of the function that pools rows; of integers, which of two functions do."""
     if whole:
-        return frozenset({"averaged", "largest", "average_or_max"} if len(pools) == 2 else {"largest" if True in pools else "averaged"})
+        both, averages = {"averaged", "average_or_max"}, {"averaged", "no_largest"}
+        return frozenset(both if len(pools) == 2 else set[str]() if True in pools else averages)
     if len(pools) == 2:
         return frozenset({"both", "average"})
     return frozenset({"only_max"}) if True in pools else frozenset({"only_average", "average"})

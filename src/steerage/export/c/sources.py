@@ -47,7 +47,7 @@ def source(kernel: Kernel, *, acts: tuple[Act, ...] = (), rows: tuple[Kernel, ..
     """
     lines = (_kept(line, kernel.flags) for line in _lines(kernel.file))
     text = "\n".join(line for line in lines if line is not None)
-    if kernel.file == "activate":
+    if kernel.file == "activate" and "int8" not in kernel.flags:
         text = text.replace("CASES", "\n".join(_case(place, act) for place, act in enumerate(acts, start=1)))
     if kernel.file == "conv_row":
         uses = [words for flag, words in (("pooled", "l->pooling"), ("plus", "c->plus")) if flag in kernel.flags]
@@ -85,8 +85,8 @@ def _called(text: str, kernel: Kernel) -> str:
     """``text`` with what is done to a number before it is stored: nothing to floats."""
     whole, wide = "int8" in kernel.flags, kernel.variant.endswith("_wide")
     stored = r"codes ? NAME_scaled(\1, codes[\2]) : \1" if wide else r"NAME_narrow(NAME_scaled(\1, codes[\2]))"
-    text = re.sub(r"STORE\((\w+), ([^()]*)\)", stored if whole else r"\1", text)
-    text = re.sub(r"STORE\((\w+)\)", r"NAME_narrow(NAME_scaled(\1, code))" if whole else r"\1", text)
+    text = re.sub(r"STORE\(([\w\[\]]+), ([^()]*)\)", stored if whole else r"\1", text)
+    text = re.sub(r"STORE\(([\w\[\]]+)\)", r"NAME_narrow(NAME_scaled(\1, code))" if whole else r"\1", text)
     pixel = r"CAST \1 - c->mean[channel]"
     if whole:
         pixel = r"(int8_t)(\1 - 128)" if "uint8" in kernel.flags else r"NAME_quantized(\1 * c->inverse + c->base)"
@@ -131,6 +131,7 @@ def _each(text: str, kernel: Kernel) -> str:
     if not kernel.file.startswith("row_"):
         return text
     _, *block = kernel.variant.split("_")
+    text = text.replace("ALL", ", ".join(f"a{pixel}" for pixel in range(int(block[0]))))
     lines = []
     for line in text.split("\n"):
         head, mark, statement = line.partition("EACH ")

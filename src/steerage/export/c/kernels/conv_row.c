@@ -35,7 +35,7 @@ CASES
                 if (l->pooling == 3) //? average_or_max
                     NAME_average_row(c, to, result, part, o); //? averaged
                 else //? average_or_max
-                    NAME_pool_row(l, to, result, part); //? largest
+                    NAME_pool_row(l, to, result, part); //! no_largest
                 if (l->pooling == 1 && part == l->pool_y - 1) //? act_pool
                     NAME_activate(result, result, l->pooled, l->activation); //? act_pool
             } //? pooled

@@ -13,10 +13,9 @@ static KERNEL void NAME_linear_denseSUFFIX(const INPUT *x, int inputs, OUTPUT *y
             a2 = MAC(weights[2], v, a2);
             a3 = MAC(weights[3], v, a3);
         }
-        y[o] = STORE(a0, o);
-        y[o + 1] = STORE(a1, o + 1);
-        y[o + 2] = STORE(a2, o + 2);
-        y[o + 3] = STORE(a3, o + 3);
+        const SUM sums[4] = {a0, a1, a2, a3};
+        for (int k = 0; k < 4; ++k)
+            y[o + k] = STORE(sums[k], o + k);
     }
     for (; o < outputs; ++o) {
         SUM a = bias[o];

@@ -15,7 +15,10 @@ static KERNEL const WEIGHT *NAME_row_delta_BLOCK_STRIDE(const struct NAME_conv *
             p += step;
             EACH aK = MAC(*w, p[K * STRIDE], aK);
         }
-        EACH y[at + K] = STORE(aK);
+        EACH y[at + K] = aK; //! int8
+        const int32_t sums[BLOCK] = {ALL}; //? int8
+        for (int k = 0; k < BLOCK; ++k) //? int8
+            y[at + k] = STORE(sums[k]); //? int8
         if (at + BLOCK >= l->columns) {
             *index = i;
             return end;

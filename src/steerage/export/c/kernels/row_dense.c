@@ -14,7 +14,10 @@ static KERNEL const WEIGHT *NAME_row_dense_BLOCK_STRIDE(const struct NAME_conv *
                 }
             }
         }
-        EACH y[at + K] = STORE(aK);
+        EACH y[at + K] = aK; //! int8
+        const int32_t sums[BLOCK] = {ALL}; //? int8
+        for (int k = 0; k < BLOCK; ++k) //? int8
+            y[at + k] = STORE(sums[k]); //? int8
         if (at + BLOCK >= l->columns)
             return w;
         at = at + 2 * BLOCK <= l->columns ? at + BLOCK : l->columns - BLOCK; /* the last block ends with the row */
