@@ -83,7 +83,9 @@ def all_int8() -> Iterator[Kernel]:
     """The same for integers."""
     yield int8("activate", "", "table")
     yield from (int8(name) for name in ("pool", "add_padded", "gate", "affine", "stack", "conv"))
-    yield from (int8("combine", f"_{kind}", arithmetic) for kind, arithmetic in (("add", "sum"), ("multiply", "product")))
+    yield from (
+        int8("combine", f"_{kind}", arithmetic) for kind, arithmetic in (("add", "sum"), ("multiply", "product"))
+    )
     yield from (int8("gather", f"{bits}_int8") for bits in ("", "16"))
     yield from (int8("softmax", wide) for wide in ("", "_wide"))
     yield from (Kernel("quantize"), Kernel("average_row"), int8("pool_row", "", "only_max"))
@@ -104,7 +106,7 @@ def all_int8() -> Iterator[Kernel]:
     pools: tuple[tuple[str, ...], ...] = (
         (),
         ("pooled",),
-        ("pooled", "averaged", "no_largest"),
+        ("averaged",),
         ("pooled", "averaged", "average_or_max"),
     )
     loads = (("direct",), ("load",), ("load", "direct", "load_or_direct"))
@@ -123,7 +125,9 @@ def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> 
     if whole:
         parts = [*map(Kernel, ("narrow", "scaled", "rescale", "quantized")), *parts]
         shape = int8("conv_shape", "", "chain", "image", "plus", "floats", "averaged", "rescale")
-    if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row", "average_row") or kernel.file.startswith("row_"):
+    if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row", "average_row") or kernel.file.startswith(
+        "row_"
+    ):
         parts.append(shape)
     if kernel.file in ("load", "conv"):
         parts.append(Kernel("conv_row_first", "", frozenset(whole)))

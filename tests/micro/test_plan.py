@@ -14,7 +14,6 @@ from steerage.micro import build
 from steerage.micro.ir import Act, Activate, Combine, Conv, Join, Linear, Pool, Program, Value, Weights, Window
 from steerage.micro.plan import clearance, extras, plan
 
-
 WORD = 4  # bytes of a float
 
 

@@ -306,7 +306,9 @@ def export(
     int8: Int8 = False,
     data: Annotated[
         str | None,
-        typer.Option("--data", metavar="DATA", help="C: what --int8 finds the ranges of numbers by: its training rows."),
+        typer.Option(
+            "--data", metavar="DATA", help="C: what --int8 finds the ranges of numbers by: its training rows."
+        ),
     ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,

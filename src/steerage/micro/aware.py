@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from steerage.micro.calibrate import HIGH, LOW, Scheme
@@ -31,14 +30,14 @@ class Aware(nn.Module):
     def __init__(self, program: Program, scheme: Scheme) -> None:
         super().__init__()
         self.program, self.scheme = program, scheme
-        self.layers: tuple[Layer, ...] = tuple(op for op in program.ops if isinstance(op, Linear | Conv))
-        self.weights = nn.ParameterList([op.weights.values.float() for op in self.layers])
-        biased = [op for op in self.layers if op.weights.bias is not None]
+        layers = [op for op in program.ops if isinstance(op, Linear | Conv)]
+        self.weights = nn.ParameterList([op.weights.values.float() for op in layers])
+        biased = [op for op in layers if op.weights.bias is not None]
         self.biases = nn.ParameterList([op.weights.bias.float() for op in biased if op.weights.bias is not None])
-        self._bias = dict(zip(biased, self.biases, strict=True))
-        self._weight = dict(zip(self.layers, self.weights, strict=True))
+        self._bias: dict[Op, Tensor] = dict(zip(biased, self.biases, strict=True))
+        self._weight: dict[Op, Tensor] = dict(zip(layers, self.weights, strict=True))
         self._partial = {op.onto for op in program.ops if isinstance(op, Linear)}
-        self._steps: dict[Layer, Tensor] = {}
+        self._steps: dict[Op, Tensor] = {}
         self.refresh()
 
     def refresh(self) -> None:

@@ -11,7 +11,22 @@ import torch
 from torch import Tensor
 
 from steerage.micro.floats import Stage, evaluate
-from steerage.micro.ir import Bins, Features, Gather, Join, Linear, Op, Pool, Program, Quantization, Stack, Value
+from steerage.micro.ir import (
+    Act,
+    Activate,
+    Bins,
+    Conv,
+    Features,
+    Gather,
+    Join,
+    Linear,
+    Op,
+    Pool,
+    Program,
+    Quantization,
+    Stack,
+    Value,
+)
 
 Range: TypeAlias = tuple[float, float]
 
@@ -51,10 +66,32 @@ def measure(program: Program, rows: Tensor) -> Ranges:
         return made
 
     with torch.no_grad():
-        for batch in rows.split(BATCH):
+        for batch in torch.split(rows, BATCH):
             evaluate(program, batch, look=look)
     finite = rows[rows.isfinite()]
     return Ranges((finite.min().item(), finite.max().item()) if finite.numel() else UNIT, found)
+
+
+def assumed(program: Program) -> Ranges:
+    """Ranges of a program that is not run: what its activations allow, and as much to both sides elsewhere.
+
+    They lead to the same tables as measured ones, of other contents.
+    """
+    found: dict[tuple[Op, Stage], Range] = {}
+    for op in program.ops:
+        acts = [op.act] if isinstance(op, Linear | Conv | Activate) else []
+        found |= dict.fromkeys(((op, "sum"), (op, "act"), (op, "added"), (op, "output")), (-1.0, 1.0))
+        if isinstance(op, Conv):
+            found[op, "act"] = _allowed(op.act)
+            acts = [op.then] if op.plus is not None else acts
+        if acts:
+            found[op, "output"] = _allowed(acts[-1])
+    return Ranges((-1.0, 1.0), found)
+
+
+def _allowed(act: Act | None) -> Range:
+    numbers = act.numbers if act is not None and act.kind == "clip" else (-1.0, 1.0)
+    return (0.0, 1.0) if act is not None and act.kind == "relu" else (numbers[0], numbers[1])
 
 
 def quantization(range: Range) -> Quantization:

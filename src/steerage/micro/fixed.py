@@ -108,7 +108,8 @@ def factors(real: Reals, offset: Reals, largest: Sequence[float]) -> Factors:
     """
     bounds = np.asarray(largest)[:, None]
     most = MOST / 4 / len(bounds)  # of each term; what is larger leaves the range of outputs anyway
-    real, offset = real.clip(-most / bounds, most / bounds).clip(-LARGEST_FACTOR, LARGEST_FACTOR), offset.clip(-most, most)
+    limits = np.minimum(most / bounds, LARGEST_FACTOR)
+    real, offset = real.clip(-limits, limits), offset.clip(-most, most)
     for shift in range(30, -1, -1):
         whole, bias = np.rint(real * 2.0**shift), np.rint((offset + 0.5) * 2.0**shift)
         reach = (np.abs(whole) * bounds).sum(axis=0) + np.abs(bias)

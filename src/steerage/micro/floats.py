@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steerage.micro.interpret import as_vector, beside, features, run, shaped, widened
+from steerage.micro.interpret import Arithmetic, as_vector, beside, features, run, shaped, widened
 from steerage.micro.ir import (
     Act,
     Activate,
@@ -49,7 +49,7 @@ def evaluate(program: Program, rows: Tensor, *, look: Look | None = None, weight
     def whole(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
         return lambda op, *inputs: see(op, "output", function(op, *inputs))
 
-    arithmetic = {
+    arithmetic: Arithmetic = {
         Features: whole(features),
         Pixels: whole(_pixels),
         Linear: partial(_linear, see=see, own=own),

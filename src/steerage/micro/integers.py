@@ -37,7 +37,7 @@ def compute(program: Program, rows: Tensor) -> Tensor:
     """
     rows = rows if program.input.dtype == "float32" else rows.double()
     with torch.no_grad():
-        return torch.cat([run(program, batch, ARITHMETIC).double() for batch in rows.split(BATCH)])
+        return torch.cat([run(program, batch, ARITHMETIC).double() for batch in torch.split(rows, BATCH)])
 
 
 def dequantized(program: Program, integers: Tensor) -> Tensor:
@@ -71,7 +71,9 @@ def _activated(act: Act | None, x: Tensor) -> Tensor:
 
 def _linear(op: Linear, x: Tensor, onto: Tensor | None = None) -> Tensor:
     sums = as_vector(x).double() @ op.weights.values.T
-    sums = sums + (op.weights.bias if onto is None else as_vector(onto))
+    before = op.weights.bias if onto is None else as_vector(onto)
+    assert before is not None
+    sums = sums + before
     made = _stored(sums, op.weights.codes)
     return made if op.output.dtype == "int32" else _activated(op.act, _narrow(made))
 

@@ -72,7 +72,8 @@ def features(op: Features, x: Tensor) -> Tensor:
         if logs:
             v = v.sign() * (v.abs() / _single(numbers, lambda one: one.log_unit)).log1p()
         if op.clipped and not logs:
-            low, high = (_single(numbers, lambda one, side=side: one.mean + side * CLIP * one.std) for side in (-1, 1))
+            low = _single(numbers, lambda one: one.mean - CLIP * one.std)
+            high = _single(numbers, lambda one: one.mean + CLIP * one.std)
             parts.append(torch.minimum(torch.maximum(v, low), high))
         else:
             v = (v - _single(numbers, lambda one: one.mean)) * _single(numbers, lambda one: 1.0 / one.std)

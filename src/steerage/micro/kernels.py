@@ -69,10 +69,11 @@ def index_bits(largest: int) -> str:
 
 
 def activations(ops: tuple[Op, ...]) -> tuple[Act, ...]:
-    """Activations in the order of their numbers, which begin with 1."""
+    """Activations in the order of their numbers, which begin with 1; each of integers has a table of its own."""
     acts = [op.act for op in ops if isinstance(op, Linear | Conv | Activate)]
     acts += [op.then for op in ops if isinstance(op, Conv)]
-    return tuple(act for act in dict.fromkeys(acts) if act is not None)
+    given = [act for act in acts if act is not None]
+    return tuple(given if any(op.output.dtype == "int8" for op in ops) else dict.fromkeys(given))
 
 
 def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel, ...]:
@@ -107,8 +108,9 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
         yield Kernel("pixels", "", _flags(whole, op.x.dtype, *(["shifted"] if whole and op.x.dtype == "uint8" else [])))
     elif isinstance(op, Combine):
         kind = "add" if whole and op.kind == "subtract" else op.kind
-        arithmetic = ["product" if kind == "multiply" else "sum"] if whole else []
-        yield Kernel("add_padded", "", _flags(whole)) if op.padded else Kernel("combine", f"_{kind}", _flags(whole, *arithmetic))
+        arithmetic = [] if not whole else ["product"] if kind == "multiply" else ["sum"]
+        combine = Kernel("combine", f"_{kind}", _flags(whole, *arithmetic))
+        yield Kernel("add_padded", "", _flags(whole)) if op.padded else combine
     elif isinstance(op, Softmax):
         yield Kernel("softmax", "_wide" if op.x.dtype == "int32" else "", _flags(op.x.dtype != "float32"))
     elif not isinstance(op, Join | Activate | Conv):
@@ -153,11 +155,12 @@ def _of_convolutions(convs: list[Conv], ops: tuple[Op, ...], stored: Mapping[Lay
         yield Kernel("load", "", _load_flags(convs, sources, whole))
         flags |= {"load", "load_or_direct"} if 0 in sources else {"load"}
     if pools:
-        flags |= {"pooled", *_pool_flags(pools, whole)} if whole else {"pooled"}
         if averaged:
+            flags |= {"averaged", "average_or_max"} if True in pools else {"averaged"}
             yield Kernel("average_row")
         if not averaged or True in pools:
-            yield Kernel("pool_row", "", _flags(whole, "only_max") if whole else _pool_flags(pools, whole))
+            flags.add("pooled")
+            yield Kernel("pool_row", "", _flags(True, "only_max") if whole else _pool_flags(pools))
     if sums:
         flags.add("plus")
         yield Kernel("plus_row", "", _flags(whole, *(["act"] if any(op.then is not None for op in sums) else [])))
@@ -188,11 +191,7 @@ def _load_flags(convs: list[Conv], sources: set[int], whole: bool) -> frozenset[
     return _flags(whole, *flags, *(["image_or_map"] if {1, 2} <= sources else []))
 
 
-def _pool_flags(pools: set[bool], whole: bool) -> frozenset[str]:
-    """Of the function that pools rows; of integers, which of two functions do."""
-    if whole:
-        both, averages = {"averaged", "average_or_max"}, {"averaged", "no_largest"}
-        return frozenset(both if len(pools) == 2 else set[str]() if True in pools else averages)
+def _pool_flags(pools: set[bool]) -> frozenset[str]:
     if len(pools) == 2:
         return frozenset({"both", "average"})
     return frozenset({"only_max"}) if True in pools else frozenset({"only_average", "average"})

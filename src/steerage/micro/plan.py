@@ -291,10 +291,15 @@ def _in_order(buffers: Sequence[_Buffer], order: Sequence[int]) -> list[int]:
             spots.add(placed[other] - buffer.size)
         placed[index] = next(
             spot
-            for spot in sorted({one - one % buffer.align for one in spots} | {-(-one // buffer.align) * buffer.align for one in spots})
+            for spot in sorted(_aligned(spots, buffer.align))
             if spot >= 0 and all(_can_share(buffers, index, spot, other, placed[other]) for other in rivals)
         )
     return [placed[index] for index in range(len(buffers))]
+
+
+def _aligned(spots: set[int], align: int) -> set[int]:
+    """The multiples of ``align`` next to each place."""
+    return {one - one % align for one in spots} | {one + -one % align for one in spots}
 
 
 def _can_share(buffers: Sequence[_Buffer], one: int, at_one: int, two: int, at_two: int) -> bool:

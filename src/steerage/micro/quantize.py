@@ -18,7 +18,7 @@ from torch import Tensor
 
 from steerage.micro.calibrate import HIGH, LOW, Scheme
 from steerage.micro.fixed import LARGEST_WEIGHT, Part, Reals, factors, rows
-from steerage.micro.floats import Stage, activated
+from steerage.micro.floats import activated
 from steerage.micro.ir import (
     Act,
     Activate,
@@ -175,8 +175,7 @@ def _linear(walk: _Walk, op: Linear) -> None:
         output = walk.new(op.output)
         act, sums = _before(op.act, walk.scheme.values[op.output], walk.scheme.stages[op, "sum"])
     scale, zero = _numbers(sums)
-    made = rows(
-        [replace(part, weights=part.weights / scale) for part in folded], offset / scale + zero)
+    made = rows([replace(part, weights=part.weights / scale) for part in folded], offset / scale + zero)
     before: Value | None = None
     for place, (one, x, values) in enumerate(zip(chain, inputs, made.values, strict=True)):
         last = place == len(chain) - 1
@@ -224,8 +223,9 @@ def _conv(walk: _Walk, op: Conv) -> None:
     walk.steps[op] = torch.from_numpy(made.steps * scale / _scales(x)).reshape(-1, 1, 1, 1)
     values = torch.from_numpy(made.values[0]).reshape(op.weights.shape)
     weights = Weights(values, op.weights.active, torch.from_numpy(made.bias), torch.from_numpy(made.codes))
-    parts = {"weights": weights, "act": act, "mean": mean, "plus": plus, "then": then, "rescale": rescale}
-    walk.add(replace(op, x=x, output=walk.new(op.output), **parts))
+    output = walk.new(op.output)
+    whole = replace(op, x=x, output=output, weights=weights, act=act, mean=mean)
+    walk.add(replace(whole, plus=plus, then=then, rescale=rescale))
 
 
 def _as_read(walk: _Walk, op: Conv) -> tuple[Value, Part, Tensor | None]:
@@ -300,7 +300,8 @@ def _affine(walk: _Walk, op: Affine) -> None:
     scale, zero = _numbers(output.quantization)
     real = op.scale.numpy() * (x_scale / scale)
     found = factors(real[None], op.shift.numpy() / scale + zero - real * x_zero, (REACH,))
-    walk.add(Affine(op.label, x, output, *_tensors(found.factors[0], found.bias), found.shift))
+    factor, shift = torch.from_numpy(found.factors[0]), torch.from_numpy(found.bias)
+    walk.add(Affine(op.label, x, output, factor, shift, found.shift))
 
 
 def _pixels(walk: _Walk, op: Pixels) -> None:
@@ -310,13 +311,10 @@ def _pixels(walk: _Walk, op: Pixels) -> None:
     real, mean = op.scale.numpy() / scale, op.mean.numpy()
     if op.x.dtype == "uint8":
         found = factors(real[None], zero - real * mean, (BYTE,))
-        walk.add(Pixels(op.label, walk.input, output, *_tensors(found.bias, found.factors[0]), found.shift))
+        factor, bias = torch.from_numpy(found.factors[0]), torch.from_numpy(found.bias)
+        walk.add(Pixels(op.label, walk.input, output, bias, factor, found.shift))
     else:
-        walk.add(Pixels(op.label, walk.input, output, *_tensors(mean - zero / real, real)))
-
-
-def _tensors(*arrays: Reals) -> list[Tensor]:
-    return [torch.from_numpy(array) for array in arrays]
+        walk.add(Pixels(op.label, walk.input, output, torch.from_numpy(mean - zero / real), torch.from_numpy(real)))
 
 
 def _activate(walk: _Walk, op: Activate) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 import torch
 from compilers import needs_board, needs_host, store_as
@@ -13,7 +11,7 @@ from torch import Tensor, nn
 from networks import around, network, pruned
 from steerage.bundle import Network
 from steerage.errors import BadArgument
-from steerage.export.c import Options, Quantized, Verified, export_c, generate, quantize, verify
+from steerage.export.c import Options, Quantized, Verified, generate, quantize, verify
 from steerage.export.c.toolchain import TARGETS
 from steerage.export.examples import example_rows
 from steerage.micro.integers import compute

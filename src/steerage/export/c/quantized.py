@@ -22,7 +22,6 @@ from steerage.micro.ir import Softmax, Value
 from steerage.micro.quantize import quantized
 from steerage.seeds import generator
 
-
 TOLERATED = 0.003  # error of the integers beyond that of the network itself
 LEAST = 20  # rows of which some can be held out
 

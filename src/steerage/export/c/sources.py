@@ -1,7 +1,7 @@
 """The functions that generated code is made of: files in ``kernels/``, in the variants that a network needs.
 
 A file is C but for words in capitals, which stand for names, types and sizes. ``EACH`` before a statement repeats it
-for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without.
+for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without; of flags with a | between, with any.
 """
 
 from __future__ import annotations
@@ -50,7 +50,8 @@ def source(kernel: Kernel, *, acts: tuple[Act, ...] = (), rows: tuple[Kernel, ..
     if kernel.file == "activate" and "int8" not in kernel.flags:
         text = text.replace("CASES", "\n".join(_case(place, act) for place, act in enumerate(acts, start=1)))
     if kernel.file == "conv_row":
-        uses = [words for flag, words in (("pooled", "l->pooling"), ("plus", "c->plus")) if flag in kernel.flags]
+        uses = ["l->pooling"] if {"pooled", "averaged"} & kernel.flags else []
+        uses += ["c->plus"] if "plus" in kernel.flags else []
         text = text.replace("USES_LINE", " || ".join(uses))
         text = text.replace("CASES", "\n".join(_row_case(place, row) for place, row in enumerate(rows)))
     return _each(_worded(_called(text, kernel), kernel), kernel) + "\n"
@@ -62,10 +63,11 @@ def _lines(file: str) -> tuple[str, ...]:
 
 
 def _kept(line: str, flags: frozenset[str]) -> str | None:
-    match = re.fullmatch(r"(.*?) *//([?!]) (\w+)", line)
+    match = re.fullmatch(r"(.*?) *//([?!]) ([\w|]+)", line)
     if match is None:
         return line
-    return match[1] if (match[3] in flags) == (match[2] == "?") else None
+    there = not flags.isdisjoint(match[3].split("|"))
+    return match[1] if there == (match[2] == "?") else None
 
 
 def _case(place: int, act: Act) -> str:

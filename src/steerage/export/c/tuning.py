@@ -12,12 +12,14 @@ from steerage.micro.ir import Program
 from steerage.seeds import generator
 
 BATCH = 64
-STEPS = 1500  # of the training, whatever the number of rows
-RATE = 0.02  # of the first step, in root mean squares of the weights or biases that it changes
+STEPS = 300  # of the training, whatever the number of rows
+RATE = 0.01  # of the first step, in root mean squares of the weights or biases that it changes
 REFRESH = 50  # steps after which the steps of integers follow the weights
 
 
-def tuned(program: Program, scheme: Scheme, rows: Tensor, scores: Tensor, *, seed: int = 0) -> tuple[Program, Scheme]:
+def tuned(
+    program: Program, scheme: Scheme, rows: Tensor, scores: Tensor, *, seed: int = 0, steps: int = STEPS
+) -> tuple[Program, Scheme]:
     """``program`` trained to return ``scores`` (n, outputs), those of the network itself, in spite of the rounding.
 
     ``rows``: encoded, (n, *input). Scores of classes are compared as probabilities; a single one as it is.
@@ -25,17 +27,14 @@ def tuned(program: Program, scheme: Scheme, rows: Tensor, scores: Tensor, *, see
     aware, rng = Aware(program, scheme), generator(seed, "int8")
     groups = [{"params": [one], "lr": RATE * _size(one)} for one in aware.parameters()]
     optimizer = torch.optim.Adam(groups)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     scores = scores.float()
-    for step in range(STEPS):
+    for step in range(steps):
         if step % REFRESH == 0:
             aware.refresh()
         chosen = torch.randint(len(rows), (min(BATCH, len(rows)),), generator=rng)
         made, wanted = aware(rows[chosen]), scores[chosen]
-        if wanted.shape[1] == 1:
-            loss = F.mse_loss(made, wanted)
-        else:
-            loss = F.cross_entropy(made, wanted.softmax(dim=1))
+        loss = F.mse_loss(made, wanted) if wanted.shape[1] == 1 else F.cross_entropy(made, wanted.softmax(dim=1))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

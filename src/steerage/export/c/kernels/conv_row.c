@@ -31,14 +31,14 @@ CASES
             NAME_activate(to, to, l->columns, l->activation); //? act_direct
             if (l->pooling != 1) //? act_pool
                 NAME_activate(to, to, l->columns, l->activation); //? act_pool
-            if (l->pooling) { //? pooled
+            if (l->pooling) { //? pooled|averaged
                 if (l->pooling == 3) //? average_or_max
                     NAME_average_row(c, to, result, part, o); //? averaged
                 else //? average_or_max
-                    NAME_pool_row(l, to, result, part); //! no_largest
+                    NAME_pool_row(l, to, result, part); //? pooled
                 if (l->pooling == 1 && part == l->pool_y - 1) //? act_pool
                     NAME_activate(result, result, l->pooled, l->activation); //? act_pool
-            } //? pooled
+            } //? pooled|averaged
             if (c->plus) //? plus
                 NAME_plus_row(c, result, o); //? plus
         }
