@@ -46,10 +46,10 @@ def source_of(path: Path) -> str:
 def in_words(made: Quantized) -> str:
     """How it was made, in a line."""
     if not made.errors:
-        return "8-bit integers, whose ranges are those of the rows"
-    before, after = made.errors["calibrated"], made.errors["tuned" if made.tuned else "calibrated"]
-    trained = ""
-    if "tuned" in made.errors:
-        kept = "trained on with the rounding" if made.tuned else "training on with the rounding did not help"
-        trained = f", {before:.2%} before it was {kept}" if made.tuned else f"; {kept}"
-    return f"8-bit integers: error {after:.2%} on rows held out, {made.errors['float']:.2%} in floating point{trained}"
+        return "8-bit integers, whose ranges are those of the training rows"
+    found = made.errors
+    told = f"8-bit integers: error {found['calibrated']:.2%} on rows held out, {found['float']:.2%} in floating point"
+    if "tuned" not in found:
+        return told
+    kept = "was kept" if made.tuned else "was not kept"
+    return f"{told}; training on with the rounding made it {found['tuned']:.2%}, and {kept}"

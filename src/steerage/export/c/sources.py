@@ -1,7 +1,8 @@
 """The functions that generated code is made of: files in ``kernels/``, in the variants that a network needs.
 
 A file is C but for words in capitals, which stand for names, types and sizes. ``EACH`` before a statement repeats it
-for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without; of flags with a | between, with any.
+for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without;
+of flags with a | between, with any. ``STORE(a, o)`` is what a sum becomes: itself, or of integers an output.
 """
 
 from __future__ import annotations
