@@ -32,7 +32,7 @@ def selftest(layout: Layout, style: Style, rows: Tensor, scores: Tensor) -> str:
     outputs = "\n".join(f"    {{\n{array(row, made)}\n    }}," for row in scores.to(torch.float64).numpy())
     memory = "" if style.static else f"static {name}_scratch scratch;\n\n"
     absolute, relative = tolerance(layout)
-    source = "its integers are" if layout.program.quantized else "PyTorch returned"
+    source = "its integers are" if layout.program.quantized else "PyTorch has"
     return f"""\
 /* {name}_test.c: {len(rows)} rows, and what {source} for them. The program returns 0 if {name}.c does so, too:
  * each number within {absolute:g} and {relative:g} of the largest one of its row. */
@@ -61,7 +61,7 @@ static const {made} outputs[ROWS][{upper}_OUTPUTS] = {{
             largest = fabs((double)outputs[row][i]) > largest ? fabs((double)outputs[row][i]) : largest;
         for (int i = 0; i < {upper}_OUTPUTS; ++i)
             if (!(fabs((double)scores[i] - (double)outputs[row][i]) <= {absolute:g} + {relative:g} * largest)) {{
-                printf("row %d, output %d: %g, and should be %g\\n", row, i, (double)scores[i],
+                printf("row %d, output %d: %g, and {source} %g\\n", row, i, (double)scores[i],
                     (double)outputs[row][i]);
                 ++wrong;
             }}
