@@ -27,12 +27,13 @@ from steerage.data.images import ImagePreprocess
 from steerage.data.tabular import Column, TablePreprocess
 from steerage.export.c.generate import generate
 from steerage.export.c.printer import attributes
+from steerage.export.c.quantized import quantize
 from steerage.export.c.sources import ACTIVATIONS, source
 from steerage.export.c.toolchain import TARGETS, compile_object, library_bytes, link, needed
 from steerage.micro import codesize, layout
 from steerage.micro.ir import Act
 from steerage.micro.kernels import Kernel
-from steerage.micro.storage import BLOCKS
+from steerage.micro.storage import BLOCKS, WHOLE_BLOCKS
 from steerage.templates import TEMPLATES
 
 BOARD = Path(__file__).resolve().parents[1] / "src/steerage/export/c/board/board.ld"
@@ -71,23 +72,76 @@ def all_kernels() -> Iterator[Kernel]:
             yield Kernel("conv_row", "", frozenset({*load, *pools, *acts, *index, *plus, *lined}))
     yield Kernel("conv")
     yield from (Kernel("plus_row", "", flags) for flags in (frozenset[str](), frozenset({"act"})))
+    yield from all_int8()
+
+
+def int8(file: str, variant: str = "", *flags: str) -> Kernel:
+    return Kernel(file, variant, frozenset({"int8", *flags}))
+
+
+def all_int8() -> Iterator[Kernel]:
+    """The same for integers."""
+    yield int8("activate", "", "table")
+    yield from (int8(name) for name in ("pool", "add_padded", "gate", "affine", "stack", "conv"))
+    yield from (
+        int8("combine", f"_{kind}", arithmetic) for kind, arithmetic in (("add", "sum"), ("multiply", "product"))
+    )
+    yield from (int8("gather", f"{bits}_int8") for bits in ("", "16"))
+    yield from (int8("softmax", wide) for wide in ("", "_wide"))
+    yield from (Kernel("quantize"), Kernel("average_row"), int8("pool_row", "", "only_max"))
+    yield from (int8("pixels", "", "uint8", "shifted"), int8("pixels", "", "float32"))
+    yield from (int8("plus_row"), int8("plus_row", "", "act"))
+    for format, kind, wide in itertools.product(FORMATS, ("", "_bytes"), ("", "_wide")):
+        name, bits = ("index", format.removeprefix("index")) if format.startswith("index") else (format, "")
+        yield int8(f"linear_{name}", f"{bits}{kind}{wide}")
+    for format, block, stride in itertools.product(FORMATS, WHOLE_BLOCKS, range(1, codesize.STRIDES + 1)):
+        name, bits = ("index", format.removeprefix("index")) if format.startswith("index") else (format, "")
+        yield int8(f"row_{name}", f"{bits}_{block}_{stride}")
+    for chain in ((), ("chain",)):
+        yield int8("load", "", "map", "map_int8", *chain)
+        for kind in ("uint8", "float32"):
+            yield int8("load", "", kind, "image", "image_int8", *chain)
+            yield int8("load", "", kind, "image", "both_int8", *chain)
+            yield int8("load", "", kind, "image", "map", "image_or_map", "both_int8", *chain)
+    pools: tuple[tuple[str, ...], ...] = (
+        (),
+        ("pooled",),
+        ("averaged",),
+        ("pooled", "averaged", "average_or_max"),
+    )
+    loads = (("direct",), ("load",), ("load", "direct", "load_or_direct"))
+    for load, pool, act, indexed, plus in itertools.product(loads, pools, *[(False, True)] * 3):
+        acts = ["act_pool" if pool else "act_direct"] if act else []
+        lined = ["lined"] if pool or plus else []
+        others = [name for name, there in (("indexed", indexed), ("plus", plus)) if there]
+        yield int8("conv_row", "", *load, *pool, *acts, *lined, *others)
 
 
 def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> str:
     """A file with the function and all that it calls."""
     parts = [] if kernel.file == "next" else [Kernel("next")]
-    shape = Kernel("conv_shape", "", frozenset({"chain", "image", "plus"}))
-    if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row") or kernel.file.startswith("row_"):
+    whole = {"int8"} & kernel.flags or ({"int8"} if kernel.file in ("quantize", "average_row") else set[str]())
+    shape = Kernel("conv_shape", "", frozenset({"chain", "image", "plus", *whole}))
+    if whole:
+        parts = [*map(Kernel, ("narrow", "scaled", "rescale", "quantized")), *parts]
+        shape = int8("conv_shape", "", "chain", "image", "plus", "floats", "averaged", "rescale")
+    if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row", "average_row") or kernel.file.startswith(
+        "row_"
+    ):
         parts.append(shape)
     if kernel.file in ("load", "conv"):
-        parts.append(Kernel("conv_row_first"))
+        parts.append(Kernel("conv_row_first", "", frozenset(whole)))
     if kernel.file == "plus_row":
-        parts.append(Kernel("activate", "", frozenset({"relu"})))
+        parts.append(Kernel("activate", "", frozenset({"relu", *whole})))
     if kernel.file == "conv_row":
-        parts += [Kernel("activate", "", frozenset({"relu"})), Kernel("load", "", frozenset({"map"}))]
-        parts += [Kernel("pool_row", "", frozenset({"only_max"})), Kernel("plus_row", "", frozenset({"act"})), *rows]
+        load = {"map", "map_int8"} if whole else {"map"}
+        parts += [Kernel("activate", "", frozenset({"relu", *whole})), Kernel("load", "", frozenset({*load, *whole}))]
+        parts += [Kernel("pool_row", "", frozenset({"only_max", *whole}))]
+        parts += [Kernel("plus_row", "", frozenset({"act", *whole})), *rows]
+        parts += [Kernel("average_row")] if whole else []
     body = "\n".join(source(part, acts=acts, rows=rows) for part in [*parts, kernel])
-    head = "\n".join(["#include <stdint.h>", "#include <math.h>", *attributes("NET")])
+    head = "\n".join(["#include <stdint.h>", "#include <math.h>", *attributes("NET", quantized=bool(whole))])
+    head += "\nextern const int8_t net_tables[9][256];" if whole else ""
     body = body.replace("NAME", "net").replace("KERNEL", "NET_KERNEL").replace(" MAC(", " NET_MAC(")
     return f"{head}\n{body}"
 
@@ -129,10 +183,14 @@ def rounded(size: int) -> int:
 def measure(core: str, folder: Path) -> dict[str, Any]:
     one = Measurer(core, folder)
     dense = Kernel("row_dense", "_8_1")
-    kernels = {
-        codesize.kernel_key(kernel): one.function(kernel, () if kernel.file == "conv" else (dense,))
-        for kernel in all_kernels()
-    }
+
+    def rows_of(kernel: Kernel) -> tuple[Kernel, ...]:
+        return () if kernel.file == "conv" else (int8("row_dense", "_4_1") if "int8" in kernel.flags else dense,)
+
+    kernels = {codesize.kernel_key(kernel): one.function(kernel, rows_of(kernel)) for kernel in all_kernels()}
+    whole = (int8("row_dense", "_4_1"), int8("row_dense", "_1_1"))
+    row = int8("conv_row", "", "load")
+    kernels["row_case:int8"] = one.function(row, whole) - one.function(row, whole[:1])
     both = (dense, Kernel("row_dense", "_4_1"))
     conv = Kernel("conv_row", "", frozenset({"load"}))
     kernels["row_case"] = one.function(conv, both) - one.function(conv, (dense,))
@@ -143,23 +201,27 @@ def measure(core: str, folder: Path) -> dict[str, Any]:
             one.function(Kernel("activate", "", frozenset({kind})), (), (act,)) - kernels["activate"]
         )
     if core == codesize.CORES[0]:  # networks are generated below, and how depends on these
-        write({core: {"kernels": kernels, "unrolled": [12.0, 16.0]}})
+        write({core: {"kernels": kernels, "unrolled": [12.0, 16.0], "unrolled_int8": [8.0, 20.0]}})
     basic = one.library("a = a * b + a;")
     more = {
         "subtract": "a = a - b;",
         "compare": "if (a < b) a = b; if (a > b) b = a; if (a == b) b = 1.0f;",
         "divide": "a = a / b;",
         "convert": "a = a + (float)i;",
+        "truncate": "i = (int)a;",
         "copy": "int n = i; for (int k = 0; k < n; ++k) p[k] = p[k + n]; n = i; for (int k = 0; k < n; ++k) p[k] = 0;",
     }
     library = {name: max(0, one.library(f"a = a * b + a; {statement}") - basic) for name, statement in more.items()}
     everything = " ".join(["a = a * b + a;", *(statement for name, statement in more.items() if name != "copy")])
+    empty = one.library("i = i + 1;")
+    library["quotient"] = one.library("i = i / (i + 1);") - empty
     for name in sorted({name for names in codesize.TAKEN.values() for name in names} - {*more}):
         library[name] = max(0, one.library(f"{everything} a = {name}(b);") - one.library(everything))
     return {
         "kernels": dict(sorted(kernels.items())),
         "library": {"basic": basic, **library},
         "unrolled": unrolled(one),
+        "unrolled_int8": unrolled(one, whole=True),
         "calls": calls(one),
     }
 
@@ -218,7 +280,7 @@ def calls(one: Measurer) -> list[float]:
     return [round(float(number), 3) for number in fitted]
 
 
-def unrolled(one: Measurer) -> list[float]:
+def unrolled(one: Measurer, *, whole: bool = False) -> list[float]:
     """Bytes per weight and per output of a formula; fitted."""
     rows, sizes = [], []
     for width, density in itertools.product((6, 12), (0.2, 0.5)):
@@ -229,7 +291,8 @@ def unrolled(one: Measurer) -> list[float]:
             for name, mask in masks.items():
                 model.get_parameter(name).mul_(mask)
         chosen, layout._smallest = layout._smallest, lambda options: dict.fromkeys(options, "unrolled")  # type: ignore[assignment]
-        generated = generate(replace(net, model=model, masks=masks), name="net")
+        masked = replace(net, model=model, masks=masks)
+        generated = generate(masked, name="net", int8=quantize(masked, torch.randn(64, 1, 4, 4)) if whole else None)
         layout._smallest = chosen
         (one.folder / "net.h").write_text(generated.files["net.h"])
         layers = [op.weights for op in generated.layout.stored]

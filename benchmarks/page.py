@@ -15,7 +15,7 @@ from steerage.report.figures import Point, scatter
 RESULTS = Path(__file__).resolve().parent / "results"
 ROOT = RESULTS.parents[1]
 PAGE, README, SEARCH = ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "docs" / "search.md"
-LOCAL = ROOT / "docs" / "grow-and-prune.md"
+LOCAL, DEVICES = ROOT / "docs" / "grow-and-prune.md", ROOT / "docs" / "devices.md"
 PICTURE = ROOT / "docs" / "img" / "thinking.svg"
 # Where an image stands there is no page to take colours from; they are those of its light side.
 STYLE = (
@@ -190,6 +190,28 @@ def zoo() -> str:
     return "\n".join(lines)
 
 
+def whole(document: dict[str, Any]) -> str:
+    """Networks in floats and in 8-bit integers side by side: errors, flash, RAM, instructions."""
+    figures: dict[str, dict[str, float]] = {}
+    for row in document["rows"]:
+        name, _, what = row["name"].partition(": ")
+        figures.setdefault(name, {})[what] = row["value"]
+    cores = ("cortex-m4", "cortex-m3", "cortex-m0")
+    heads = ["floats → integers", "error", "flash, M4F", "RAM, M4F", "flash, M0"]
+    heads += [f"instructions, {core}" for core in ("M4F", "M3", "M0")]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for name, found in figures.items():
+        kind = "error" if "error, int8" in found else "1 - R²"
+        pairs = [(f"{100 * found[f'{kind}, float']:.2f}", f"{100 * found[f'{kind}, int8']:.2f}%")]
+        plain = ["flash on a cortex-m4", "RAM on a cortex-m4", "flash on a cortex-m0"]
+        for what in (*plain, *(f"instructions on a {core}" for core in cores)):
+            pairs.append((f"{found[f'{what}, float']:,.0f}", f"{found[f'{what}, int8']:,.0f}"))
+        note = "" if kind == "error" else " (1 - R²)"
+        cells = [f"{name}, {found['parameters']:,.0f} parameters{note}", *(" → ".join(pair) for pair in pairs)]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -222,6 +244,7 @@ def main() -> None:
         insert(LOCAL, f"grow_prune_{section}", grown(local, section))
     insert(LOCAL, "grow_prune_absolute", alone(local))
     insert(LOCAL, "grow_prune_overhead", overhead(local))
+    insert(DEVICES, "int8", whole(json.loads((RESULTS / "int8.json").read_text())))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -166,3 +167,39 @@ def test_what_cannot_be_is_one_line(command: Type, iris: Path, words: list[str],
     code, out, err = command(*(word.replace("RUN", str(iris)) for word in words))
     assert (code, out, err.count("\n")) == (2, "", 1), err
     assert message in err
+
+
+@needs_host
+def test_integers_are_calibrated_on_the_data_of_the_run(command: Type, iris: Path, tmp_path: Path) -> None:
+    code, out, err = command("export", iris, "--to", "c", "--int8", "--out", tmp_path / "whole")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[2].startswith("8-bit integers: error ")
+    assert "const int32_t *whole_scores(" in (tmp_path / "whole" / "whole.h").read_text()
+    assert "#define WHOLE_SCALE " in (tmp_path / "whole" / "whole.h").read_text()
+    built = subprocess.run(["make", "-C", tmp_path / "whole"], capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stdout + built.stderr
+    assert "8 rows, 0 numbers are wrong" in built.stdout
+
+
+@needs_host
+def test_verify_tells_both_errors_of_integers(command: Type, iris: Path) -> None:
+    code, out, err = command("verify", iris, "iris", "--int8", "--target", "host")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1] == "each integer is the one that it should be"
+    assert out.splitlines()[2].startswith("error ") and "in floating point" in out.splitlines()[2]
+    code, out, _ = command("verify", iris, "--int8", "--target", "host", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["numbers"] == "int8" and found["rows"] == 30  # the test rows of the run's own data
+    assert abs(found["error"] - found["float_error"]) < 0.2
+
+
+def test_integers_need_data(command: Type, iris: Path, tmp_path: Path) -> None:
+    code, _, err = command("export", iris, "--to", "onnx", "--int8")
+    assert code == 2 and "--int8 are for --to c" in err
+    code, _, err = command("export", iris, "--to", "c", "--data", "iris")
+    assert code == 2 and "add --int8" in err
+    bare = tmp_path / "bare"
+    shutil.copytree(iris / "network", bare)
+    code, _, err = command("export", bare, "--to", "c", "--int8")
+    assert code == 2 and "--int8 needs rows to find the ranges of numbers by" in err

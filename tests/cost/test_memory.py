@@ -13,6 +13,8 @@ from networks import network, pruned
 from steerage.cost.memory import Memory, memory, memory_of
 from steerage.errors import UnsupportedLayer
 from steerage.export.c.generate import layout_of
+from steerage.export.c.quantized import quantize
+from steerage.export.examples import example_rows
 from steerage.micro.build import Units
 from steerage.micro.codesize import CORES
 from steerage.templates import TEMPLATES
@@ -36,6 +38,8 @@ def test_bytes_are_known_without_weights(template: str, genes: dict[str, Any]) -
     with torch.device("meta"):
         bare = TEMPLATES[template].build(net.architecture.values, net.spec)  # type: ignore[union-attr]
     assert memory(bare, net.preprocess) == memory_of(layout_of(net))
+    int8 = quantize(net, example_rows(net.preprocess, 30, generator=torch.Generator().manual_seed(0)))
+    assert memory(bare, net.preprocess, int8=True) == memory_of(layout_of(net, int8=int8))
 
 
 def test_bytes_of_a_pattern_of_connections_are_those_of_the_code() -> None:

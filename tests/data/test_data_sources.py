@@ -305,6 +305,16 @@ def test_load_labelled_finds_the_same_test_rows(tmp_path: Path) -> None:
     )
     assert y is not None and torch.equal(y, data.y_test)
     assert torch.equal(data.preprocess.module()(x), data.x_test)
+    x, y = load_labelled(
+        str(tmp_path / "t.csv"),
+        preprocess=data.preprocess,
+        classes=data.classes,
+        target_name="fault",
+        task="classification",
+        part="train",
+    )
+    assert y is not None and torch.equal(y, data.y)
+    assert torch.equal(data.preprocess.module()(x), data.x)
 
 
 def test_load_labelled_finds_the_same_training_rows(tmp_path: Path) -> None:

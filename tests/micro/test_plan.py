@@ -14,6 +14,8 @@ from steerage.micro import build
 from steerage.micro.ir import Act, Activate, Combine, Conv, Join, Linear, Pool, Program, Value, Weights, Window
 from steerage.micro.plan import clearance, extras, plan
 
+WORD = 4  # bytes of a float
+
 
 def value(name: str, *shape: int) -> Value:
     return Value(name, shape)
@@ -34,28 +36,28 @@ def conv(x: Value, y: Value, *, kernel: int = 3, padding: int = 1, stride: int =
 def test_two_layers_need_the_two_largest_neighbours() -> None:
     x, a, b, c = value("x", 9), value("a", 30), value("b", 20), value("c", 25)
     made = plan(Program(x, c, (linear(x, a), linear(a, b), linear(b, c))))
-    assert made.words == 50  # a and b; c takes the place of a
-    assert {made.values[a], made.values[b]} in ({0, 20}, {0, 30})
+    assert made.bytes == 50 * WORD  # a and b; c takes the place of a
+    assert {made.values[a], made.values[b]} in ({0, 20 * WORD}, {0, 30 * WORD})
 
 
 def test_what_works_number_by_number_needs_no_second_place() -> None:
     x, a, b = value("x", 9), value("a", 30), value("b", 30)
     made = plan(Program(x, b, (linear(x, a), Activate("act", a, b, Act("relu")))))
-    assert (made.words, made.values[a], made.values[b]) == (30, 0, 0)
+    assert (made.bytes, made.values[a], made.values[b]) == (30 * WORD, 0, 0)
 
 
 def test_a_residual_sum_keeps_its_first_term_until_then() -> None:
     x, a, b, c, d = value("x", 4), value("a", 10), value("b", 40), value("c", 10), value("d", 10)
     ops = (linear(x, a), linear(a, b), linear(b, c), Combine("sum", "add", a, c, d))
-    assert plan(Program(x, d, ops)).words == 60  # a, b and c at once; the sum is written over one of its terms
+    assert plan(Program(x, d, ops)).bytes == 60 * WORD  # a, b and c at once; the sum is written over one of its terms
 
 
 def test_joined_vectors_lie_side_by_side() -> None:
     x, a, b = value("x", 4), value("a", 3), value("b", 5)
     ab, c = value("ab", 8), value("c", 2)
     made = plan(Program(x, c, (linear(x, a), linear(a, b), Join("ab", (a, b), ab), linear(ab, c))))
-    assert made.values[ab] == made.values[a] == made.values[b] - 3
-    assert made.words == 10
+    assert made.values[ab] == made.values[a] == made.values[b] - 3 * WORD
+    assert made.bytes == 10 * WORD
 
 
 def test_a_sum_of_joined_vectors_is_written_over_the_first_alone() -> None:
@@ -70,15 +72,15 @@ def test_a_sum_of_joined_vectors_is_written_over_the_first_alone() -> None:
         linear(d, e),
     )
     made = plan(Program(x, e, ops))
-    assert made.values[d] <= made.values[a] or made.values[d] >= made.values[b] + 5
+    assert made.values[d] <= made.values[a] or made.values[d] >= made.values[b] + 5 * WORD
     ops = (*ops[:4], linear(a, d, onto=b), linear(d, e))  # here one of the two must not be overwritten
     made = plan(Program(x, e, ops))
-    assert made.values[d] >= made.values[b] + 5 or made.values[d] + 5 <= made.values[a]
+    assert made.values[d] >= made.values[b] + 5 * WORD or made.values[d] + 5 * WORD <= made.values[a]
 
 
 def test_a_sum_in_parts_is_written_over_its_first_part() -> None:
     x, a, b, c = value("x", 4), value("a", 6), value("b", 5), value("c", 5)
-    assert plan(Program(x, c, (linear(x, a), linear(x, b), linear(a, c, onto=b)))).words == 11
+    assert plan(Program(x, c, (linear(x, a), linear(x, b), linear(a, c, onto=b)))).bytes == 11 * WORD
 
 
 def test_a_convolution_is_written_over_the_map_that_it_reads() -> None:
@@ -86,9 +88,9 @@ def test_a_convolution_is_written_over_the_map_that_it_reads() -> None:
     first, second = conv(x, a), conv(a, b)
     made = plan(Program(x, b, (first, second)))
     window = 3 * 4 * 12  # three rows of four channels, each beside two zeros
-    assert extras(second) == {"window": window}
+    assert extras(second) == {"window": window * WORD}
     assert clearance([second], a) == 0
-    assert made.words == 400 + window
+    assert made.bytes == (400 + window) * WORD
 
 
 def test_a_convolution_without_padding_is_a_row_ahead_of_what_it_reads() -> None:
@@ -97,7 +99,7 @@ def test_a_convolution_without_padding_is_a_row_ahead_of_what_it_reads() -> None
     assert extras(second) == {}
     # Output row r of 12 numbers is written while input row r is the first one that is read: 12 (r + 1) <= d + 16 r.
     assert clearance([second], a) == 12
-    assert plan(Program(x, b, (conv(x, a), second))).words == max(12 + 128, 128 + 3 * 2 * 10)
+    assert plan(Program(x, b, (conv(x, a), second))).bytes == max(12 + 128, 128 + 3 * 2 * 10) * WORD
 
 
 def test_more_channels_need_as_much_more_room_as_they_take() -> None:
@@ -110,8 +112,8 @@ def test_a_pooling_is_written_over_its_input_or_done_with_the_convolution() -> N
     x, a, b, c = value("x", 1, 8, 8), value("a", 3, 8, 8), value("b", 3, 4, 4), value("c", 3, 4, 4)
     window = Window((2, 2), (2, 2))
     apart = plan(Program(x, b, (conv(x, a), Pool("pool", a, b, window, "max"))))
-    assert apart.words == 3 * 64 + 3 * 10
-    assert plan(Program(x, c, (conv(x, c, pool=2),))).words == 3 * 16 + 3 * 10 + 8  # the window, and a row
+    assert apart.bytes == (3 * 64 + 3 * 10) * WORD
+    assert plan(Program(x, c, (conv(x, c, pool=2),))).bytes == (3 * 16 + 3 * 10 + 8) * WORD  # the window, and a row
 
 
 @pytest.mark.parametrize(
@@ -166,20 +168,20 @@ def test_what_is_in_use_at_one_time_shares_no_memory_unless_it_may(template: str
                 or max(uses[two]) < min(uses[one])
             ):
                 continue
-            start, end = made.values[one], made.values[one] + one.size
-            if start >= made.values[two] + two.size or made.values[two] >= end:
+            start, end = made.values[one], made.values[one] + one.bytes
+            if start >= made.values[two] + two.bytes or made.values[two] >= end:
                 continue
             first, second = sorted((one, two), key=lambda each: min(uses[each]))
             op = program.ops[min(uses[second])]
             assert max(uses[first]) == min(uses[second])
             needed = clearance([op], next(each for each in op.inputs if each is first))
-            assert needed is not None and made.values[first] - made.values[second] >= needed
+            assert needed is not None and made.values[first] - made.values[second] >= needed * WORD
     for (op, name), place in made.extra.items():
         for each in (*op.inputs, op.output):
             if each is not program.input:
-                apart = place + extras(op)[name] <= made.values[each] or made.values[each] + each.size <= place
+                apart = place + extras(op)[name] <= made.values[each] or made.values[each] + each.bytes <= place
                 assert apart
-    assert made.words == max(made.values[each] + each.size for each in made.values) or made.extra
+    assert made.bytes == max(made.values[each] + each.bytes for each in made.values) or made.extra
 
 
 def test_the_plan_is_the_same_each_time() -> None:

@@ -36,9 +36,9 @@ def test_a_large_map_between_two_convolutions_is_never_there() -> None:
     rows = streamed(whole)
     assert feeding(rows) == ["0"]
     # Three rows of the image and of eight channels, each with a zero on both sides; a row before pooling; the output.
-    assert plan(rows).words == 3 * 30 + 3 * 8 * 30 + 28 + 8 * 196
+    assert plan(rows).bytes == 4 * (3 * 30 + 3 * 8 * 30 + 28 + 8 * 196)
     # Else the map, of which the second convolution's window takes three rows.
-    assert plan(whole).words == 8 * 784 + 3 * 8 * 30 + 28
+    assert plan(whole).bytes == 4 * (8 * 784 + 3 * 8 * 30 + 28)
 
 
 def test_a_residual_block_takes_the_place_of_its_input() -> None:
@@ -47,8 +47,8 @@ def test_a_residual_block_takes_the_place_of_its_input() -> None:
     rows = streamed(whole)
     assert feeding(rows) == ["1.body.0"]
     # The map, the windows of both convolutions, and a row before it is added to.
-    assert plan(rows).words == 1600 + 2 * 3 * 4 * 22 + 20
-    assert plan(whole).words >= 2 * 1600
+    assert plan(rows).bytes == 4 * (1600 + 2 * 3 * 4 * 22 + 20)
+    assert plan(whole).bytes >= 4 * (2 * 1600)
 
 
 def test_an_inverted_residual_never_expands_the_whole_map() -> None:
@@ -57,8 +57,8 @@ def test_an_inverted_residual_never_expands_the_whole_map() -> None:
     rows = streamed(whole)
     assert feeding(rows) == ["1.body.0", "1.body.2"]
     # The map; three rows of 24 channels for the depthwise convolution, one for the last; a row before the sum.
-    assert plan(rows).words == 1024 + 3 * 24 * 18 + 24 * 16 + 16
-    assert plan(whole).words >= 24 * 256 + 1024
+    assert plan(rows).bytes == 4 * (1024 + 3 * 24 * 18 + 24 * 16 + 16)
+    assert plan(whole).bytes >= 4 * (24 * 256 + 1024)
 
 
 def test_small_maps_are_stored() -> None:
@@ -98,4 +98,4 @@ def test_it_never_needs_more_memory() -> None:
     for template in ("cnn", "resnet", "mobile"):
         net = network(template)
         whole = build(net.model, net.preprocess)
-        assert plan(streamed(whole)).words <= plan(whole).words
+        assert plan(streamed(whole)).bytes <= plan(whole).bytes

@@ -368,6 +368,7 @@ def eval(
         "steerage export runs/digits --to onnx --out digits.onnx",
         "steerage export runs/digits --to onnx --int8 --data digits",
         "steerage export runs/digits --to c --out firmware/digits",
+        "steerage export runs/digits --to c --int8 --data digits.csv",
     )
 )
 def export(
@@ -394,8 +395,8 @@ def export(
     template: OwnTemplate = None,
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
-    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax)
-    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c, int8=int8, data=data)
+    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data)
+    return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
 
 
 @app.command(
@@ -403,6 +404,7 @@ def export(
         "steerage verify runs/digits digits",
         "steerage verify runs/digits digits --target host",
         "steerage verify runs/digits digits --device onnxruntime --int8",
+        "steerage verify runs/digits digits --int8",
         "steerage verify runs/sensors --json",
     )
 )

@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from steerage.cli.int8 import calibrated, source_of
 from steerage.cli.networks import OwnCode, labelled, open_network
 from steerage.cli.session import Job, Session
-from steerage.errors import BadArgument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,16 +34,18 @@ def verification(
     code: OwnCode,
     as_json: bool,
 ) -> Job:
-    """Generated code on a target, or ONNX Runtime here, compared with PyTorch on the rows of ``data``."""
-    if int8 and (target != RUNTIME or data is None):
-        raise BadArgument(f"--int8 goes with --device {RUNTIME} and DATA, whose training rows set the ranges")
+    """Generated code on a target, or ONNX Runtime here, compared with PyTorch on the rows of ``data``.
+
+    ``int8``: that of integers, calibrated on the training rows of ``data`` or of the network's own run.
+    """
 
     def measurement(session: Session) -> str:
         from steerage.export.measured import measure
 
         network = open_network(path, code)
-        calibration = labelled(network, data, "train")[0] if int8 and data is not None else None
-        measured = measure(network, _rows(network, data, part), calibration=calibration)
+        source = (data or source_of(path)) if int8 else data
+        calibration = labelled(network, source, "train")[0] if int8 and source is not None else None
+        measured = measure(network, _rows(network, source, part)[0], calibration=calibration)
         if not all(one.steady for one in measured.latency.values()):
             warnings.warn(
                 "the rounds of the measurement differ by more than a fifth: something else is using this machine; "
@@ -60,7 +62,10 @@ def verification(
         if instead:
             warnings.warn(instead, stacklevel=1)
         network = open_network(path, code)
-        verified = verify(network, where, _rows(network, data, part), options=Options(prefer))
+        source = (data or source_of(path)) if int8 else data
+        rows, labels = _rows(network, source, part)
+        whole = calibrated(network, source) if int8 and source is not None else None
+        verified = verify(network, where, rows, options=Options(prefer), int8=whole, labels=labels)
         return json.dumps(verified.to_json(), indent=2) + "\n" if as_json else in_words(verified)
 
     return measurement if target == RUNTIME else job
@@ -84,15 +89,14 @@ def _target(name: str) -> tuple[Target, str]:
     return TARGETS[name], ""
 
 
-def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> Tensor:
-    """Encoded rows of ``data``, or made-up ones."""
+def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> tuple[Tensor, Tensor | None]:
+    """Encoded rows of ``data`` and their labels if there are any, or made-up ones."""
     from steerage.export.examples import example_rows
     from steerage.seeds import generator
 
     if data is None:
-        return example_rows(network.preprocess, ROWS, generator=generator(0, "verified"))
-    rows, _ = labelled(network, data, part)
-    return rows
+        return example_rows(network.preprocess, ROWS, generator=generator(0, "verified")), None
+    return labelled(network, data, part)
 
 
 def latencies_in_words(measured: Measured) -> str:
@@ -119,6 +123,7 @@ def in_words(verified: Verified) -> str:
     lines = [
         f"{verified.target}: {same:,} of {verified.rows:,} predictions are PyTorch's, "
         f"numbers differ by {verified.difference:.1g} of the largest at most",
+        *_in_integers(verified),
         f"{'bytes':<14}{'measured':>10}{'predicted':>11}",
         _line("tables", verified.tables, verified.predicted_tables, "flash, exact"),
         _line("code", verified.code, verified.predicted_code, f"flash, estimated for a {verified.core}"),
@@ -130,6 +135,16 @@ def in_words(verified: Verified) -> str:
     if verified.instructions is not None:
         lines.append(f"{verified.instructions:,} instructions for a row at most")
     return "\n".join(lines) + "\n"
+
+
+def _in_integers(verified: Verified) -> list[str]:
+    """What to know of 8-bit integers besides."""
+    if verified.numbers == "float32":
+        return []
+    lines = ["each integer is the one that it should be"]
+    if verified.error is not None and verified.float_error is not None:
+        lines.append(f"error {verified.error:.2%}, in floating point {verified.float_error:.2%}")
+    return lines
 
 
 def _line(name: str, measured: int | None, predicted: int | None, meaning: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -39,6 +39,8 @@ class COptions:
     prefer: Literal["flash", "speed"] = "flash"
     static: bool = False
     softmax: bool = False
+    int8: bool = False
+    data: str | None = None
 
 
 def evaluation(
@@ -60,24 +62,24 @@ def evaluation(
     return job
 
 
-def export(
-    path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions, int8: bool = False, data: str | None = None
-) -> Job:
-    """The network in another format; ``c`` says how C code is to be. ``int8``: by the training rows of ``data``."""
+def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions) -> Job:
+    """The network in another format; ``c`` says how C code is to be, ``c.data`` what integers are calibrated on."""
     if to not in FORMATS:
         raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
-    if to != "c" and c != COptions():
+    if to != "c" and replace(c, int8=False, data=None) != COptions():
         raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}")
-    if int8 and to == "c":
-        raise BadArgument("--int8 is for --to onnx")
-    if int8 != (data is not None):
-        raise BadArgument("--int8 and --data DATA go together: training rows say how large the numbers inside become")
+    if c.data is not None and not c.int8:
+        raise BadArgument("--data is what --int8 finds the ranges of numbers by; add --int8, or leave it out")
 
     def job(session: Session) -> str:
         network = open_network(path, code)
         if to == "c":
             return _as_c(network, path, out, c)
-        return _as_onnx(network, path, out) if data is None else _as_int8(network, path, out, data)
+        if c.int8:
+            from steerage.cli.int8 import source_of
+
+            return _as_int8(network, path, out, c.data or source_of(path))
+        return _as_onnx(network, path, out)
 
     return job
 
@@ -130,19 +132,23 @@ def labelled(network: Network, data: str, part: Literal["train", "test", "all"])
 
 
 def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
+    from steerage.cli import int8
     from steerage.cost.memory import memory_of
     from steerage.export.c.folder import can_compare, export_c
     from steerage.export.c.generate import Options
 
     folder = (out if out is not None else _beside(path, "-c")).resolve()
     name = c.name or (folder.name if out is not None else own_name(path))
-    generated = export_c(network, folder, name=name, options=Options(c.prefer, c.static, c.softmax))
+    whole = int8.calibrated(network, c.data or int8.source_of(path)) if c.int8 else None
+    options = Options(c.prefer, c.static, c.softmax)
+    generated = export_c(network, folder, name=name, options=options, int8=whole)
     bytes = memory_of(generated.layout)
     checked = "agrees with PyTorch" if can_compare() else "not compared with PyTorch: there is no C compiler here"
     return (
         f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
         f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
         f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
+        f"{'' if whole is None else int8.in_words(whole) + chr(10)}"
     )
 
 

@@ -10,9 +10,11 @@ from typing import final
 from torch import Tensor, nn
 
 from steerage.data.dataset import Preprocess
-from steerage.micro.build import Units, build
+from steerage.micro.build import Units, build, valued
+from steerage.micro.calibrate import assumed, scheme
 from steerage.micro.codesize import Core
 from steerage.micro.layout import Layout, lay_out
+from steerage.micro.quantize import quantized
 from steerage.micro.storage import Prefer
 
 SURE = 1.02  # by which code is rather thought too large, so that a budget that is kept on paper is kept in the flash
@@ -56,17 +58,21 @@ def memory(
     units: Units | None = None,
     softmax: bool = False,
     prefer: Prefer = "flash",
+    int8: bool = False,
     core: Core = "cortex-m4",
 ) -> Memory:
     """Bytes of the code that ``model`` behind ``preprocess`` would become, as it is: dead units count, too.
 
     The values of weights do not matter, so they need not be there (meta device). ``masks``: by name of parameter,
-    True = active; what has none is all active. ``units``: those of a regression's target. ``softmax``, ``prefer``: as
-    the code would be generated.
+    True = active; what has none is all active. ``units``: those of a regression's target. ``softmax``, ``prefer``,
+    ``int8``: as the code would be generated.
 
     Raises: UnsupportedLayer naming the layer that has no C form; BadArgument if the model cannot run on its input.
     """
-    program = build(model, preprocess, masks=masks, units=units, softmax=softmax)
+    program = build(model, preprocess, masks=masks, units=None if int8 else units, softmax=softmax, clip=not int8)
+    if int8:
+        program = valued(program)
+        program = quantized(program, scheme(program, assumed(program)))
     return memory_of(lay_out(program, prefer=prefer), core=core)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import numpy as np
@@ -15,7 +15,7 @@ from steerage.data.dataset import Preprocess
 from steerage.micro import functions, layers
 from steerage.micro.held import Held
 from steerage.micro.inputs import can_clip, start
-from steerage.micro.ir import Bins, Join, Linear, Program, Softmax, Value, live
+from steerage.micro.ir import Affine, Bins, Conv, Join, Linear, Op, Program, Softmax, Value, live
 from steerage.micro.lower import Walk
 from steerage.nn.encoding import PiecewiseLinear
 from steerage.nn.modes import evaluating
@@ -41,11 +41,13 @@ def build(
     masks: Mapping[str, Tensor] | None = None,
     units: Units | None = None,
     softmax: bool = False,
+    clip: bool = True,
 ) -> Program:
     """Program of ``model`` behind ``preprocess``, as it is in evaluation mode; on the meta device, its structure alone.
 
     ``masks``: by name of parameter, True = active; what has none is all active. ``units``: those of a regression.
-    ``softmax``: probabilities in place of scores.
+    ``softmax``: probabilities in place of scores. ``clip``: numbers of a table may stay in its units where linear
+    layers can scale them.
 
     Raises: UnsupportedLayer naming what cannot be done; BadArgument if the model cannot run on its input.
     """
@@ -57,8 +59,25 @@ def build(
         if walk.start.features is None:
             return first
         read = _read(first, walk)
-        begin = start(preprocess, read=read.features, clipped=read.linearly and can_clip(preprocess))
+        begin = start(preprocess, read=read.features, clipped=clip and read.linearly and can_clip(preprocess))
         return _finished(Walk(model, traced, begin, masks, read.bins), units, softmax)
+
+
+def valued(program: Program) -> Program:
+    """``program`` with zeros for what is on the meta device, where only shapes matter."""
+
+    def there(tensor: Tensor) -> Tensor:
+        return torch.zeros(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor
+
+    def with_values(op: Op) -> Op:
+        if isinstance(op, Affine):
+            return replace(op, scale=there(op.scale), shift=there(op.shift))
+        if not isinstance(op, Linear | Conv):
+            return op
+        bias = None if op.weights.bias is None else there(op.weights.bias)
+        return replace(op, weights=replace(op.weights, values=there(op.weights.values), bias=bias))
+
+    return replace(program, ops=tuple(with_values(op) for op in program.ops))
 
 
 def _finished(walk: Walk, units: Units | None, softmax: bool) -> Program:

@@ -26,8 +26,10 @@ from steerage.micro.ir import (
     Op,
     Pixels,
     Pool,
+    Quantize,
     Softmax,
     Stack,
+    runs,
     steps,
 )
 from steerage.micro.kernels import Kernel
@@ -46,12 +48,13 @@ STACK: Mapping[Core, tuple[int, int, int]] = {
 }
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
-# (integers); "copy" stands for what compilers make of loops that move memory.
+# (integers), "truncate" (to integers); "copy" stands for what compilers make of loops that move memory.
 TAKEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("relu", "leaky_relu", "clip", "only_max"), ("compare",)),
     **dict.fromkeys(("numbers", "clipped", "missing"), ("subtract", "compare")),
     **dict.fromkeys(("hardsigmoid", "hardswish"), ("compare", "divide")),
     "bins": ("subtract", "compare", "divide"),
+    "quantize": ("compare", "truncate"),
     "both": ("compare", "divide"),
     "only_average": ("divide",),
     "average": ("convert",),
@@ -69,6 +72,8 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "softmax": ("subtract", "compare", "divide", "expf"),
 }
 
+WHOLE_TAKEN: Mapping[str, str] = {"load": "copy", "pool": "quotient"}  # of functions of integers
+
 
 def kernel_key(kernel: Kernel) -> str:
     """Name of a function in the table; its flags are a part of it where they change what it does."""
@@ -76,37 +81,51 @@ def kernel_key(kernel: Kernel) -> str:
     if kernel.file.startswith("row_"):
         bits, block, stride = kernel.variant.split("_")
         name = f"{kernel.file}{bits}_{block}_{min(int(stride), STRIDES)}"
-    return f"{name}:{','.join(sorted(kernel.flags))}" if kernel.flags and kernel.file != "activate" else name
+    flags = kernel.flags & {"int8"} if kernel.file == "activate" else kernel.flags
+    return f"{name}:{','.join(sorted(flags))}" if flags else name
 
 
 def kernel_bytes(kernel: Kernel, core: Core = "cortex-m4") -> int:
     """Code of a function, without what it calls."""
     sizes = _table()[core]["kernels"]
-    if kernel.file in ("conv_shape", "conv_row_first"):
-        return 0  # declarations
-    if kernel.file == "activate":
+    if kernel.file in ("conv_shape", "conv_row_first", "narrow", "scaled", "rescale", "quantized"):
+        return 0  # declarations, and what is part of those that call it
+    if kernel.file == "activate" and "int8" not in kernel.flags:
         return int(sizes["activate"] + sum(sizes[f"activate:{kind}"] for kind in kernel.flags))
     return int(sizes[kernel_key(kernel)])
 
 
 def rows_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4") -> int:
     """Code by which a convolution tells several functions for its rows apart."""
-    rows = sum(kernel.file.startswith("row_") for kernel in kernels)
-    return int(_table()[core]["kernels"]["row_case"]) * max(0, rows - 1)
+    rows = [kernel for kernel in kernels if kernel.file.startswith("row_")]
+    case = "row_case:int8" if any("int8" in kernel.flags for kernel in rows) else "row_case"
+    return int(_table()[core]["kernels"][case]) * max(0, len(rows) - 1)
 
 
 def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, formulas: bool = False) -> int:
     """Code of the libraries; ``formulas``: there are layers without tables."""
     sizes = _table()[core]["library"]
+    whole = [kernel for kernel in kernels if _is_whole(kernel)]
+    kernels = tuple(kernel for kernel in kernels if kernel not in whole)
+    if whole and not kernels:
+        return int(sum(sizes[name] for name in {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}))
     words = {word for kernel in kernels for word in (kernel.file, *kernel.flags, kernel.variant.lstrip("0123456789"))}
     words |= {"formulas"} if formulas else set()
     taken = {name for word in words for name in TAKEN.get(word, ())}
+    taken |= {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}
     return int(sizes["basic"] + sum(sizes[name] for name in taken))
+
+
+def _is_whole(kernel: Kernel) -> bool:
+    """Whether a function has nothing to do with floats."""
+    integers = "int8" in kernel.flags and kernel.file != "softmax" and "float32" not in kernel.flags
+    return integers or kernel.file in ("narrow", "scaled", "rescale", "quantized", "next", "average_row")
 
 
 def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
     """Code of a linear layer as a formula."""
-    per_weight, per_output = _table()[core]["unrolled"]
+    whole = layer.output.dtype != "float32"
+    per_weight, per_output = _table()[core]["unrolled_int8" if whole else "unrolled"]
     return int(per_weight * int(layer.weights.active.sum()) + per_output * layer.weights.shape[0])
 
 
@@ -126,20 +145,23 @@ def calls_bytes(ops: tuple[Op, ...], stored: Mapping[Layer, Stored], core: Core 
 
 def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
     """Number of arguments of each call that an operation is made of."""
+    whole = op.output.dtype != "float32"
     if isinstance(op, Linear):
         format = stored[op].format
-        found = [] if format == "unrolled" else [7 if format == "bitmap" else 6]
-        if op.weights.bias is None and op.onto is None and format != "unrolled":
+        found = [] if format == "unrolled" else [7 + whole if format == "bitmap" else 6 + whole]
+        if not whole and op.weights.bias is None and op.onto is None and format != "unrolled":
             found.append(2)
         return [*found, 4] if op.act is not None else found
     if isinstance(op, Features):
         groups = ((op.numbers, 7), (op.logs, 8), (op.missing, 4), (op.hot, 6))
         return [count for group, count in groups if group]
     if isinstance(op, Combine):
-        return [9 if op.padded else 4]
+        return [9 + whole if op.padded else 4 + whole]
     if isinstance(op, Stack):
         return [5] * len(op.inputs)
-    return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)]]
+    if isinstance(op, Quantize):
+        return [5] * (len(runs(op)) - 1)
+    return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)] + (2 if isinstance(op, Conv) else 1) * whole]
 
 
 _ARGUMENTS: Mapping[type[Op], int] = {

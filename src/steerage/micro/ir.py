@@ -6,7 +6,7 @@ leaves rows behind that its result can be written over.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, final
 
@@ -15,33 +15,67 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 Shape = tuple[int, ...]  # of one row: (n,) or (channels, height, width)
-DType = Literal["float32", "uint8", "int8"]
+DType = Literal["float32", "uint8", "int8", "int32"]
+BYTES: Mapping[DType, int] = {"float32": 4, "uint8": 1, "int8": 1, "int32": 4}
 Ints = NDArray[np.int64]
 
 
 @final
 @dataclass(frozen=True, eq=False)
+class Quantization:
+    """What integers stand for: ``(q - zero) * scale``. Both float64, (1,), or (n,) for each number of a vector."""
+
+    scale: NDArray[np.float64]
+    zero: NDArray[np.float64]
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Value:
-    """What an operation returns for one row. ``scale``: size of a step where its numbers are quantized."""
+    """What an operation returns for one row. ``quantization``: of integers; None of sums that are not complete."""
 
     name: str
     shape: Shape
     dtype: DType = "float32"
-    scale: float | None = None
+    quantization: Quantization | None = None
 
     @property
     def size(self) -> int:
         """Numbers in it."""
         return int(np.prod(self.shape))
 
+    @property
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return self.size * BYTES[self.dtype]
+
 
 @final
 @dataclass(frozen=True)
 class Act:
-    """An activation; ``numbers`` are its parameters, such as the slope of a leaky ReLU."""
+    """An activation; ``numbers`` are its parameters, such as the slope of a leaky ReLU.
+
+    Of integers: "table", with what each of -128 to 127 becomes.
+    """
 
     kind: str
     numbers: tuple[float, ...] = ()
+
+
+@final
+@dataclass(frozen=True)
+class Rescale:
+    """``(factor * x + other * y + bias) >> shift``, of two integers or of one; of a product, ``factor`` is its own.
+
+    ``x_zero``, ``y_zero``: what stands for zero in x and y.
+    """
+
+    factor: int
+    bias: int
+    shift: int
+    other: int = 0
+    x_zero: int = 0
+    y_zero: int = 0
 
 
 @final
@@ -50,11 +84,15 @@ class Weights:
     """A matrix (outputs, inputs) or kernels (outputs, inputs of a group, height, width), and biases (outputs,).
 
     float64; ``active`` says where the pattern of connections allows a weight, and elsewhere it is zero.
+
+    Of integers: values in [-127, 127], a bias of 32 bits, and ``codes``, uint8 (outputs,): how a sum becomes an output
+    (see ``fixed``), None where it is kept.
     """
 
     values: Tensor
     active: Tensor
     bias: Tensor | None
+    codes: Tensor | None = None
 
     @property
     def shape(self) -> Shape:
@@ -129,13 +167,31 @@ class Features:
 @final
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each."""
+    """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each.
+
+    Of bytes that become integers: ``(pixel * scale + mean) >> shift``.
+    """
 
     label: str
     x: Value
     output: Value
     mean: Tensor
     scale: Tensor
+    shift: int = 0
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Quantize:
+    """Floats as integers, in the quantization of the output."""
+
+    label: str
+    x: Value
+    output: Value
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -173,6 +229,9 @@ class Conv:
     its output is not stored, the convolution after it gets one row after the other, when it needs them; ``fed``: that
     is where its input comes from. ``plus``: a map that is added, each ``plus_stride``-th pixel of it, to as many
     channels as it has; then comes the activation ``then``. What is added to is not pooled.
+
+    Of integers, ``mean`` is what stands for zero in each channel of an image; ``rescale`` makes outputs of the sums of
+    an average pooling, or of the convolution and what is added to it.
     """
 
     label: str
@@ -190,6 +249,7 @@ class Conv:
     plus: Value | None = None
     plus_stride: int = 1
     then: Act | None = None
+    rescale: Rescale | None = None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -232,6 +292,7 @@ class Pool:
     output: Value
     window: Window
     kind: Kind
+    rescale: Rescale | None = None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -253,6 +314,7 @@ class Combine:
     y: Value
     output: Value
     stride: int = 1
+    rescale: Rescale | None = None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -274,6 +336,7 @@ class Gate:
     x: Value
     gate: Value
     output: Value
+    rescale: Rescale | None = None
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -283,13 +346,14 @@ class Gate:
 @final
 @dataclass(frozen=True, eq=False)
 class Affine:
-    """``x * scale + shift``: float64, one each per channel of a map, or per number."""
+    """``x * scale + shift``: float64, one each per channel of a map, or per number; of integers ``>> bits``, too."""
 
     label: str
     x: Value
     output: Value
     scale: Tensor
     shift: Tensor
+    bits: int = 0
 
     @property
     def inputs(self) -> tuple[Value, ...]:
@@ -387,6 +451,7 @@ class Softmax:
 Op: TypeAlias = (
     Features
     | Pixels
+    | Quantize
     | Linear
     | Conv
     | Pool
@@ -410,6 +475,19 @@ class Program:
     input: Value
     output: Value
     ops: tuple[Op, ...]
+
+    @property
+    def quantized(self) -> bool:
+        """Whether it computes with integers."""
+        return any(op.output.dtype != "float32" for op in self.ops)
+
+
+def runs(op: Quantize) -> list[int]:
+    """Places where the quantization of the output changes, from 0 to the end."""
+    one = op.output.quantization
+    assert one is not None
+    steps = np.stack([np.broadcast_to(each, op.output.size) for each in (one.scale, one.zero)])
+    return [0, *(np.flatnonzero((np.diff(steps) != 0).any(axis=0)) + 1).tolist(), op.output.size]
 
 
 def stored_inputs(step: Sequence[Op]) -> list[Value]:

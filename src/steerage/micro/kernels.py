@@ -21,6 +21,7 @@ from steerage.micro.ir import (
     Op,
     Pixels,
     Pool,
+    Quantize,
     Softmax,
     Stack,
 )
@@ -48,11 +49,18 @@ class Kernel:
 def layer_kernel(layer: Layer, how: Stored) -> Kernel | None:
     """The function that a layer needs for the way its weights are stored; None where it is a formula."""
     kind, bits = ("index", how.format.removeprefix("index")) if how.format.startswith("index") else (how.format, "")
+    flags = _flags(layer.output.dtype != "float32")
     if isinstance(layer, Conv):
-        return Kernel(f"row_{kind}", f"{bits}_{how.block}_{layer.window.stride[1]}")
+        return Kernel(f"row_{kind}", f"{bits}_{how.block}_{layer.window.stride[1]}", flags)
     if how.format == "unrolled":
         return None
-    return Kernel(f"linear_{kind}", f"{bits}{'_bytes' if layer.x.dtype == 'uint8' else ''}")
+    wide = "_wide" if layer.output.dtype == "int32" else ""
+    return Kernel(f"linear_{kind}", f"{bits}{'_bytes' if layer.x.dtype == 'uint8' else ''}{wide}", flags)
+
+
+def _flags(whole: bool, *others: str) -> frozenset[str]:
+    """Flags of a function, for integers or not."""
+    return frozenset({"int8", *others} if whole else others)
 
 
 def index_bits(largest: int) -> str:
@@ -61,10 +69,11 @@ def index_bits(largest: int) -> str:
 
 
 def activations(ops: tuple[Op, ...]) -> tuple[Act, ...]:
-    """Activations in the order of their numbers, which begin with 1."""
+    """Activations in the order of their numbers, which begin with 1; each of integers has a table of its own."""
     acts = [op.act for op in ops if isinstance(op, Linear | Conv | Activate)]
     acts += [op.then for op in ops if isinstance(op, Conv)]
-    return tuple(act for act in dict.fromkeys(acts) if act is not None)
+    given = [act for act in acts if act is not None]
+    return tuple(given if any(op.output.dtype == "int8" for op in ops) else dict.fromkeys(given))
 
 
 def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel, ...]:
@@ -72,33 +81,43 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
     found = dict.fromkeys(kernel for op in ops for kernel in _of(op, stored))
     found |= dict.fromkeys(_of_convolutions([op for op in ops if isinstance(op, Conv)], ops, stored))
     acts = activations(ops)
+    whole = any(op.output.dtype != "float32" for op in ops)
     streams = any(stored[op].format == "delta" for op in ops if isinstance(op, Linear | Conv))
-    first = [Kernel("next")] if streams else []
+    first = [Kernel(name) for name in ("narrow", "scaled", "rescale", "quantized") if whole]
+    first += [Kernel("next")] if streams else []
     if acts:
-        first.append(Kernel("activate", "", frozenset(act.kind for act in acts)))
+        first.append(Kernel("activate", "", _flags(whole, *(act.kind for act in acts))))
     return (*first, *found)
 
 
 def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
+    whole = op.output.dtype != "float32"
     if isinstance(op, Linear):
-        if op.weights.bias is None and op.onto is None and stored[op].format != "unrolled":
+        if not whole and op.weights.bias is None and op.onto is None and stored[op].format != "unrolled":
             yield Kernel("fill")
         kernel = layer_kernel(op, stored[op])
         if kernel is not None:
             yield kernel
     elif isinstance(op, Features):
         yield from _of_features(op)
-    elif isinstance(op, Bins | Gather):
-        yield Kernel("bins" if isinstance(op, Bins) else "gather", index_bits(op.x.size - 1))
+    elif isinstance(op, Bins):
+        yield Kernel("bins", index_bits(op.x.size - 1))
+    elif isinstance(op, Gather):  # there may be one of floats, too
+        yield Kernel("gather", f"{index_bits(op.x.size - 1)}{'_int8' if whole else ''}", _flags(whole))
     elif isinstance(op, Pixels):
-        yield Kernel("pixels", "", frozenset({op.x.dtype}))
+        yield Kernel("pixels", "", _flags(whole, op.x.dtype, *(["shifted"] if whole and op.x.dtype == "uint8" else [])))
     elif isinstance(op, Combine):
-        yield Kernel("add_padded") if op.padded else Kernel("combine", f"_{op.kind}")
+        kind = "add" if whole and op.kind == "subtract" else op.kind
+        arithmetic = [] if not whole else ["product"] if kind == "multiply" else ["sum"]
+        combine = Kernel("combine", f"_{kind}", _flags(whole, *arithmetic))
+        yield Kernel("add_padded", "", _flags(whole)) if op.padded else combine
+    elif isinstance(op, Softmax):
+        yield Kernel("softmax", "_wide" if op.x.dtype == "int32" else "", _flags(op.x.dtype != "float32"))
     elif not isinstance(op, Join | Activate | Conv):
-        yield Kernel(_PLAIN[type(op)])
+        yield Kernel(_PLAIN[type(op)], "", frozenset() if isinstance(op, Quantize) else _flags(whole))
 
 
-_PLAIN: Mapping[type[Op], str] = {Pool: "pool", Gate: "gate", Affine: "affine", Stack: "stack", Softmax: "softmax"}
+_PLAIN: Mapping[type[Op], str] = {Pool: "pool", Gate: "gate", Affine: "affine", Stack: "stack", Quantize: "quantize"}
 
 
 def _of_features(op: Features) -> Iterator[Kernel]:
@@ -114,23 +133,37 @@ def _of_convolutions(convs: list[Conv], ops: tuple[Op, ...], stored: Mapping[Lay
     """What all convolutions of a program share, and the rows of each."""
     if not convs:
         return
+    whole = convs[0].output.dtype == "int8"
     sources = {load_kind(op) for op in convs}
     sums = [op for op in convs if op.plus is not None]
-    shared = {flag for flag, there in (("chain", 3 in sources), ("image", 2 in sources), ("plus", bool(sums))) if there}
-    yield Kernel("conv_shape", "", frozenset(shared))
+    pools = {op.pooling == "max" for op in convs if op.pool is not None}
+    averaged = whole and False in pools
+    floats = whole and any(op.mean is not None and op.x.dtype == "float32" for op in convs)
+    parts = {
+        "chain": 3 in sources,
+        "image": 2 in sources,
+        "plus": bool(sums),
+        "floats": floats,
+        "averaged": averaged,
+        "rescale": whole and (bool(sums) or averaged),
+    }
+    yield Kernel("conv_shape", "", _flags(whole, *(flag for flag, there in parts.items() if there)))
     flags = {"direct"} if 0 in sources else set()
     if 3 in sources:
-        yield Kernel("conv_row_first")
+        yield Kernel("conv_row_first", "", _flags(whole))
     if sources != {0}:
-        yield Kernel("load", "", _load_flags(convs, sources))
+        yield Kernel("load", "", _load_flags(convs, sources, whole))
         flags |= {"load", "load_or_direct"} if 0 in sources else {"load"}
-    pools = {op.pooling == "max" for op in convs if op.pool is not None}
     if pools:
-        flags.add("pooled")
-        yield Kernel("pool_row", "", _pool_flags(pools))
+        if averaged:
+            flags |= {"averaged", "average_or_max"} if True in pools else {"averaged"}
+            yield Kernel("average_row")
+        if not averaged or True in pools:
+            flags.add("pooled")
+            yield Kernel("pool_row", "", _flags(True, "only_max") if whole else _pool_flags(pools))
     if sums:
         flags.add("plus")
-        yield Kernel("plus_row", "", frozenset({"act"} if any(op.then is not None for op in sums) else ()))
+        yield Kernel("plus_row", "", _flags(whole, *(["act"] if any(op.then is not None for op in sums) else [])))
     if pools or sums:
         flags.add("lined")
     if any(op.act is not None for op in convs):
@@ -138,8 +171,8 @@ def _of_convolutions(convs: list[Conv], ops: tuple[Op, ...], stored: Mapping[Lay
     if any(stored[op].format != "dense" for op in convs):
         flags.add("indexed")
     yield from dict.fromkeys(kernel for op in convs if (kernel := layer_kernel(op, stored[op])) is not None)
-    yield Kernel("conv_row", "", frozenset(flags))
-    yield Kernel("conv")
+    yield Kernel("conv_row", "", _flags(whole, *flags))
+    yield Kernel("conv", "", _flags(whole))
 
 
 def load_kind(op: Conv) -> int:
@@ -147,13 +180,15 @@ def load_kind(op: Conv) -> int:
     return 3 if op.fed else 2 if op.mean is not None else int(op.loads)
 
 
-def _load_flags(convs: list[Conv], sources: set[int]) -> frozenset[str]:
+def _load_flags(convs: list[Conv], sources: set[int], whole: bool) -> frozenset[str]:
     flags = {"chain"} if 3 in sources else set()
     if 2 in sources:
         flags |= {"image", next(str(op.x.dtype) for op in convs if op.mean is not None)}
     if 1 in sources or sources.isdisjoint({1, 2}):  # the latter is never called, and must compile
         flags |= {"map"}
-    return frozenset(flags | ({"image_or_map"} if {1, 2} <= sources else set()))
+    if whole:
+        flags.add("map_int8" if 2 not in sources else "image_int8" if sources <= {0, 2} else "both_int8")
+    return _flags(whole, *flags, *(["image_or_map"] if {1, 2} <= sources else []))
 
 
 def _pool_flags(pools: set[bool]) -> frozenset[str]:

@@ -22,7 +22,7 @@ from steerage.micro.plan import Plan, plan
 from steerage.micro.speed import instructions
 from steerage.micro.storage import Format, Layer, Prefer, Stored, choices
 from steerage.micro.stream import streamed
-from steerage.micro.tables import Table, tables
+from steerage.micro.tables import ACT_BYTES, Table, tables
 
 
 @final
@@ -40,7 +40,8 @@ class Layout:
     @property
     def table_bytes(self) -> int:
         """Flash of the constants, exactly."""
-        return sum(table.bytes for several in self.tables.values() for table in several)
+        activations = ACT_BYTES * len(self.acts) if self.program.quantized else 0
+        return activations + sum(table.bytes for several in self.tables.values() for table in several)
 
     def code_bytes(self, core: Core = "cortex-m4") -> int:
         """Flash of the code, estimated: functions, their calls, and formulas."""
@@ -61,7 +62,7 @@ class Layout:
     @property
     def scratch_bytes(self) -> int:
         """RAM that the caller gives, exactly."""
-        return 4 * self.plan.words
+        return self.plan.bytes
 
 
 def lay_out(program: Program, *, prefer: Prefer = "flash") -> Layout:

@@ -1,6 +1,6 @@
 """Where each value lies in the one scratch arena: as low a peak as can be found, values written over each other.
 
-Sizes and places are in words of four bytes.
+Sizes and places are in bytes; what has four bytes a number begins at a multiple of four.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import final
 import numpy as np
 
 from steerage.micro.ir import (
+    BYTES,
     Activate,
     Affine,
     Combine,
@@ -25,12 +26,14 @@ from steerage.micro.ir import (
     Op,
     Pool,
     Program,
+    Quantize,
     Softmax,
     Value,
     steps,
     stored_inputs,
 )
 
+WORD = 4
 TRIED_ALL = 6  # buffers up to which every order of placement is tried
 TRIED = 300  # orders beyond that
 
@@ -41,12 +44,12 @@ class Plan:
     """Places in the arena. ``values``: of every value but the input and what feeds a convolution; ``extra``: of what an
     operation needs beside them.
 
-    ``words``: length of the arena.
+    ``bytes``: length of the arena.
     """
 
     values: Mapping[Value, int]
     extra: Mapping[tuple[Op, str], int]
-    words: int
+    bytes: int
 
 
 def plan(program: Program) -> Plan:
@@ -59,29 +62,36 @@ def plan(program: Program) -> Plan:
         for buffer, place in zip(buffers, placed, strict=True)
         for value, offset in buffer.values.items()
     }
-    words = max((place + buffer.size for buffer, place in zip(buffers, placed, strict=True)), default=0)
-    return Plan(values, extra, words)
+    length = max((place + buffer.size for buffer, place in zip(buffers, placed, strict=True)), default=0)
+    return Plan(values, extra, -(-length // WORD) * WORD)
 
 
 def extras(op: Op) -> dict[str, int]:
-    """Words that an operation needs while it is done: rows of its input beside zeros, a row of its output."""
+    """Bytes that an operation needs while it is done: rows of its input beside zeros, a row of its output.
+
+    Integers that are averaged are added up before, for a row of all channels.
+    """
     if not isinstance(op, Conv):
         return {}
-    found = {}
+    found, each = {}, BYTES[op.output.dtype]
     if op.loads:
-        found["window"] = op.window.kernel[0] * op.x.shape[0] * op.padded
+        found["window"] = each * op.window.kernel[0] * op.x.shape[0] * op.padded
     if op.pool is not None or op.plus is not None:
-        found["line"] = op.computed[1]
+        found["line"] = each * op.computed[1]
+    if op.pool is not None and op.pooling != "max" and op.output.dtype == "int8":
+        found["sums"] = WORD * op.output.shape[0] * op.output.shape[2]
     return found
 
 
 def clearance(step: Sequence[Op], value: Value) -> int | None:
-    """By how many words the input ``value`` must begin after the output, so that it is read before it is overwritten.
+    """By how many numbers the input ``value`` must begin after the output, to be read before it is overwritten.
 
     ``step``: operations that are done together. None where the two must not share memory at all.
     """
     op = step[-1]
-    if isinstance(op, Activate | Affine | Softmax) or (isinstance(op, Gather) and op.index is None):
+    if BYTES[value.dtype] < BYTES[op.output.dtype]:
+        return None
+    if isinstance(op, Activate | Affine | Softmax | Quantize) or (isinstance(op, Gather) and op.index is None):
         return 0
     if isinstance(op, Gate):
         return 0 if value is op.x else None
@@ -146,9 +156,13 @@ def _clearance_of_pixels(op: Pool) -> int:
 @final
 @dataclass(frozen=True, eq=False)
 class _Buffer:
-    """A stretch of the arena: ``values`` at their offsets in it, in use from operation ``start`` to ``end``."""
+    """A stretch of the arena: ``values`` at their offsets in it, in use from operation ``start`` to ``end``.
+
+    It begins at a multiple of ``align``.
+    """
 
     size: int
+    align: int
     start: int
     end: int
     values: Mapping[Value, int]
@@ -165,7 +179,7 @@ def _buffers(program: Program) -> list[_Buffer]:
             offset = 0
             for part in op.inputs:
                 root[part] = (op.output, offset)
-                offset += part.size
+                offset += part.bytes
 
     def home(value: Value) -> tuple[Value, int]:
         at = 0
@@ -195,15 +209,20 @@ def _buffers(program: Program) -> list[_Buffer]:
         for value in stored_inputs(step):
             if value is not program.input:
                 (source, at_source), needed = home(value), clearance(step, value)
-                distances[source].append(None if needed is None else needed + at_result - at_source)
+                each = BYTES[step[-1].output.dtype]
+                distances[source].append(None if needed is None else each * needed + at_result - at_source)
         for source, found in distances.items():
             allowed = [one for one in found if one is not None]
             if len(allowed) == len(found) and source is not result and end[source] == place == start[result]:
                 over[result][number[source]] = max(allowed)
-    buffers = [_Buffer(w.size, start[w], end[w], members[w], None, over[w]) for w in members]
+    buffers = [_Buffer(w.bytes, BYTES[w.dtype], start[w], end[w], members[w], None, over[w]) for w in members]
     for place, step in enumerate(done):
         for op in step:
-            buffers += [_Buffer(size, place, place, {}, (op, name), {}) for name, size in extras(op).items()]
+            each = BYTES[op.output.dtype]
+            buffers += [
+                _Buffer(size, WORD if name == "sums" else each, place, place, {}, (op, name), {})
+                for name, size in extras(op).items()
+            ]
     return buffers
 
 
@@ -233,7 +252,7 @@ def at_peak(program: Program) -> list[Value]:
 
 
 def loads(program: Program) -> list[int]:
-    """Words that no plan can do without, for each step of ``program``."""
+    """Bytes that no plan can do without, for each step of ``program``."""
     return _loads(_buffers(program))
 
 
@@ -282,10 +301,15 @@ def _in_order(buffers: Sequence[_Buffer], order: Sequence[int]) -> list[int]:
             spots.add(placed[other] - buffer.size)
         placed[index] = next(
             spot
-            for spot in sorted(spots)
+            for spot in sorted(_aligned(spots, buffer.align))
             if spot >= 0 and all(_can_share(buffers, index, spot, other, placed[other]) for other in rivals)
         )
     return [placed[index] for index in range(len(buffers))]
+
+
+def _aligned(spots: set[int], align: int) -> set[int]:
+    """The multiples of ``align`` next to each place."""
+    return {one - one % align for one in spots} | {one + -one % align for one in spots}
 
 
 def _can_share(buffers: Sequence[_Buffer], one: int, at_one: int, two: int, at_two: int) -> bool:

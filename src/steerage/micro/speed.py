@@ -30,15 +30,34 @@ CONV: Mapping[Format, tuple[float, float]] = {
     "bitmap": (7.0, 2.0),
 }
 PIXEL = 2.0
+# The same of integers; an output is brought into its steps.
+WHOLE_LINEAR: Mapping[Format, tuple[float, float, float]] = {
+    "dense": (3.0, 0.0, 31.0),
+    "index8": (0.0, 6.0, 32.0),
+    "index16": (0.0, 6.0, 32.0),
+    "delta": (0.0, 9.0, 40.0),
+    "bitmap": (2.0, 9.0, 31.0),
+    "unrolled": (0.0, 3.5, 4.0),
+}
+WHOLE_CONV: Mapping[Format, tuple[float, float]] = {
+    "dense": (8.0, 0.0),
+    "index8": (0.0, 4.5),
+    "index16": (0.0, 4.5),
+    "delta": (0.0, 7.5),
+    "bitmap": (17.0, 0.0),
+}
+WHOLE_PIXEL = 2.5
 
 
 def instructions(layer: Layer, how: Stored) -> float:
     """Of one row of the data set."""
     places, active = layer.weights.values.numel(), int(layer.weights.active.sum())
+    whole = layer.output.dtype != "float32"
     if isinstance(layer, Linear):
-        per_place, per_weight, per_output = LINEAR[how.format]
+        per_place, per_weight, per_output = (WHOLE_LINEAR if whole else LINEAR)[how.format]
         return per_place * places + per_weight * active + per_output * layer.weights.shape[0]
-    per_place, per_weight = CONV[how.format]
+    per_place, per_weight = (WHOLE_CONV if whole else CONV)[how.format]
+    pixel = WHOLE_PIXEL if whole else PIXEL
     computed = places if how.format == "dense" else active
     blocks = layer.computed[0] * -(-layer.computed[1] // how.block)
-    return blocks * (per_place * places + per_weight * active + PIXEL * how.block * computed)
+    return blocks * (per_place * places + per_weight * active + pixel * how.block * computed)

@@ -24,6 +24,7 @@ Index: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 
 UNROLLED_MOST = 256  # weights of a layer up to which it may become a formula
 BLOCKS: Mapping[Prefer, tuple[int, ...]] = {"flash": (8, 4, 1), "speed": (16, 8, 4, 1)}  # pixels computed together
+WHOLE_BLOCKS = (4, 1)  # of integers, whose sums leave fewer registers
 
 
 @final
@@ -31,18 +32,19 @@ BLOCKS: Mapping[Prefer, tuple[int, ...]] = {"flash": (8, 4, 1), "speed": (16, 8,
 class Stored:
     """``values``: number of weights in the table; ``index``: what stands beside them, None where nothing does.
 
-    ``block``: pixels of a row that are computed together; 1 in a linear layer.
+    ``block``: pixels of a row that are computed together; 1 in a linear layer. ``each``: bytes of a weight.
     """
 
     format: Format
     values: int
     index: Index | None
     block: int = 1
+    each: int = 4
 
     @property
     def table_bytes(self) -> int:
         """Of values and index."""
-        return 4 * self.values + (0 if self.index is None else self.index.nbytes)
+        return self.each * self.values + (0 if self.index is None else self.index.nbytes)
 
 
 def choices(layer: Layer, prefer: Prefer) -> Mapping[Format, Stored]:
@@ -54,10 +56,12 @@ def choices(layer: Layer, prefer: Prefer) -> Mapping[Format, Stored]:
         found |= _sparse(rows, offsets, active)
     if isinstance(layer, Linear) and active <= UNROLLED_MOST:
         found["unrolled"] = Stored("unrolled", 0, None)
-    if isinstance(layer, Linear):
-        return found
-    block = next(block for block in BLOCKS[prefer] if block <= layer.computed[1])
-    return {format: replace(way, block=block) for format, way in found.items()}
+    whole = layer.output.dtype != "float32"
+    block, each = 1, 1 if whole else 4
+    if isinstance(layer, Conv):
+        blocks = WHOLE_BLOCKS if whole else BLOCKS[prefer]
+        block = next(block for block in blocks if block <= layer.computed[1])
+    return {format: replace(way, block=block, each=each) for format, way in found.items()}
 
 
 def in_memory_order(layer: Layer, weights: Tensor) -> Tensor:

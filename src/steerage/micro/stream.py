@@ -14,7 +14,7 @@ from itertools import zip_longest
 from steerage.micro.ir import Conv, Op, Program, Value
 from steerage.micro.plan import loads
 
-WORDS = 64  # of memory that a link must save, since it takes as much of the stack
+BYTES = 256  # of memory that a link must save, since it takes as much of the stack
 
 
 def streamed(program: Program) -> Program:
@@ -33,7 +33,7 @@ def streamed(program: Program) -> Program:
 
 
 def _profile(program: Program, links: frozenset[Value]) -> list[int]:
-    """Words in use at each step, the most first."""
+    """Bytes in use at each step, the most first."""
     return sorted(loads(_with_links(program, links)), reverse=True)
 
 
@@ -41,7 +41,7 @@ def _is_less(tried: list[int], best: list[int]) -> bool:
     """Whether the largest of those that differ is smaller, by what a link takes of the stack at least."""
     pairs = zip_longest(tried, best, fillvalue=0)
     one, other = next((pair for pair in pairs if pair[0] != pair[1]), (0, 0))
-    return one + WORDS <= other
+    return one + BYTES <= other
 
 
 def _possible(program: Program) -> list[Value]:

@@ -11,17 +11,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steerage.data.tabular import CLIP
-from steerage.micro.ir import Affine, Bins, Conv, Features, Gather, Linear, Number, Op, Pixels, Pool
+from steerage.micro.ir import Affine, Bins, Combine, Conv, Features, Gate, Gather, Linear, Number, Op, Pixels, Pool
 from steerage.micro.storage import Layer, Stored, in_memory_order
 
-Type = Literal["float", "uint8_t", "int8_t", "uint16_t", "conv", "plus", "pool"]
-SIZES: Mapping[Type, int] = {"float": 4, "uint8_t": 1, "int8_t": 1, "uint16_t": 2, "conv": 34, "plus": 6, "pool": 24}
+Type = Literal["float", "uint8_t", "int8_t", "uint16_t", "int16_t", "int32_t", "conv", "plus", "pool", "rescale"]
+SIZES: Mapping[Type, int] = {
+    **{"float": 4, "uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "int32_t": 4},
+    **{"conv": 34, "plus": 6, "pool": 24, "rescale": 12},
+}
+ACT_BYTES = 256  # of an activation of integers
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Table:
-    """``count`` constants of one type; "conv", "plus" and "pool" are records that the functions of that name read.
+    """``count`` constants of one type; "conv", "plus", "pool" and "rescale" are records that functions read.
 
     ``name``: what it is to its operation. ``values``: computed only when asked for.
     """
@@ -49,13 +53,15 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Table]:
             yield Table("plus", "plus", int(op.plus is not None), lambda: np.empty(0))
         yield from _of_layer(op, stored[op])
         if isinstance(op, Conv) and op.mean is not None:
-            yield _floats("mean", op.mean)
+            yield _constants("mean", op.mean, "int8_t" if op.output.dtype == "int8" else "float")
     elif isinstance(op, Pool):
         yield Table("shape", "pool", 1, lambda: np.empty(0))
     elif isinstance(op, Affine):
-        yield from (_floats("scale", op.scale), _floats("shift", op.shift))
+        small, large = _types(op.output.dtype == "int8")
+        yield from (_constants("scale", op.scale, small), _constants("shift", op.shift, large))
     elif isinstance(op, Pixels):
-        yield from (_floats("mean", op.mean), _floats("scale", op.scale))
+        small, large = _types(op.output.dtype == "int8" and op.x.dtype == "uint8")
+        yield from (_constants("mean", op.mean, large), _constants("scale", op.scale, small))
     elif isinstance(op, Features):
         yield from _of_features(op)
     elif isinstance(op, Bins):
@@ -65,16 +71,26 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Table]:
         yield Table("edges", "float", len(edges), lambda: np.array(edges))
     elif isinstance(op, Gather) and op.index is not None:
         yield _numbers("index", op.index.tolist(), wide=op.x.size > 256)
+    if isinstance(op, Conv | Pool | Combine | Gate) and op.rescale is not None:
+        yield Table("rescale", "rescale", 1, lambda: np.empty(0))
+
+
+def _types(whole: bool) -> tuple[Type, Type]:
+    """Of factors, and of what is added to products with them."""
+    return ("int16_t", "int32_t") if whole else ("float", "float")
 
 
 def _of_layer(op: Layer, how: Stored) -> Iterator[Table]:
+    whole = op.output.dtype != "float32"
     if how.format != "unrolled":
-        yield Table("weights", "float", how.values, lambda: _weights(op, how))
+        yield Table("weights", "int8_t" if whole else "float", how.values, lambda: _weights(op, how))
     if how.index is not None:
         index = how.index
         yield Table("index", "uint16_t" if index.dtype == np.uint16 else "uint8_t", index.size, lambda: index)
     if op.weights.bias is not None and how.format != "unrolled":
-        yield _floats("bias", op.weights.bias)
+        yield _constants("bias", op.weights.bias, "int32_t" if whole else "float")
+    if op.weights.codes is not None and how.format != "unrolled":
+        yield _constants("codes", op.weights.codes, "uint8_t")
 
 
 def _weights(op: Layer, how: Stored) -> NDArray[Any]:
@@ -90,8 +106,8 @@ def _weights(op: Layer, how: Stored) -> NDArray[Any]:
     return np.concatenate([groups.ravel(), values[fours:].ravel()])
 
 
-def _floats(name: str, tensor: Tensor) -> Table:
-    return Table(name, "float", tensor.numel(), lambda: tensor.numpy())
+def _constants(name: str, tensor: Tensor, type: Type) -> Table:
+    return Table(name, type, tensor.numel(), lambda: tensor.numpy())
 
 
 def _numbers(name: str, numbers: list[int], *, wide: bool) -> Table:

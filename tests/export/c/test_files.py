@@ -160,9 +160,9 @@ def test_tables_have_the_predicted_size_in_the_object_file(tmp_path: Path) -> No
 def test_scratch_is_the_callers_or_the_codes_own() -> None:
     net = network()
     given, own = generate(net, name="net"), generate(net, name="net", options=Options(static=True))
-    assert "static float" not in given.files["net.c"]
+    assert "net_memory" not in given.files["net.c"]
     assert "net_scratch *scratch" in given.files["net.h"]
-    assert f"static float net_words[{own.layout.plan.words}]" in own.files["net.c"]
+    assert f"float words[{own.layout.plan.bytes // 4}];\n}} net_memory;" in own.files["net.c"]
     assert "scratch *" not in own.files["net.h"]
 
 

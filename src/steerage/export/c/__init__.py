@@ -5,5 +5,6 @@ from __future__ import annotations
 from steerage.export.c.folder import export_c
 from steerage.export.c.generate import Generated, Options, generate
 from steerage.export.c.proof import Verified, verify
+from steerage.export.c.quantized import Quantized, quantize
 
-__all__ = ["Generated", "Options", "Verified", "export_c", "generate", "verify"]
+__all__ = ["Generated", "Options", "Quantized", "Verified", "export_c", "generate", "quantize", "verify"]

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from itertools import pairwise
 from typing import Any, final
+
+import numpy as np
 
 from steerage.export.c.text import array, number, wrapped
 from steerage.micro.ir import (
+    BYTES,
     Activate,
     Affine,
     Bins,
     Combine,
     Conv,
+    DType,
     Features,
     Gate,
     Gather,
@@ -20,10 +26,12 @@ from steerage.micro.ir import (
     Op,
     Pixels,
     Pool,
+    Quantize,
     Shape,
     Softmax,
     Stack,
     Value,
+    runs,
 )
 from steerage.micro.kernels import Kernel, index_bits, layer_kernel, load_kind
 from steerage.micro.layout import Layout
@@ -31,6 +39,8 @@ from steerage.micro.tables import Table
 
 # Activations that never fall: the largest of several may be taken before them.
 MONOTONE = frozenset({"relu", "clip", "sigmoid", "tanh", "hardsigmoid"})
+
+TYPES: Mapping[DType, str] = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t"}
 
 
 @final
@@ -50,11 +60,26 @@ class Writer:
 
     def place(self, value: Value) -> str:
         """Where a value is."""
-        return "x" if value is self.layout.program.input else f"s + {self.layout.plan.values[value]}"
+        if value is self.layout.program.input:
+            return "x"
+        return self.memory(self.layout.plan.values[value], value.dtype)
+
+    def memory(self, at: int, dtype: DType) -> str:
+        """A place in the scratch, which counts in the type of a float network's numbers, or in bytes."""
+        if not self.layout.program.quantized:
+            return f"s + {at // BYTES['float32']}"
+        return f"s + {at}" if dtype == "int8" else f"({TYPES[dtype]} *)(void *)(s + {at})"
 
     def extra(self, op: Op, name: str) -> str:
         at = self.layout.plan.extra.get((op, name))
-        return "0" if at is None else f"s + {at}"
+        return "0" if at is None else self.memory(at, "int32" if name == "sums" else op.output.dtype)
+
+    def rescale(self, op: Op) -> list[str]:
+        """The argument for constants of integers: none of floats, 0 where an operation does without."""
+        if op.output.dtype != "int8":
+            return []
+        name = self.table(op, "rescale")
+        return [name if name == "0" else f"&{name}"]
 
     def call(self, function: str, *arguments: object) -> str:
         return f"{self.prefix}_{function}({', '.join(map(str, arguments))});"
@@ -66,10 +91,14 @@ class Writer:
     def definition(self, op: Op, table: Table) -> str:
         """A table, with what it holds."""
         name = self.table(op, table.name)
-        if table.type in ("conv", "plus", "pool"):
-            fields = (
-                self._plus(op) if table.type == "plus" else self._shape(op) if isinstance(op, Conv) else _pool_shape(op)
-            )
+        if table.type in ("conv", "plus", "pool", "rescale"):
+            record: Mapping[str, Callable[[Any], dict[str, int]]] = {
+                "conv": self._shape,
+                "plus": self._plus,
+                "pool": _pool_shape,
+                "rescale": lambda op: asdict(op.rescale),
+            }
+            fields = record[table.type](op)
             return f"static const struct {self.prefix}_{table.type} {name} = {{\n{_fields(fields)}\n}};"
         return f"static const {table.type} {name}[{table.count}] = {{\n{array(table.values(), table.type)}\n}};"
 
@@ -139,7 +168,8 @@ def _linear(out: Writer, op: Linear) -> Iterator[str]:
         inputs = [op.weights.shape[1]] if how.format in ("dense", "bitmap") else []
         index = [] if how.index is None else [out.table(op, "index")]
         weights = out.table(op, "weights")
-        yield out.call(kernel.name, out.place(op.x), *inputs, y, op.output.size, weights, *index, bias)
+        codes = [out.table(op, "codes")] if op.output.dtype != "float32" else []
+        yield out.call(kernel.name, out.place(op.x), *inputs, y, op.output.size, weights, *index, bias, *codes)
     if op.act is not None:
         yield out.call("activate", y, y, op.output.size, out.acts[op.act])
 
@@ -148,25 +178,37 @@ def _formula(out: Writer, op: Linear) -> Iterator[str]:
     """Each output as a sum of terms with the weights in it."""
     values, active = op.weights.values.numpy(), op.weights.active.numpy()
     bias = None if op.weights.bias is None else op.weights.bias.numpy()
+    whole = op.output.dtype != "float32"
+    sums = "int32_t" if whole else "float"
+    constant: Callable[[float], str] = (lambda value: str(int(value))) if whole else number
     yield "{"
     if active.any():
-        yield f"    const {'uint8_t' if op.x.dtype == 'uint8' else 'float'} *const p = {out.place(op.x)};"
+        yield f"    const {TYPES[op.x.dtype]} *const p = {out.place(op.x)};"
     if op.onto is not None:
-        yield f"    const float *const b = {out.place(op.onto)};"
-    yield f"    float *const y = {out.place(op.output)};"
-    cast = "(float)" if op.x.dtype == "uint8" else ""
-    yield "    float a;"
+        yield f"    const {sums} *const b = {out.place(op.onto)};"
+    yield f"    {TYPES[op.output.dtype]} *const y = {out.place(op.output)};"
+    cast = "(float)" if op.x.dtype == "uint8" and not whole else ""
+    yield f"    {sums} a;"
     for row in range(len(values)):
-        line = f"    a = {f'b[{row}]' if op.onto is not None else number(0.0 if bias is None else bias[row])};"
+        line = f"    a = {f'b[{row}]' if op.onto is not None else constant(0.0 if bias is None else bias[row])};"
         for at in active[row].nonzero()[0].tolist():
-            term = f"a = MAC({number(values[row, at])}, {cast}p[{at}], a);"
+            term = f"a = MAC({constant(values[row, at])}, {cast}p[{at}], a);"
             if len(line) + len(term) > 112:
                 yield line
                 line = "   "
             line += f" {term}"
         yield line
-        yield f"    y[{row}] = a;"
+        yield f"    y[{row}] = {_stored(out, op, row)};"
     yield "}"
+
+
+def _stored(out: Writer, op: Linear, row: int) -> str:
+    """The sum in a formula as it is kept."""
+    if op.weights.codes is None:
+        return "a"
+    code = int(op.weights.codes[row])
+    scaled = f"(a * {8 + code // 32}) >> {code % 32}"
+    return scaled if op.output.dtype == "int32" else f"{out.prefix}_narrow({scaled})"
 
 
 def _pooling(op: Conv) -> int:
@@ -187,7 +229,8 @@ def _conv(out: Writer, op: Conv) -> Iterator[str]:
         "before": f"&{out.names[op.x]}" if op.fed else "0",
         "window": out.extra(op, "window"),
         "line": out.extra(op, "line"),
-        **{name: out.table(op, name) for name in ("weights", "index", "bias", "mean")},
+        **{name: out.table(op, name) for name in ("weights", "index", "bias", "codes", "mean")},
+        **_steps(out, op),
         "plus": "0" if op.plus is None else f"&{out.table(op, 'plus')}",
         "added": "0" if op.plus is None else out.place(op.plus),
     }
@@ -199,24 +242,39 @@ def _conv(out: Writer, op: Conv) -> Iterator[str]:
         yield out.call("conv", f"&{own}", out.place(op.output))
 
 
+def _steps(out: Writer, op: Conv) -> dict[str, str]:
+    """What a convolution of integers needs besides."""
+    if op.output.dtype != "int8":
+        return {}
+    assert op.x.quantization is not None
+    found = {"rescale": "".join(out.rescale(op)), "sums": out.extra(op, "sums")}
+    if op.mean is None:
+        found["zero"] = str(int(op.x.quantization.zero[0]))
+    elif op.x.dtype == "float32":
+        scale, zero = float(op.x.quantization.scale[0]), float(op.x.quantization.zero[0])
+        found |= {"inverse": number(1.0 / scale), "base": number(zero)}
+    return found
+
+
 def _features(out: Writer, op: Features) -> Iterator[str]:
     bits, at = index_bits(op.x.size - 1), out.layout.plan.values[op.output]
+    size = BYTES["float32"]
     kind = "clipped" if op.clipped else "numbers"
     scaled = ("low", "high") if op.clipped else ("mean", "scale")
 
     def group(function: str, name: str, count: int, *tables: str) -> str:
         columns = (out.table(op, f"{name}_{table}") for table in ("at", *tables))
-        return out.call(f"{function}{bits}", "x", f"s + {at}", count, *columns)
+        return out.call(f"{function}{bits}", "x", out.memory(at, "float32"), count, *columns)
 
     if op.numbers:
         yield group(kind, "numbers", len(op.numbers), "fill", *scaled)
-        at += len(op.numbers)
+        at += size * len(op.numbers)
     if op.logs:
         yield group("logs", "logs", len(op.logs), "fill", "unit", "mean", "scale")
-        at += len(op.logs)
+        at += size * len(op.logs)
     if op.missing:
         yield group("missing", "missing", len(op.missing))
-        at += len(op.missing)
+        at += size * len(op.missing)
     if op.hot:
         yield group("hot", "hot", len(op.hot), "codes", "fill")
 
@@ -229,9 +287,11 @@ def _rows_of(shape: Shape) -> tuple[int, int, int]:
 def _combine(out: Writer, op: Combine) -> Iterator[str]:
     places = (out.place(op.x), out.place(op.y), out.place(op.output))
     if not op.padded:
-        yield out.call(op.kind, *places, op.output.size)
+        kind = "add" if op.rescale is not None and op.kind == "subtract" else op.kind
+        yield out.call(kind, *places, op.output.size, *out.rescale(op))
     else:
-        yield out.call("add_padded", *places, *_rows_of(op.output.shape), op.y.shape[0], op.y.shape[2], op.stride)
+        shape = (*_rows_of(op.output.shape), op.y.shape[0], op.y.shape[2], op.stride)
+        yield out.call("add_padded", *places, *shape, *out.rescale(op))
 
 
 def _stack(out: Writer, op: Stack) -> Iterator[str]:
@@ -239,28 +299,32 @@ def _stack(out: Writer, op: Stack) -> Iterator[str]:
     at = out.layout.plan.values[op.output]
     for value in op.inputs:
         count = value.shape[0] * columns
-        yield out.call("stack", out.place(value), f"s + {at}", rows, count, channels * columns)
-        at += count
+        place = out.memory(at, op.output.dtype)
+        yield out.call("stack", out.place(value), place, rows, count, channels * columns)
+        at += count * BYTES[op.output.dtype]
 
 
 def _pixels(out: Writer, op: Pixels) -> Iterator[str]:
     tables = (out.table(op, name) for name in ("mean", "scale"))
     channels, rows, columns = op.x.shape
-    yield out.call("pixels", "x", out.place(op.output), channels, rows, columns, *tables)
+    shift = [op.shift] if op.output.dtype == "int8" and op.x.dtype == "uint8" else []
+    yield out.call("pixels", "x", out.place(op.output), channels, rows, columns, *tables, *shift)
 
 
 def _pool(out: Writer, op: Pool) -> Iterator[str]:
-    yield out.call("pool", f"&{out.table(op, 'shape')}", out.place(op.x), out.place(op.output))
+    yield out.call("pool", f"&{out.table(op, 'shape')}", out.place(op.x), out.place(op.output), *out.rescale(op))
 
 
 def _gate(out: Writer, op: Gate) -> Iterator[str]:
-    yield out.call("gate", out.place(op.x), out.place(op.gate), out.place(op.output), *_rows_of(op.x.shape))
+    places = (out.place(op.x), out.place(op.gate), out.place(op.output))
+    yield out.call("gate", *places, *_rows_of(op.x.shape), *out.rescale(op))
 
 
 def _affine(out: Writer, op: Affine) -> Iterator[str]:
     tables = (out.table(op, name) for name in ("scale", "shift"))
     shape = op.x.shape if op.scale.numel() == op.x.shape[0] else (op.x.size,)  # a map as numbers: flattened
-    yield out.call("affine", out.place(op.x), out.place(op.output), *_rows_of(shape), *tables)
+    bits = [op.bits] if op.output.dtype == "int8" else []
+    yield out.call("affine", out.place(op.x), out.place(op.output), *_rows_of(shape), *tables, *bits)
 
 
 def _activate(out: Writer, op: Activate) -> Iterator[str]:
@@ -273,12 +337,26 @@ def _bins(out: Writer, op: Bins) -> Iterator[str]:
 
 
 def _gather(out: Writer, op: Gather) -> Iterator[str]:
-    bits = index_bits(op.x.size - 1)
+    bits = f"{index_bits(op.x.size - 1)}{'_int8' if op.output.dtype == 'int8' else ''}"
     yield out.call(f"gather{bits}", out.place(op.x), out.place(op.output), op.output.size, out.table(op, "index"))
 
 
 def _softmax(out: Writer, op: Softmax) -> Iterator[str]:
-    yield out.call("softmax", out.place(op.x), out.place(op.output), op.x.size)
+    one = op.x.quantization
+    name, scale = ("softmax", []) if one is None else ("softmax", [number(float(one.scale[0]))])
+    name += "_wide" if op.x.dtype == "int32" else ""
+    yield out.call(name, out.place(op.x), out.place(op.output), op.x.size, *scale)
+
+
+def _quantize(out: Writer, op: Quantize) -> Iterator[str]:
+    """Call after call for numbers of one quantization."""
+    one = op.output.quantization
+    assert one is not None
+    scale, zeros = (np.broadcast_to(each, op.output.size) for each in (one.scale, one.zero))
+    x, y = out.place(op.x), out.place(op.output)
+    for begin, end in pairwise(runs(op)):
+        inverse, zero = number(1.0 / scale[begin]), number(zeros[begin])
+        yield out.call("quantize", f"{x} + {begin}", f"{y} + {begin}", end - begin, inverse, zero)
 
 
 def _nothing(out: Writer, op: Join) -> Iterator[str]:
@@ -288,6 +366,7 @@ def _nothing(out: Writer, op: Join) -> Iterator[str]:
 _STATEMENTS: Mapping[type[Op], Callable[[Writer, Any], Iterator[str]]] = {
     Features: _features,
     Pixels: _pixels,
+    Quantize: _quantize,
     Linear: _linear,
     Conv: _conv,
     Pool: _pool,

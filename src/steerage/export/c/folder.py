@@ -9,6 +9,7 @@ from torch import Tensor
 from steerage.bundle import Network
 from steerage.export.c.generate import DEFAULT, Generated, Options, generate
 from steerage.export.c.proof import verify
+from steerage.export.c.quantized import Quantized
 from steerage.export.c.toolchain import TARGETS, compiler
 from steerage.export.examples import example_rows
 from steerage.seeds import generator
@@ -24,19 +25,21 @@ def export_c(
     name: str | None = None,
     options: Options = DEFAULT,
     rows: Tensor | None = None,
+    int8: Quantized | None = None,
 ) -> Generated:
     """Write ``network`` as C99 into ``folder``: ``NAME.h``, ``NAME.c``, ``NAME_test.c`` and a ``Makefile``.
 
     ``name``: that of the folder where not given; ``rows``: encoded ones for the self-test, made up where not given.
+    ``int8``: what ``quantize`` made of the network, for code that computes with 8-bit integers.
     Where this machine has a C compiler, the code is compared with PyTorch before anything is written. Raises:
     UnsupportedLayer naming the layer that has no C form; ExportMismatch where the code returns something else;
     BadArgument for rows of another shape; SteerageError when the folder cannot be written.
     """
     folder = Path(folder)
-    generated = generate(network, name=folder.name if name is None else name, options=options, rows=rows)
+    generated = generate(network, name=folder.name if name is None else name, options=options, rows=rows, int8=int8)
     if can_compare():
         made_up = example_rows(network.preprocess, COMPARED, generator=generator(0, "compared"))
-        verify(network, TARGETS["host"], made_up, options=options)
+        verify(network, TARGETS["host"], made_up, options=options, int8=int8)
     for file, text in generated.files.items():
         write_atomic(folder / file, text)
     return generated

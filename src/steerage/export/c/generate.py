@@ -13,6 +13,7 @@ from torch import Tensor
 from steerage.bundle import Network
 from steerage.errors import BadArgument
 from steerage.export.c.printer import Style, code, header, makefile
+from steerage.export.c.quantized import Quantized
 from steerage.export.c.selftest import expected, selftest
 from steerage.export.c.text import identifier
 from steerage.export.examples import example_rows
@@ -52,11 +53,19 @@ class Generated:
     files: Mapping[str, str]
 
 
-def generate(network: Network, *, name: str, options: Options = DEFAULT, rows: Tensor | None = None) -> Generated:
+def generate(
+    network: Network,
+    *,
+    name: str,
+    options: Options = DEFAULT,
+    rows: Tensor | None = None,
+    int8: Quantized | None = None,
+) -> Generated:
     """Text of the files for ``network``, which is compacted first: units that do nothing are not there.
 
     ``name``: any text; what is in the files begins with the identifier that it makes. ``rows``: encoded rows for the
-    self-test, made up where not given.
+    self-test, made up where not given. ``int8``: what ``quantize`` made of the network, for code that computes with
+    8-bit integers.
 
     Raises: UnsupportedLayer naming the layer that has no C form; BadArgument for rows of another shape.
     """
@@ -72,21 +81,23 @@ def generate(network: Network, *, name: str, options: Options = DEFAULT, rows: T
             "encoded rows have numbers and NaN, and these have infinities; encode them with the network's own"
         )
     style = Style(identifier(name), options.static, options.softmax and network.spec.task == "classification")
-    layout = layout_of(network, options)
+    layout = layout_of(network, options, int8)
     if layout.program.input.dtype == "uint8":
         rows = rows.round().clamp(0, 255)
     files = {
         f"{style.name}.h": header(network, layout, style),
         f"{style.name}.c": code(network, layout, style),
-        f"{style.name}_test.c": selftest(layout, style, rows, expected(network, rows, softmax=style.softmax)),
+        f"{style.name}_test.c": selftest(layout, style, rows, expected(network, layout, rows, softmax=style.softmax)),
         "Makefile": makefile(style),
     }
     return Generated(style, layout, files)
 
 
-def layout_of(network: Network, options: Options = DEFAULT) -> Layout:
+def layout_of(network: Network, options: Options = DEFAULT, int8: Quantized | None = None) -> Layout:
     """Storage and places of the code that would be generated for ``network``. Raises: UnsupportedLayer."""
     softmax = options.softmax and network.spec.task == "classification"
+    if int8 is not None:
+        return lay_out(int8.integers(softmax=softmax), prefer=options.prefer)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what cannot be compacted is refused below, or is as it should be
         model, masks = compact(network.model, network.spec.input_shape, masks=dict(network.masks))

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import final
 
+import torch
+
 from steerage._version import __version__
 from steerage.bundle import Network
 from steerage.data.images import ImagePreprocess
 from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import Column, TablePreprocess
-from steerage.export.c.calls import Writer
+from steerage.export.c.calls import TYPES, Writer
 from steerage.export.c.sources import needs_math, source
-from steerage.export.c.text import comment, identifier
+from steerage.export.c.text import array, comment, identifier, number
 from steerage.micro.ir import Conv, Join, Linear, Op, Value, steps
 from steerage.micro.layout import Layout
-from steerage.micro.tables import Table
+from steerage.micro.tables import ACT_BYTES, Table
 
 
 @final
@@ -73,11 +75,15 @@ def header(network: Network, layout: Layout, style: Style) -> str:
     if not style.static:
         lines += [
             "/* Memory that a call works in. What is in it before does not matter; the scores are in it afterwards. */",
-            f"typedef struct {{\n    float words[{max(1, layout.plan.words)}];\n}} {name}_scratch;",
+            f"typedef {_memory(layout)} {name}_scratch;",
             "",
         ]
     takes = f"const {_input_type(layout)} x[{upper}_INPUTS]{style.scratch}"
-    lines += [_about_scores(network, style), f"const float *{name}_scores({takes});", ""]
+    about = _about_scores(network, style, scaled=_is_scaled(layout))
+    if _is_scaled(layout):
+        scale, shift = score_units(network, layout)
+        lines += [f"#define {upper}_SCALE {number(scale)}", f"#define {upper}_SHIFT {number(shift)}", ""]
+    lines += [about, f"const {score_type(layout)} *{name}_scores({takes});", ""]
     if _is_value(network):
         lines += [f"/* The prediction, in the units of the target. */\nfloat {name}_value({takes});", ""]
     elif network.spec.task == "classification":
@@ -94,7 +100,9 @@ def code(network: Network, layout: Layout, style: Style) -> str:
     lines.append(f'#include "{name}.h"')
     if any(needs_math(kernel) for kernel in layout.kernels):
         lines += ["", "#include <math.h>"]
-    lines += ["", *attributes(upper), ""]
+    lines += ["", *attributes(upper, quantized=layout.program.quantized), ""]
+    if layout.program.quantized and layout.acts:
+        lines += [*_activations(name, layout), ""]
     for kernel in layout.kernels:
         text = source(kernel, acts=layout.acts, rows=out.rows)
         lines.append(text.replace("NAME", name).replace("KERNEL", f"{upper}_KERNEL"))
@@ -103,7 +111,7 @@ def code(network: Network, layout: Layout, style: Style) -> str:
             lines.append(f"/* {comment(op.label)}: {_about_table(op, table, layout)} */")
             lines.append(out.definition(op, table) + "\n")
     if style.static:
-        lines += [f"static float {name}_words[{max(1, layout.plan.words)}];", ""]
+        lines += [f"static {_memory(layout)} {name}_memory;", ""]
     lines += _functions(network, out, style)
     return "\n".join(lines).replace(" MAC(", f" {upper}_MAC(")
 
@@ -128,10 +136,13 @@ clean:
 """
 
 
-def attributes(upper: str) -> list[str]:
+def attributes(upper: str, *, quantized: bool = False) -> list[str]:
     """Lines before all functions: what they need of the compiler."""
+    needs = [f"typedef char {upper}_needs_int_of_32_bits[sizeof(int) >= 4 ? 1 : -1];"]
+    if quantized:
+        needs.append(f"typedef char {upper}_needs_shifts_with_a_sign[(-3 >> 1) == -2 ? 1 : -1];")
     return [
-        f"typedef char {upper}_needs_int_of_32_bits[sizeof(int) >= 4 ? 1 : -1];",
+        *needs,
         "",
         "/* Each function stays what it is, whoever calls it: its size and speed do not depend on the network. */",
         "#if defined(__clang__)",
@@ -142,6 +153,12 @@ def attributes(upper: str) -> list[str]:
         f"#define {upper}_KERNEL",
         "#endif",
         "",
+        *([f"#define {upper}_MAC(a, b, c) ((a) * (b) + (c))"] if quantized else _fused(upper)),
+    ]
+
+
+def _fused(upper: str) -> list[str]:
+    return [
         "/* a b + c, where the processor has an instruction for it by that one. */",
         "#ifdef __FP_FAST_FMAF",
         f"#define {upper}_MAC(a, b, c) __builtin_fmaf((a), (b), (c))",
@@ -154,8 +171,10 @@ def attributes(upper: str) -> list[str]:
 def _functions(network: Network, out: Writer, style: Style) -> list[str]:
     name, upper, layout = style.name, style.upper, out.layout
     takes = f"const {_input_type(layout)} x[{upper}_INPUTS]{style.scratch}"
-    lines = [f"const float *{name}_scores({takes})", "{"]
-    lines.append(f"    float *const s = {f'{name}_words' if style.static else 'scratch->words'};")
+    lines = [f"const {score_type(layout)} *{name}_scores({takes})", "{"]
+    words = f"{name}_memory.words" if style.static else "scratch->words"
+    kind, place = ("int8_t", f"(int8_t *){words}") if layout.program.quantized else ("float", words)
+    lines.append(f"    {kind} *const s = {place};")
     for step in steps(layout.program.ops):
         block = isinstance(step[-1], Conv)  # which has variables of its own
         indent = "        " if block else "    "
@@ -166,12 +185,14 @@ def _functions(network: Network, out: Writer, style: Style) -> list[str]:
     if network.spec.task != "classification" and not _is_value(network):
         return lines
     if _is_value(network):
-        return [*lines, f"float {name}_value({takes})", "{", f"    return {name}_scores(x{style.passed})[0];", "}", ""]
+        score = f"{name}_scores(x{style.passed})[0]"
+        value = f"(float){score} * {upper}_SCALE + {upper}_SHIFT" if _is_scaled(layout) else score
+        return [*lines, f"float {name}_value({takes})", "{", f"    return {value};", "}", ""]
     return [
         *lines,
         f"int {name}_class({takes})",
         "{",
-        f"    const float *const scores = {name}_scores(x{style.passed});",
+        f"    const {score_type(layout)} *const scores = {name}_scores(x{style.passed});",
         "    int best = 0;",
         f"    for (int i = 1; i < {upper}_OUTPUTS; ++i)",
         "        if (scores[i] > scores[best])",
@@ -278,7 +299,50 @@ def _is_value(network: Network) -> bool:
     return network.spec.task == "regression" and network.spec.outputs == 1
 
 
-def _about_scores(network: Network, style: Style) -> str:
+def score_type(layout: Layout) -> str:
+    """Type of what the code returns."""
+    return TYPES[layout.program.output.dtype]
+
+
+def _is_scaled(layout: Layout) -> bool:
+    """Whether scores are integers."""
+    return layout.program.output.dtype != "float32"
+
+
+def score_units(network: Network, layout: Layout) -> tuple[float, float]:
+    """Factor of integer scores, and what is added: the network's scores, or the target in its own units."""
+    one = layout.program.output.quantization
+    assert one is not None
+    scale, zero = float(one.scale[0]), float(one.zero[0])
+    if network.spec.task == "regression":
+        mean, std = (float(torch.tensor(units).reshape(-1)[0]) for units in (network.target_mean, network.target_std))
+        return scale * std, mean - zero * scale * std
+    return scale, -zero * scale
+
+
+def _memory(layout: Layout) -> str:
+    """Type of the scratch; of a network of integers as bytes, which may be numbers of four bytes, too."""
+    words = max(1, layout.plan.bytes // 4)
+    if not layout.program.quantized:
+        return f"struct {{\n    float words[{words}];\n}}"
+    return f"union {{\n    int32_t words[{words}];\n    float numbers[{words}];\n}}"
+
+
+def _activations(name: str, layout: Layout) -> list[str]:
+    """Tables of the activations of integers."""
+    lines = ["/* What activations make of -128 to 127. */"]
+    lines.append(f"static const int8_t {name}_tables[{len(layout.acts)}][{ACT_BYTES}] = {{")
+    for act in layout.acts:
+        lines.append(f"    {{\n{array(act.numbers, 'int8_t')}\n    }},")
+    return [*lines, "};"]
+
+
+def _about_scores(network: Network, style: Style, *, scaled: bool) -> str:
+    if scaled:
+        upper = style.upper
+        what = "the prediction" if network.spec.task == "regression" else "a score for each class, the largest wins"
+        what = "a score for each label, on where it is positive" if network.spec.task == "multilabel" else what
+        return f"/* Integers that stand for {what}: scores[i] * {upper}_SCALE + {upper}_SHIFT. */"
     if _is_value(network):
         return "/* The prediction in the units of the target, as an array of one number. */"
     if network.spec.task == "regression":

@@ -1,7 +1,8 @@
 """The functions that generated code is made of: files in ``kernels/``, in the variants that a network needs.
 
 A file is C but for words in capitals, which stand for names, types and sizes. ``EACH`` before a statement repeats it
-for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without.
+for each pixel K of a block. A line that ends with ``//? flag`` is there with that flag, one with ``//! flag`` without;
+of flags with a | between, with any. ``STORE(a, o)`` is what a sum becomes: itself, or of integers an output.
 """
 
 from __future__ import annotations
@@ -47,13 +48,14 @@ def source(kernel: Kernel, *, acts: tuple[Act, ...] = (), rows: tuple[Kernel, ..
     """
     lines = (_kept(line, kernel.flags) for line in _lines(kernel.file))
     text = "\n".join(line for line in lines if line is not None)
-    if kernel.file == "activate":
+    if kernel.file == "activate" and "int8" not in kernel.flags:
         text = text.replace("CASES", "\n".join(_case(place, act) for place, act in enumerate(acts, start=1)))
     if kernel.file == "conv_row":
-        uses = [words for flag, words in (("pooled", "l->pooling"), ("plus", "c->plus")) if flag in kernel.flags]
+        uses = ["l->pooling"] if {"pooled", "averaged"} & kernel.flags else []
+        uses += ["c->plus"] if "plus" in kernel.flags else []
         text = text.replace("USES_LINE", " || ".join(uses))
         text = text.replace("CASES", "\n".join(_row_case(place, row) for place, row in enumerate(rows)))
-    return _each(_worded(text, kernel), kernel) + "\n"
+    return _each(_worded(_called(text, kernel), kernel), kernel) + "\n"
 
 
 @cache
@@ -62,10 +64,11 @@ def _lines(file: str) -> tuple[str, ...]:
 
 
 def _kept(line: str, flags: frozenset[str]) -> str | None:
-    match = re.fullmatch(r"(.*?) *//([?!]) (\w+)", line)
+    match = re.fullmatch(r"(.*?) *//([?!]) ([\w|]+)", line)
     if match is None:
         return line
-    return match[1] if (match[3] in flags) == (match[2] == "?") else None
+    there = not flags.isdisjoint(match[3].split("|"))
+    return match[1] if there == (match[2] == "?") else None
 
 
 def _case(place: int, act: Act) -> str:
@@ -76,25 +79,50 @@ def _case(place: int, act: Act) -> str:
 
 def _row_case(place: int, row: Kernel) -> str:
     index = "" if row.file == "row_dense" else ", &i"
-    body = (f"w = NAME_{row.name}(l, from, to, b, w{index});", "break;")
+    code = ", code" if "int8" in row.flags else ""
+    body = (f"w = NAME_{row.name}(l, from, to, b{code}, w{index});", "break;")
     return "\n".join([f"            case {place}:", *(f"                {line}" for line in body)])
+
+
+def _called(text: str, kernel: Kernel) -> str:
+    """``text`` with what is done to a number before it is stored: nothing to floats."""
+    whole, wide = "int8" in kernel.flags, kernel.variant.endswith("_wide")
+    stored = r"codes ? NAME_scaled(\1, codes[\2]) : \1" if wide else r"NAME_narrow(NAME_scaled(\1, codes[\2]))"
+    text = re.sub(r"STORE\(([\w\[\]]+), ([^()]*)\)", stored if whole else r"\1", text)
+    text = re.sub(r"STORE\(([\w\[\]]+)\)", r"NAME_narrow(NAME_scaled(\1, code))" if whole else r"\1", text)
+    pixel = r"CAST \1 - c->mean[channel]"
+    if whole:
+        pixel = r"(int8_t)(\1 - 128)" if "uint8" in kernel.flags else r"NAME_quantized(\1 * c->inverse + c->base)"
+    text = re.sub(r"PIXEL\(([^()]*)\)", pixel, text)
+    return text.replace("QUANTIZED(", "NAME_quantized(" if whole else "(")
 
 
 def _worded(text: str, kernel: Kernel) -> str:
     """``text`` with the words that the variant says."""
-    bytes_in = kernel.variant.endswith("_bytes") or "uint8" in kernel.flags
-    variant = kernel.variant.removesuffix("_bytes")
+    whole, wide = "int8" in kernel.flags, kernel.variant.endswith("_wide")
+    variant = kernel.variant.removesuffix("_wide").removesuffix("_int8")
+    bytes_in = variant.endswith("_bytes") or "uint8" in kernel.flags
+    variant = variant.removesuffix("_bytes")
+    shifted = kernel.file == "affine" or "shifted" in kernel.flags
     words = {
-        "SUFFIX": "_bytes" if bytes_in else "",
-        "INPUT": "uint8_t" if bytes_in else "float",
+        "SUFFIX": kernel.variant.removeprefix(re.split("_(?=[a-z])", kernel.variant)[0]),
+        "NUMBER": "int8_t" if whole else "float",
+        "SUM": "int32_t" if whole else "float",
+        "WEIGHT": "int8_t" if whole else "float",
+        "OUTPUT": "float" if not whole else "int32_t" if wide else "int8_t",
+        "SCORE": "float" if not whole else "int32_t" if wide else "int8_t",
+        "FACTOR": "int16_t" if whole and shifted else "float",
+        "BASE": "int32_t" if whole and shifted else "float",
+        "CODE ": "int code, " if whole else "",
+        "INPUT": "uint8_t" if bytes_in else "int8_t" if whole else "float",
         "IMAGE": "uint8_t" if bytes_in else "float",
-        "CAST ": "(float)" if bytes_in else "",
+        "CAST ": "(float)" if bytes_in and not whole else "",
         "KIND": variant.removeprefix("_"),
         "SIGN": SIGNS.get(variant.removeprefix("_"), ""),
     }
     bits, *block = variant.split("_")
     words |= {"BITS": bits, "INDEX": "uint16_t" if bits == "16" else "uint8_t"}
-    if len(block) == 2:
+    if kernel.file.startswith("row_"):
         words |= {"BLOCK": block[0], "STRIDE": block[1]}
     for word, value in words.items():
         text = text.replace(word, value)
@@ -103,9 +131,10 @@ def _worded(text: str, kernel: Kernel) -> str:
 
 def _each(text: str, kernel: Kernel) -> str:
     """Statements for each pixel of a block."""
-    _, *block = kernel.variant.split("_")
-    if len(block) != 2:
+    if not kernel.file.startswith("row_"):
         return text
+    _, *block = kernel.variant.split("_")
+    text = text.replace("ALL", ", ".join(f"a{pixel}" for pixel in range(int(block[0]))))
     lines = []
     for line in text.split("\n"):
         head, mark, statement = line.partition("EACH ")

@@ -38,14 +38,14 @@ static INPUT row[UPPER_INPUTS];
 static uint32_t figures[2]; /* bytes of stack, clock ticks of a row: the most of all rows */
 static NAME_scratch scratch;
 
-__attribute__((noinline)) static const float *measured(void)
+__attribute__((noinline)) static const SCORE *measured(void)
 {
     uint32_t *const top = (uint32_t *)__builtin_frame_address(0);
     uint32_t *const bottom = top - STACK_BYTES / 4;
     for (volatile uint32_t *p = bottom; p < top - 16; ++p)
         *p = PAINT;
     SYSTICK[2] = 0;
-    const float *const scores = NAME_scores(row, &scratch);
+    const SCORE *const scores = NAME_scores(row, &scratch);
     const uint32_t ticks = 0xFFFFFFu - SYSTICK[2];
     const uint32_t *p = bottom;
     while (p < top && *p == PAINT)
@@ -62,7 +62,7 @@ __attribute__((used)) static void run(void)
     SYSTICK[1] = 0xFFFFFFu;
     SYSTICK[0] = 5;
     while (transfer(SYS_READ, in, row, sizeof row) == 0)
-        transfer(SYS_WRITE, out, measured(), UPPER_OUTPUTS * sizeof(float));
+        transfer(SYS_WRITE, out, measured(), UPPER_OUTPUTS * sizeof(SCORE));
     transfer(SYS_WRITE, open_file("figures", 7, 5), figures, sizeof figures);
     semihost(SYS_EXIT, (const void *)0x20026); /* the application ended as it should */
 }

@@ -12,7 +12,7 @@ int main(void)
     if (!in || !out)
         return 1;
     while (fread(row, sizeof row, 1, in) == 1)
-        if (fwrite(NAME_scores(row, &scratch), sizeof(float), UPPER_OUTPUTS, out) != UPPER_OUTPUTS)
+        if (fwrite(NAME_scores(row, &scratch), sizeof(SCORE), UPPER_OUTPUTS, out) != UPPER_OUTPUTS)
             return 1;
     return fclose(out) != 0;
 }

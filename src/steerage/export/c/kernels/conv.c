@@ -1,5 +1,5 @@
 /* All rows of a convolution. */
-static KERNEL void NAME_conv(struct NAME_rows *c, float *y)
+static KERNEL void NAME_conv(struct NAME_rows *c, NUMBER *y)
 {
     const struct NAME_conv *const l = c->shape;
     while (c->row < l->rows) {

@@ -1,11 +1,11 @@
 /* The next row of all channels, `step` numbers from one to the next, each with its activation and pooling. */
-static KERNEL void NAME_conv_row(struct NAME_rows *c, float *out, int step)
+static KERNEL void NAME_conv_row(struct NAME_rows *c, NUMBER *out, int step)
 {
     const struct NAME_conv *const l = c->shape;
     for (int part = 0; part < l->pool_y; ++part, ++c->row) {
-        const float *from = (const float *)c->x + c->row * l->stride_y * l->channels * l->padded; //? direct
-        const float *from = c->window; //! direct
-        const float *w = c->weights;
+        const NUMBER *from = (const NUMBER *)c->x + c->row * l->stride_y * l->channels * l->padded; //? direct
+        const NUMBER *from = c->window; //! direct
+        const WEIGHT *w = c->weights;
         const void *i = c->index; //? indexed
         int left = l->group_outputs;
         if (l->load) { //? load_or_direct
@@ -13,10 +13,12 @@ static KERNEL void NAME_conv_row(struct NAME_rows *c, float *out, int step)
             from = c->window; //? load_or_direct
         } //? load_or_direct
         for (int o = 0; o < l->outputs; ++o) {
-            float *const result = out + o * step;
-            float *const to = USES_LINE ? c->line : result; //? lined
-            float *const to = result; //! lined
-            const float b = c->bias ? c->bias[o] : 0.0f;
+            NUMBER *const result = out + o * step;
+            NUMBER *const to = USES_LINE ? c->line : result; //? lined
+            NUMBER *const to = result; //! lined
+            const float b = c->bias ? c->bias[o] : 0.0f; //! int8
+            const int32_t b = c->bias[o]; //? int8
+            const int code = c->codes[o]; //? int8
             if (left-- == 0) { /* the next group reads the channels that follow */
                 from += l->group_inputs * l->padded;
                 left = l->group_outputs - 1;
@@ -29,11 +31,14 @@ CASES
             NAME_activate(to, to, l->columns, l->activation); //? act_direct
             if (l->pooling != 1) //? act_pool
                 NAME_activate(to, to, l->columns, l->activation); //? act_pool
-            if (l->pooling) { //? pooled
-                NAME_pool_row(l, to, result, part); //? pooled
+            if (l->pooling) { //? pooled|averaged
+                if (l->pooling == 3) //? average_or_max
+                    NAME_average_row(c, to, result, part, o); //? averaged
+                else //? average_or_max
+                    NAME_pool_row(l, to, result, part); //? pooled
                 if (l->pooling == 1 && part == l->pool_y - 1) //? act_pool
                     NAME_activate(result, result, l->pooled, l->activation); //? act_pool
-            } //? pooled
+            } //? pooled|averaged
             if (c->plus) //? plus
                 NAME_plus_row(c, result, o); //? plus
         }

@@ -1,1 +1,1 @@
-static KERNEL void NAME_conv_row(struct NAME_rows *c, float *out, int step);
+static KERNEL void NAME_conv_row(struct NAME_rows *c, NUMBER *out, int step);

@@ -24,12 +24,17 @@ struct NAME_rows {
     const struct NAME_conv *shape;
     const void *x;            /* the map or image; nothing where its rows are made */
     struct NAME_rows *before; /* the convolution that makes them */ //? chain
-    float *window, *line;     /* rows of the input beside zeros; a row before it is pooled or added to */
-    const float *weights;
+    NUMBER *window, *line;    /* rows of the input beside zeros; a row before it is pooled or added to */
+    const WEIGHT *weights;
     const void *index;
-    const float *bias;
-    const float *mean; /* of the pixels of each channel of an image */ //? image
+    const SUM *bias;
+    const uint8_t *codes; /* how a sum becomes an output */ //? int8
+    const NUMBER *mean; /* of the pixels of each channel of an image */ //? image
+    float inverse, base; /* steps of a pixel, and where they begin */ //? floats
     const struct NAME_plus *plus; //? plus
-    const float *added; //? plus
+    const NUMBER *added; //? plus
+    const struct NAME_rescale *rescale; //? rescale
+    int32_t *sums; /* of pixels that are averaged */ //? averaged
+    int8_t zero; /* what stands for zero in a map */ //? int8
     int row;           /* of the convolution, that comes next */
 };

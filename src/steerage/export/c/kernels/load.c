@@ -5,13 +5,22 @@ static KERNEL void NAME_load(const struct NAME_rows *c)
     const int row = l->channels * l->padded;
     const int kept = c->row > 0 && l->stride_y < l->kernel_y ? l->kernel_y - l->stride_y : 0;
     const int end = l->pad_x + l->width < l->padded ? l->pad_x + l->width : l->padded;
+    const int begin = l->pad_x, moved = l->stride_y * row;
+    NUMBER *const window = c->window;
     for (int i = 0; i < kept * row; ++i)
-        c->window[i] = c->window[i + l->stride_y * row];
-    for (int i = kept * row; i < l->kernel_y * row; ++i)
-        c->window[i] = 0.0f;
+        window[i] = window[i + moved];
+    for (int i = kept * row; i < l->kernel_y * row; ++i) //! int8
+        window[i] = 0.0f; //! int8
     for (int k = kept; k < l->kernel_y; ++k) {
         const int from = c->row * l->stride_y + k - l->pad_y;
-        float *to = c->window + k * row;
+        NUMBER *to = window + k * row;
+        for (int channel = 0; channel < l->channels; ++channel) { //? int8
+            const int8_t zero = l->load == 2 ? c->mean[channel] : c->zero; //? both_int8
+            const int8_t zero = c->mean[channel]; //? image_int8
+            const int8_t zero = c->zero; //? map_int8
+            for (int i = channel * l->padded, all = i + l->padded; i < all; ++i) //? int8
+                to[i] = zero; //? int8
+        } //? int8
         if (from < 0 || from >= l->height)
             continue;
         if (l->load == 3) { //? chain
@@ -21,12 +30,12 @@ static KERNEL void NAME_load(const struct NAME_rows *c)
         for (int channel = 0; channel < l->channels; ++channel, to += l->padded) {
             if (l->load == 2) { //? image_or_map
                 const IMAGE *p = (const IMAGE *)c->x + (channel * l->height + from) * l->width; //? image
-                for (int i = l->pad_x; i < end; ++i) //? image
-                    to[i] = CAST p[i - l->pad_x] - c->mean[channel]; //? image
+                for (int i = begin; i < end; ++i) //? image
+                    to[i] = PIXEL(p[i - begin]); //? image
             } else { //? image_or_map
-                const float *p = (const float *)c->x + (from * l->channels + channel) * l->width; //? map
-                for (int i = l->pad_x; i < end; ++i) //? map
-                    to[i] = p[i - l->pad_x]; //? map
+                const NUMBER *p = (const NUMBER *)c->x + (from * l->channels + channel) * l->width; //? map
+                for (int i = begin; i < end; ++i) //? map
+                    to[i] = p[i - begin]; //? map
             } //? image_or_map
         }
     }

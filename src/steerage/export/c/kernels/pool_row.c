@@ -1,14 +1,15 @@
 /* One row of a convolution becomes part of a row of its pooling; `part` counts those that have. */
-static KERNEL void NAME_pool_row(const struct NAME_conv *l, const float *line, float *out, int part)
+static KERNEL void NAME_pool_row(const struct NAME_conv *l, const NUMBER *line, NUMBER *out, int part)
 {
+    const int columns = l->columns, wide = l->pool_x;
     const float share = 1.0f / (float)(l->pool_y * l->pool_x); //? average
     const int average = l->pooling == 3; //? both
-    for (int at = 0; at < l->columns; at += l->pool_x, ++out) {
+    for (int at = 0; at < columns; at += wide, ++out) {
         float a = part ? *out : average ? 0.0f : line[at]; //? both
         float a = part ? *out : 0.0f; //? only_average
-        float a = part ? *out : line[at]; //? only_max
-        for (int k = 0; k < l->pool_x; ++k) {
-            const float v = line[at + k];
+        NUMBER a = part ? *out : line[at]; //? only_max
+        for (int k = 0; k < wide; ++k) {
+            const NUMBER v = line[at + k];
             a = average ? a + v : v > a ? v : a; //? both
             a += v; //? only_average
             a = v > a ? v : a; //? only_max

@@ -1,0 +1,127 @@
+"""A network as a program of 8-bit integers, calibrated on rows like those that it will see."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import final
+
+import torch
+from torch import Tensor
+
+from steerage.bundle import Network
+from steerage.data.images import ImagePreprocess
+from steerage.errors import BadArgument, UnsupportedLayer
+from steerage.export.c.tuning import tuned
+from steerage.growprune.compact import compact
+from steerage.micro import Program, build
+from steerage.micro.calibrate import Scheme, measure, scheme
+from steerage.micro.integers import compute, dequantized
+from steerage.micro.ir import Softmax, Value
+from steerage.micro.quantize import quantized
+from steerage.seeds import generator
+
+TOLERATED = 0.003  # error of the integers beyond that of the network itself
+LEAST = 20  # rows of which some can be held out
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """``program``: the network in floating point, its scores for output. ``scheme``: how its numbers become integers.
+
+    ``errors``: on rows held out, by "float", "calibrated", and "tuned" where the weights were trained on for it; empty
+    where there were no labels. ``tuned``: whether these are the weights.
+    """
+
+    program: Program
+    scheme: Scheme
+    errors: Mapping[str, float] = field(default_factory=dict)
+    tuned: bool = False
+
+    def integers(self, *, softmax: bool = False) -> Program:
+        """The program that code is generated from; ``softmax``: it returns probabilities."""
+        program = self.program
+        if softmax:
+            output = Value("probabilities", (program.output.size,))
+            last = Softmax("softmax", program.output, output)
+            program = replace(program, ops=(*program.ops, last), output=output)
+        return quantized(program, self.scheme)
+
+    def scores(self, rows: Tensor) -> Tensor:
+        """Scores of the integer program for encoded rows: float64 (n, outputs)."""
+        program = self.integers()
+        return dequantized(program, compute(program, rows))
+
+
+def quantize(network: Network, rows: Tensor, *, labels: Tensor | None = None, seed: int = 0) -> Quantized:
+    """``network`` in integers whose ranges are those of encoded calibration ``rows`` (n, *input), from the training.
+
+    ``labels`` (n,): codes of classes, or targets in their own units. With them, a fifth of the rows is held out, and
+    where integers are wrong on more than 0.3 points of it beyond the network itself (or explain so much less of the
+    target's variance), weights are trained on with the rounding, and kept where that helps.
+
+    Raises: UnsupportedLayer for a network without C form, or with several targets; BadArgument for rows of another
+    shape, or too few.
+    """
+    if network.spec.task == "regression" and network.spec.outputs > 1:
+        raise UnsupportedLayer("several targets have no form in 8-bit integers; export them in floating point")
+    shape = tuple(network.preprocess.input_shape)
+    if tuple(rows.shape[1:]) != shape or len(rows) == 0:
+        raise BadArgument(f"calibration rows must be encoded rows of shape {('n', *shape)}, got {tuple(rows.shape)}")
+    rows = rows.round().clamp(0, 255) if is_bytes(network) else rows
+    program = float_program(network)
+    if labels is None or len(rows) < LEAST:
+        return Quantized(program, scheme(program, measure(program, rows)))
+    order = torch.randperm(len(rows), generator=generator(seed, "int8 rows"))
+    held, kept = order[: len(rows) // 5], order[len(rows) // 5 :]
+    first = Quantized(program, scheme(program, measure(program, rows[kept])))
+
+    def error(scores: Tensor) -> float:
+        return error_of(in_units(network, scores), labels[held])
+
+    errors = {"float": error(network.scores(rows[held]).double()), "calibrated": error(first.scores(rows[held]))}
+    if errors["calibrated"] - errors["float"] <= TOLERATED:
+        return replace(first, errors=errors)
+    second = Quantized(*tuned(program, first.scheme, rows[kept], network.scores(rows[kept]), seed=seed))
+    errors["tuned"] = error(second.scores(rows[held]))
+    better = errors["tuned"] < errors["calibrated"]
+    return replace(second if better else first, errors=errors, tuned=better)
+
+
+def in_units(network: Network, scores: Tensor) -> Tensor:
+    """Scores of a regression in the target's own units; others as they are."""
+    if network.spec.task != "regression":
+        return scores
+    mean, std = (torch.tensor(units, dtype=torch.float64) for units in (network.target_mean, network.target_std))
+    return scores * std + mean
+
+
+def error_of(scores: Tensor, labels: Tensor) -> float:
+    """Share of rows whose largest score is another class; of one score, share of the target's variance not explained.
+
+    ``scores``: (n, classes), or (n, 1) in units of the target; of labels (n, labels) that are on or off, the share of
+    them that is wrong.
+    """
+    if labels.ndim > 1:
+        return ((scores > 0.0) != (labels > 0.5)).double().mean().item()
+    if not labels.is_floating_point():
+        return (scores.argmax(dim=1) != labels).double().mean().item()
+    squared = (scores[:, 0] - labels.double()).square().mean()
+    spread = (labels.double() - labels.double().mean()).square().mean()
+    return (squared / spread).item()
+
+
+def is_bytes(network: Network) -> bool:
+    """Whether the code takes images of bytes."""
+    return isinstance(network.preprocess, ImagePreprocess) and network.preprocess.dtype == "uint8"
+
+
+def float_program(network: Network) -> Program:
+    """The compacted network as a program whose numbers have one scale each. Raises: UnsupportedLayer."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what cannot be compacted is refused below, or is as it should be
+        model, masks = compact(network.model, network.spec.input_shape, masks=dict(network.masks))
+    with torch.no_grad():
+        return build(model, network.preprocess, masks=masks, clip=False)
