@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Concatenate, ParamSpec, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -27,10 +27,12 @@ from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.clock import RunClock, Stopwatch
+from steerage.synthesis.driving import side_by_side
 from steerage.templates.template import Template
 from steerage.training.evaluate import Scores, evaluate
-from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of, train
+from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of
 from steerage.training.recipe import Recipe, recipe_from
+from steerage.training.stacked.loop import Run
 
 SAVE_EVERY_SECONDS = 10.0
 LATEST_REST = 0.8  # of a training: to rest later saves next to nothing
@@ -90,6 +92,10 @@ class Trained:
     stopped_at: float | None = None
 
 
+P = ParamSpec("P")
+Conduct: TypeAlias = "Generator[Run, Tick | None, Trained]"
+
+
 class Hopeless(Protocol):
     """Asked now and then whether to give a training up. ``first``: what it remembers of it, saved beside it."""
 
@@ -132,7 +138,7 @@ def build(bench: Bench, values: Values, seed: int) -> nn.Module:
     return model
 
 
-def synthesize_candidate(
+def candidate_training(
     bench: Bench,
     values: Values,
     *,
@@ -149,8 +155,10 @@ def synthesize_candidate(
     rests: Rests | None = None,
     exact: bool = True,
     watch: Callable[[GrowPrune], float] | None = None,
-) -> Trained:
+) -> Conduct:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
+
+    What is returned is for ``side_by_side``, which trains it beside others; ``synthesize_candidate`` trains it alone.
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
@@ -234,25 +242,26 @@ def synthesize_candidate(
         return None
 
     saving = Stopwatch(SAVE_EVERY_SECONDS)
-    batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
+    run = Run(training, rows, effort, hold)
+    batches = max(1, len(rows) // run.batch)
     seen = [] if rests is None else rests.passed([], effort.progress(training.step))
-    ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
-    for tick in bench.clock.counting(ticks):
-        try:
+    at_rest: Trained | None = None
+    try:
+        while (tick := (yield run)) is not None:
             bench.on_tick(name, tick)
-        except KeyboardInterrupt:
-            save()
-            raise
-        if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
-            asking = tick.progress
-            if hopeless(tick.progress, bench.scores(model)):
-                break
-        if rests is not None and (tick.epoch_done or seconds is not None):
-            at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
-            if at_rest is not None:
-                return at_rest
-        if saving.due():
-            save()
+            if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
+                asking = tick.progress
+                run.leaves = hopeless(tick.progress, bench.scores(model))
+            if rests is not None and not run.leaves and (tick.epoch_done or seconds is not None):
+                at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
+                run.leaves = at_rest is not None
+            if saving.due() and not run.leaves:
+                save()
+    except KeyboardInterrupt:
+        save()
+        raise
+    if at_rest is not None:
+        return at_rest
     if editor is not None:
         bench.clock.training -= editor.seconds  # edits in the loop are the program's own work
         editor.finish(training.optimizer)
@@ -266,6 +275,20 @@ def synthesize_candidate(
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained
+
+
+def _alone(training: Callable[Concatenate[Bench, P], Conduct]) -> Callable[Concatenate[Bench, P], Trained]:
+    def synthesize(bench: Bench, /, *args: P.args, **kwargs: P.kwargs) -> Trained:
+        (ended,) = side_by_side([training(bench, *args, **kwargs)], bench.dataset, bench.clock)
+        if isinstance(ended, Trained):
+            return ended
+        raise ended
+
+    synthesize.__doc__ = training.__doc__
+    return synthesize
+
+
+synthesize_candidate = _alone(candidate_training)
 
 
 def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tensor]:
