@@ -207,12 +207,16 @@ def candidate_training(
             rests.judge(rung, scores)  # so that the trial has them; what came of it is known
     effort = _effort(bench, rows, recipe, began, seconds, epochs)
 
+    held = [(weight, kept[name].to(weight)) for name, weight in masking.weights(model).items() if name in kept]
+
     def hold(training: Training) -> None:
         if editor is not None:
             moves = editor.step(training.optimizer, training.progress)
             follow_average_(training.average, moves)
         else:
-            masking.apply_(model, kept)
+            with torch.no_grad():
+                for weight, factor in held:
+                    weight.mul_(factor)
 
     def state() -> dict[str, object]:
         tree = {"training": training.state(), "editor": editor.state_dict() if editor else {}}

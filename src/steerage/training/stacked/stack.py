@@ -44,7 +44,8 @@ class Stack:
         self.outputs, self.back = torch.empty(2, len(members), batch, classes).unbind()
         self._weights = [self._matrices(member) for member in members]
         self._steps = [torch.zeros(()) for _ in members]
-        self._shapes = [[weight.shape for weight in chain.weights()] for chain in chains]
+        self._all_weights = [weight for chain in chains for weight in chain.weights()]
+        self._shapes = [weight.shape for weight in self._all_weights]
         self._others, self._owner, self._biases, self._biases_back = self._vectors(classes)
         for level in self.levels:
             level.set_dropout([member.dropout for member in members])
@@ -63,11 +64,7 @@ class Stack:
 
     def intact(self) -> bool:
         """Whether all networks still have the shapes with which they came."""
-        return all(
-            weight.shape == shape
-            for member, shapes in zip(self.members, self._shapes, strict=True)
-            for weight, shape in zip(member.chain.weights(), shapes, strict=True)
-        )
+        return [weight.shape for weight in self._all_weights] == self._shapes
 
     @torch.no_grad()
     def gradients(self, inputs: Sequence[Tensor], targets: Tensor, weights: Tensor | None) -> Tensor:
@@ -90,6 +87,7 @@ class Stack:
         torch._foreach_add_(self._batches, 1)
         return losses
 
+    @torch.no_grad()
     def update(self, lrs: Sequence[float]) -> None:
         """A step of each network's optimizer, at the learning rate that it has now."""
         counts = []

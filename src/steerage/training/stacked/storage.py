@@ -57,7 +57,6 @@ def _place(room: Tensor, start: int, value: Tensor) -> None:
     _view(room, start, value).copy_(value)
 
 
-@torch.no_grad()
 def adamw_(storage: Storage, *, lr: float, weight_decay: float, steps: Tensor) -> None:
     """One update of all that is in ``storage``, in one pass; ``steps``: of the training with this one, a float."""
     torch._fused_adamw_(
@@ -77,7 +76,6 @@ def adamw_(storage: Storage, *, lr: float, weight_decay: float, steps: Tensor) -
     )
 
 
-@torch.no_grad()
 def adamw_each_(storage: Storage, owner: Tensor, *, lrs: Sequence[float], steps: Sequence[int]) -> None:
     """One update without decay, of parameters whose trainings have their own ``lrs`` and ``steps``.
 
