@@ -67,7 +67,7 @@ TASKS = {
     "letter": Task(f"{SHARED}/tabular/letter.csv.gz", "mlp", 20_000, 16, 4, (10.0, 4.0)),
     "satellite": Task(f"{SHARED}/tabular/satellite.csv.gz", "mlp", 2_000, 16, 9, (10.0, 4.0)),
     "digits": Task("digits", "cnn", 1_500, 8, 12, (8.0, 3.0)),
-    "mnist": Task(f"{SHARED}/mnist.npz", "cnn", 5_300, 4, 1, (4.0, 1.3), rows=8_192),
+    "mnist": Task(f"{SHARED}/mnist.npz", "cnn", 5_300, 2, 1, (4.0, 1.3), rows=8_192),
 }
 
 

@@ -8,11 +8,11 @@ from itertools import groupby
 from typing import final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from steerage.training.stacked.chain import EPSILON, MOMENTUM, Activation, Chain, Layer
-from steerage.training.stacked.storage import LANE, lanes
 
+LANE = 16  # floats: columns of a network begin at a whole vector
 BITS = 16  # random bits that decide on one unit of a dropout
 
 
@@ -27,12 +27,13 @@ class Dropout:
 
     def __post_init__(self) -> None:
         self._bits = torch.empty(-(-self.kept.numel() * BITS // 64), dtype=torch.int64)
+        self._drawn = self._bits.view(torch.int16)[: self.kept.numel()].view(self.kept.shape)
+        self._least = round(self.rate * 2**BITS) - 2 ** (BITS - 1)
 
     def draw(self) -> None:
         """Factors 0 and 1, anew: six times faster than PyTorch draws them one by one."""
         self._bits.random_(-(2**63), None, generator=self.generator)
-        drawn = self._bits.view(torch.int16)[: self.kept.numel()].view(self.kept.shape)
-        torch.ge(drawn, round(self.rate * 2**BITS) - 2 ** (BITS - 1), out=self.kept)
+        torch.ge(self._drawn, self._least, out=self.kept)
 
 
 @final
@@ -41,7 +42,7 @@ class Level:
     """Layer ``number`` of all networks that have it: ``start`` of its columns, by a network's place in the stack.
 
     ``after``: what the layer gives, and ``back`` the gradient by it; ``before``: what its weights give, ``arriving``
-    the gradient by that. ``gain`` and ``bias`` of the norms, and their gradients, are parts of the stack's storage.
+    the gradient by that. Gains and biases of norms live here until ``release``; the networks keep views of them.
     """
 
     number: int
@@ -57,8 +58,24 @@ class Level:
         self.before, self.normed, self.after, self.back, self.arriving, self.factors = room.unbind()
         self.mean, self.inverse = torch.empty(2, self.width).unbind()
         self.running_mean, self.running_var = torch.zeros(self.width), torch.ones(self.width)
-        self.gain = self.bias = self.gain_back = self.bias_back = torch.empty(0)
+        self.gain, self.bias, self.gain_back, self.bias_back = torch.zeros(4, self.width).unbind()
         self.scales = torch.ones(self.width)
+        for place, layer in self.layers.items():
+            norm, columns = layer.norm, self.columns(place)
+            take_in_(norm.weight, self.gain[columns], self.gain_back[columns])
+            take_in_(norm.bias, self.bias[columns], self.bias_back[columns])
+            assert norm.running_mean is not None and norm.running_var is not None
+            self.running_mean[columns], self.running_var[columns] = norm.running_mean, norm.running_var
+            norm.running_mean, norm.running_var = self.running_mean[columns], self.running_var[columns]
+
+    def release(self) -> None:
+        """Give the networks' norms memory of their own again."""
+        for layer in self.layers.values():
+            norm = layer.norm
+            give_back_(norm.weight)
+            give_back_(norm.bias)
+            assert norm.running_mean is not None and norm.running_var is not None
+            norm.running_mean, norm.running_var = norm.running_mean.clone(), norm.running_var.clone()
 
     def columns(self, place: int) -> slice:
         """Of the network at ``place``."""
@@ -116,6 +133,17 @@ class Level:
         )
 
 
+def take_in_(parameter: nn.Parameter, room: Tensor, gradient: Tensor) -> None:
+    """Move ``parameter`` into ``room``, with ``gradient`` for its gradient; it stays the object that it is."""
+    room.copy_(parameter.detach())
+    parameter.data, parameter.grad = room, gradient
+
+
+def give_back_(parameter: nn.Parameter) -> None:
+    """Give ``parameter`` memory of its own again."""
+    parameter.data, parameter.grad = parameter.detach().clone(), None
+
+
 def level_of(chains: Sequence[Chain], number: int, batch: int) -> Level:
     """Layer ``number`` of those ``chains`` that have one.
 
@@ -130,7 +158,7 @@ def level_of(chains: Sequence[Chain], number: int, batch: int) -> Level:
         begin = end
         for place in places:
             start[place] = end
-            end += lanes(layers[place].norm.num_features)
+            end += -(-layers[place].norm.num_features // LANE) * LANE
         end += LANE * (end // LANE % 2)
         activations.append((activation, slice(begin, end)))
     return Level(number, layers, start, end + 2 * LANE, activations, batch)

@@ -96,11 +96,14 @@ def train_stacked(runs: Sequence[Run], dataset: Dataset) -> Iterator[tuple[Run, 
 def _step(stack: Stack, under_way: Sequence[_UnderWay], dataset: Dataset) -> None:
     picked = [one.picked() for one in under_way]
     together, shape = torch.cat(picked), (len(under_way), stack.batch)
-    x, weights = torch.split(dataset.x[together], stack.batch), dataset.weights_of(together)
+    x, weights = dataset.x[together], dataset.weights_of(together)
+    parts = x.view(*shape, *x.shape[1:]).unbind()
     with torch.no_grad():
-        inputs = [one.inputs(part) for one, part in zip(under_way, x, strict=True)]
-    losses = stack.gradients(inputs, dataset.y[together].view(shape), None if weights is None else weights.view(shape))
-    stack.update([one.run.training.recipe.lr_at(one.run.training.progress) for one in under_way])
+        inputs = [one.inputs(part) for one, part in zip(under_way, parts, strict=True)]
+        losses = stack.gradients(
+            inputs, dataset.y[together].view(shape), None if weights is None else weights.view(shape)
+        )
+        stack.update([one.run.training.recipe.lr_at(one.run.training.progress) for one in under_way])
     for one, loss in zip(under_way, losses.tolist(), strict=True):
         one.ends_step(loss)
 

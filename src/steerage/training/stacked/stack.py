@@ -17,9 +17,9 @@ from torch.nn import functional as F
 
 from steerage.training.fit import Training
 from steerage.training.stacked.chain import Chain
-from steerage.training.stacked.level import level_of
+from steerage.training.stacked.level import give_back_, level_of, take_in_
 from steerage.training.stacked.product import hidden_products, multiply, multiply_back, output_products
-from steerage.training.stacked.storage import Storage, adamw_, adamw_each_, lanes, own_again
+from steerage.training.stacked.update import Update
 
 
 @final
@@ -42,11 +42,14 @@ class Stack:
         self.levels = [level_of(chains, number, batch) for number in range(max(len(one.layers) for one in chains))]
         classes = chains[0].output.out_features
         self.outputs, self.back = torch.empty(2, len(members), batch, classes).unbind()
-        self._weights = [self._matrices(member) for member in members]
-        self._steps = [torch.zeros(()) for _ in members]
+        self._biases, self._biases_back = torch.zeros(2, len(members), classes).unbind()
+        for chain, room, gradient in zip(chains, self._biases, self._biases_back, strict=True):
+            take_in_(chain.output.bias, room, gradient)
+            for weight in chain.weights():
+                weight.grad = torch.zeros_like(weight)
         self._all_weights = [weight for chain in chains for weight in chain.weights()]
         self._shapes = [weight.shape for weight in self._all_weights]
-        self._others, self._owner, self._biases, self._biases_back = self._vectors(classes)
+        self._updates = [Update(member.training, member.chain.weights()) for member in members]
         for level in self.levels:
             level.set_dropout([member.dropout for member in members])
         self._hidden = [
@@ -58,7 +61,9 @@ class Stack:
             for place, chain in enumerate(chains)
             for one in output_products(place, chain, self.levels, self.outputs[place], self.back[place])
         ]
-        self._smoothing = torch.tensor([member.training.recipe.label_smoothing for member in members]).view(-1, 1, 1)
+        smoothing = torch.tensor([member.training.recipe.label_smoothing for member in members]).view(-1, 1, 1)
+        self._smoothing = smoothing if smoothing.any() else None
+        self._known = (smoothing - 1.0).expand(-1, batch, 1)  # what a known class adds to the gradient
         counts = [layer.norm.num_batches_tracked for chain in chains for layer in chain.layers]
         self._batches = [count for count in counts if count is not None]
 
@@ -66,7 +71,6 @@ class Stack:
         """Whether all networks still have the shapes with which they came."""
         return [weight.shape for weight in self._all_weights] == self._shapes
 
-    @torch.no_grad()
     def gradients(self, inputs: Sequence[Tensor], targets: Tensor, weights: Tensor | None) -> Tensor:
         """Leave the gradients of each network's loss in its parameters; the losses, (networks,).
 
@@ -87,26 +91,19 @@ class Stack:
         torch._foreach_add_(self._batches, 1)
         return losses
 
-    @torch.no_grad()
     def update(self, lrs: Sequence[float]) -> None:
         """A step of each network's optimizer, at the learning rate that it has now."""
-        counts = []
-        for member, weights, steps, lr in zip(self.members, self._weights, self._steps, lrs, strict=True):
-            optimizer, recipe = member.training.optimizer, member.training.recipe
-            optimizer.lr, optimizer.steps = lr, optimizer.steps + 1
-            counts.append(optimizer.steps)
-            adamw_(weights, lr=lr, weight_decay=recipe.weight_decay, steps=steps.fill_(optimizer.steps))
-        adamw_each_(self._others, self._owner, lrs=lrs, steps=counts)
+        for update, lr in zip(self._updates, lrs, strict=True):
+            update(lr)
 
     def release(self) -> None:
         """Give all networks memory of their own again."""
+        for level in self.levels:
+            level.release()
         for member in self.members:
-            for parameter in member.training.model.parameters():
-                own_again(parameter, member.training.optimizer)
-            for layer in member.chain.layers:
-                norm = layer.norm
-                assert norm.running_mean is not None and norm.running_var is not None
-                norm.running_mean, norm.running_var = norm.running_mean.clone(), norm.running_var.clone()
+            give_back_(member.chain.output.bias)
+            for weight in member.chain.weights():
+                weight.grad = None
 
     def _losses(self, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Losses (networks,), as ``fit.loss_of`` has them; gradients by the outputs are left in ``back``."""
@@ -115,43 +112,16 @@ class Stack:
             torch.mul(rest, 2.0 / self.batch, out=self.back[:, :, 0])
             losses = rest.square_()
         else:
-            logs, known, certain = F.log_softmax(self.outputs, 2), targets.unsqueeze(2), 1.0 - self._smoothing
+            logs, known = F.log_softmax(self.outputs, 2), targets.unsqueeze(2)
             torch.exp(logs, out=self.back)
-            self.back.sub_(self._smoothing / logs.shape[2])
-            self.back.scatter_add_(2, known, -certain.expand_as(known)).div_(self.batch)
-            losses = -(certain * logs.gather(2, known) + self._smoothing * logs.mean(2, keepdim=True))[:, :, 0]
+            losses = logs.gather(2, known)[:, :, 0]
+            if self._smoothing is None:
+                losses = losses.neg_()
+            else:
+                self.back.sub_(self._smoothing / logs.shape[2])
+                losses = -torch.lerp(losses, logs.mean(2), self._smoothing[:, :, 0])
+            self.back.scatter_add_(2, known, self._known).div_(self.batch)
         if weights is not None:
             self.back.mul_(weights.unsqueeze(2))
             losses = losses * weights
         return losses.mean(1)
-
-    def _matrices(self, member: Member) -> Storage:
-        """Storage for the weights of a network, which has one learning rate and decay."""
-        weights, start = member.chain.weights(), 0
-        storage = Storage(sum(lanes(weight.numel()) for weight in weights))
-        for weight in weights:
-            storage.take(weight, member.training.optimizer, start)
-            start += lanes(weight.numel())
-        return storage
-
-    def _vectors(self, classes: int) -> tuple[Storage, Tensor, Tensor, Tensor]:
-        """Storage for gains and biases of all networks, layer by layer; whose each number is; the outputs' biases."""
-        size = sum(2 * level.width for level in self.levels) + len(self.members) * classes
-        storage, owner, start = Storage(size), torch.zeros(lanes(size), dtype=torch.int64), 0
-        for level in self.levels:
-            level.gain, level.gain_back = storage.part(start, level.width)
-            level.bias, level.bias_back = storage.part(start + level.width, level.width)
-            for place, layer in level.layers.items():
-                norm, columns, optimizer = layer.norm, level.columns(place), self.members[place].training.optimizer
-                for parameter, begin in ((norm.weight, start), (norm.bias, start + level.width)):
-                    storage.take(parameter, optimizer, begin + columns.start)
-                    owner[begin + columns.start : begin + columns.stop] = place
-                assert norm.running_mean is not None and norm.running_var is not None
-                level.running_mean[columns], level.running_var[columns] = norm.running_mean, norm.running_var
-                norm.running_mean, norm.running_var = level.running_mean[columns], level.running_var[columns]
-            start += 2 * level.width
-        for place, member in enumerate(self.members):
-            storage.take(member.chain.output.bias, member.training.optimizer, start + place * classes)
-            owner[start + place * classes : start + (place + 1) * classes] = place
-        biases, back = storage.part(start, len(self.members) * classes)
-        return storage, owner, biases.view(-1, classes), back.view(-1, classes)
