@@ -19,6 +19,7 @@ from steerage.templates import Cnn, Mlp
 from steerage.training import fit
 from steerage.training.fit import Tick
 from steerage.training.split import validation_split
+from steerage.training.stacked.stack import Stack
 from tasks import pictures, table
 
 DATA = table()
@@ -112,6 +113,21 @@ def test_a_stop_keeps_what_all_have_and_all_go_on(tmp_path: Path, monkeypatch: p
     ]
     for ours, theirs in zip(resumed, straight, strict=True):
         assert same(ours, theirs)
+
+
+def test_a_stop_within_a_step_keeps_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(stack: Stack, lrs: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stack, "update", stop)
+    bench, files = bench_of(), [tmp_path / str(seed) for seed in range(3)]
+    with pytest.raises(KeyboardInterrupt):
+        side_by_side(
+            [conduct(bench, values, 0, file=file) for values, file in zip(candidates(), files, strict=True)],
+            bench.dataset,
+            bench.clock,
+        )
+    assert not any(file.exists() for file in files)
 
 
 def test_a_candidate_that_is_given_up_leaves_the_others_as_they_are() -> None:

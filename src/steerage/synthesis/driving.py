@@ -22,7 +22,7 @@ def side_by_side(
 
     A conduct says what is to be trained, is sent each tick, and None after the last; it returns what has become of it.
     Each comes to what it would come to alone, to the bit on one thread. One that fails leaves the others as they are;
-    KeyboardInterrupt in one of them is told to all, so that each keeps what it has.
+    KeyboardInterrupt that one of them raises is told to all, so that each keeps what it has.
     """
     ended: dict[int, T | TrainingFailed | InfeasibleBudget] = {}
     under_way: dict[Run, int] = {}
@@ -38,24 +38,18 @@ def side_by_side(
             ended[place] = end.value
         except (TrainingFailed, InfeasibleBudget) as failure:
             ended[place] = failure
+        except KeyboardInterrupt as stop:  # all trainings are whole now, unlike within a step
+            for other in {*under_way.values()} - {place, *ended}:
+                with contextlib.suppress(KeyboardInterrupt):
+                    conducts[other].throw(stop)
+            raise
 
-    try:
-        for place in range(len(conducts)):
-            tell(place, None)  # which begins it
-        for group in _groups(list(under_way)):
-            for run, told in clock.counting(_trained(group, dataset)):
-                tell(under_way[run], told)
-    except KeyboardInterrupt as stop:
-        for place in under_way.values():
-            if place not in ended:
-                _interrupt(conducts[place], stop)
-        raise
+    for place in range(len(conducts)):
+        tell(place, None)  # which begins it
+    for group in _groups(list(under_way)):
+        for run, told in clock.counting(_trained(group, dataset)):
+            tell(under_way[run], told)
     return [ended[place] for place in range(len(conducts))]
-
-
-def _interrupt(conduct: Generator[Run, Tick | None, T], stop: KeyboardInterrupt) -> None:
-    with contextlib.suppress(KeyboardInterrupt):
-        conduct.throw(stop)
 
 
 def _groups(runs: Sequence[Run]) -> list[list[Run]]:
