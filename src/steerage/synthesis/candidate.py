@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import astuple, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Concatenate, ParamSpec, Protocol, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -30,11 +30,13 @@ from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.clock import RunClock, Stopwatch
+from steerage.synthesis.driving import side_by_side
 from steerage.synthesis.latency import LatencyBound
 from steerage.templates.template import Template
 from steerage.training.evaluate import Scores, evaluate
-from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of, train
+from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of
 from steerage.training.recipe import Recipe, recipe_from
+from steerage.training.stacked.loop import Run
 
 SAVE_EVERY_SECONDS = 10.0
 LATEST_REST = 0.8  # of a training: to rest later saves next to nothing
@@ -103,6 +105,10 @@ class Trained:
     stopped_at: float | None = None
 
 
+P = ParamSpec("P")
+Conduct: TypeAlias = "Generator[Run, Tick | None, Trained]"
+
+
 class Hopeless(Protocol):
     """Asked now and then whether to give a training up. ``first``: what it remembers of it, saved beside it."""
 
@@ -145,7 +151,7 @@ def build(bench: Bench, values: Values, seed: int) -> nn.Module:
     return model
 
 
-def synthesize_candidate(
+def candidate_training(
     bench: Bench,
     values: Values,
     *,
@@ -162,8 +168,10 @@ def synthesize_candidate(
     rests: Rests | None = None,
     exact: bool = True,
     watch: Callable[[GrowPrune], float] | None = None,
-) -> Trained:
+) -> Conduct:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
+
+    What is returned is for ``side_by_side``, which trains it beside others; ``synthesize_candidate`` trains it alone.
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
     training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
@@ -220,12 +228,16 @@ def synthesize_candidate(
             rests.judge(rung, scores)  # so that the trial has them; what came of it is known
     effort = _effort(bench, rows, recipe, began, seconds, epochs)
 
+    held = [(weight, kept[name].to(weight)) for name, weight in masking.weights(model).items() if name in kept]
+
     def hold(training: Training) -> None:
         if editor is not None:
             moves = editor.step(training.optimizer, training.progress)
             follow_average_(training.average, moves)
         else:
-            masking.apply_(model, kept)
+            with torch.no_grad():
+                for weight, factor in held:
+                    weight.mul_(factor)
 
     def state() -> dict[str, object]:
         tree = {"training": training.state(), "editor": editor.state_dict() if editor else {}}
@@ -255,25 +267,26 @@ def synthesize_candidate(
         return None
 
     saving = Stopwatch(SAVE_EVERY_SECONDS)
-    batches = max(1, len(rows) // min(recipe.batch_size, len(rows)))
+    run = Run(training, rows, effort, hold)
+    batches = max(1, len(rows) // run.batch)
     seen = [] if rests is None else rests.passed([], effort.progress(training.step))
-    ticks = train(training, bench.dataset, rows, effort=effort, after_step=hold)
-    for tick in bench.clock.counting(ticks):
-        try:
+    at_rest: Trained | None = None
+    try:
+        while (tick := (yield run)) is not None:
             bench.on_tick(name, tick)
-        except KeyboardInterrupt:
-            save()
-            raise
-        if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
-            asking = tick.progress
-            if hopeless(tick.progress, bench.scores(model)):
-                break
-        if rests is not None and (tick.epoch_done or seconds is not None):
-            at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
-            if at_rest is not None:
-                return at_rest
-        if saving.due():
-            save()
+            if hopeless is not None and tick.epoch_done and tick.progress >= asking + 0.2:
+                asking = tick.progress
+                run.leaves = hopeless(tick.progress, bench.scores(model))
+            if rests is not None and not run.leaves and (tick.epoch_done or seconds is not None):
+                at_rest = rested(rests, effort.progress(tick.step))  # a tick's own is that before its last step
+                run.leaves = at_rest is not None
+            if saving.due() and not run.leaves:
+                save()
+    except KeyboardInterrupt:
+        save()
+        raise
+    if at_rest is not None:
+        return at_rest
     if editor is not None:
         bench.clock.training -= editor.seconds  # edits in the loop are the program's own work
         editor.finish(training.optimizer)
@@ -287,6 +300,20 @@ def synthesize_candidate(
     if exact and (start is not None or (editor is not None and editor.needed)):
         return replace(trained, cost=compacted(trained, bench).cost)  # dead units do not count: they will leave
     return trained
+
+
+def _alone(training: Callable[Concatenate[Bench, P], Conduct]) -> Callable[Concatenate[Bench, P], Trained]:
+    def synthesize(bench: Bench, /, *args: P.args, **kwargs: P.kwargs) -> Trained:
+        (ended,) = side_by_side([training(bench, *args, **kwargs)], bench.dataset, bench.clock)
+        if isinstance(ended, Trained):
+            return ended
+        raise ended
+
+    synthesize.__doc__ = training.__doc__
+    return synthesize
+
+
+synthesize_candidate = _alone(candidate_training)
 
 
 def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tensor]:

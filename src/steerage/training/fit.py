@@ -142,7 +142,7 @@ def train(
                 if training.progress >= 1.0:
                     break
                 picked = order[training.batch * size : (training.batch + 1) * size]
-                inputs, target = _inputs(training, dataset, picked), dataset.y[picked]
+                inputs, target = inputs_of(training, dataset, dataset.x[picked]), dataset.y[picked]
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
@@ -155,7 +155,7 @@ def train(
                 training.batch += 1
                 if after_step is not None:
                     after_step(training)
-                _update_average(training)
+                update_average(training)
                 losses.append(loss.detach())
                 if time.monotonic() - handed_back > TICK_SECONDS and training.batch < batches:
                     yield from _hand_back(training, losses, batches, outer, epoch_done=False)
@@ -190,15 +190,19 @@ def _hand_back(
 
 def _mean_of(losses: list[Tensor], training: Training) -> float:
     """Mean loss, 0 if there was none. Raises: TrainingFailed if it is not finite."""
-    mean = torch.stack(losses).mean().item() if losses else 0.0
-    if not math.isfinite(mean):
-        raise TrainingFailed(f"the loss is {mean} after {training.step} steps; a lower learning rate may help")
-    return mean
+    return checked(torch.stack(losses).mean().item() if losses else 0.0, training)
 
 
-def _inputs(training: Training, dataset: Dataset, picked: Tensor) -> Tensor:
-    """Network inputs (batch, *input_shape) of the rows ``picked``, with noise or augmentation."""
-    x = dataset.prepare_train(dataset.x[picked], training.noise, training.recipe.augment)
+def checked(loss: float, training: Training) -> float:
+    """``loss``. Raises: TrainingFailed if it is not finite."""
+    if not math.isfinite(loss):
+        raise TrainingFailed(f"the loss is {loss} after {training.step} steps; a lower learning rate may help")
+    return loss
+
+
+def inputs_of(training: Training, dataset: Dataset, x: Tensor) -> Tensor:
+    """Network inputs (batch, *input_shape) of rows ``x`` of the data set, with noise or augmentation."""
+    x = dataset.prepare_train(x, training.noise, training.recipe.augment)
     if training.recipe.input_noise > 0.0 and dataset.spec.kind == "table":
         x = x + training.recipe.input_noise * torch.randn(x.shape, generator=training.noise)
     return x
@@ -225,7 +229,8 @@ def loss_of(
     return loss if weights is None else (weights * loss).mean()
 
 
-def _update_average(training: Training) -> None:
+def update_average(training: Training) -> None:
+    """Let the average of the weights, where there is to be one, follow a step."""
     decay = training.recipe.ema
     if decay <= 0.0 or training.progress < 0.5:
         return
