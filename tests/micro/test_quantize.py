@@ -11,7 +11,7 @@ from torch import Tensor
 
 from networks import network, pruned
 from steerage.bundle import Network, load_network
-from steerage.bundle.zoo import resolved
+from steerage.bundle.zoo import network_folder
 from steerage.export.c.quantized import error_of, quantize
 from steerage.export.c.tuning import tuned
 from steerage.export.examples import example_rows
@@ -100,7 +100,7 @@ def coarse(scheme: Scheme, times: float) -> Scheme:
 
 
 def test_training_on_repairs_what_rounding_broke_and_wakes_no_weight() -> None:
-    net = load_network(resolved("zoo:digits-1500"))
+    net = load_network(network_folder("zoo:digits-1500"))
     rows = net.preprocess.encode(load_digits().images.astype("uint8"))
     wanted = net.scores(rows)
     made = quantize(net, rows)
