@@ -1,4 +1,4 @@
-"""What ``--balance`` does where classes are uneven: UCI letter, of which every other class keeps a twentieth of its rows.
+"""What ``--balance`` does where classes are uneven: UCI letter, every other class with a twentieth of its rows.
 
     python benchmarks/balance.py
 
