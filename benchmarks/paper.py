@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from common import ROOT, SHARED, Measured, row, write
-from paper_rows import cifar, lenet
+from paper_rows import by_chance, cifar, lenet
 
 ZOO = ROOT / "src" / "steerage" / "zoo"
 
@@ -103,8 +103,8 @@ def keep(name: str, folder: Path) -> None:
         shutil.copy(folder / file, place / file)
 
 
-def figures(name: str, case: Case, runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows of the result file."""
+def figures(name: str, case: Case, runs: list[dict[str, Any]], chance: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Rows of the result file; ``chance``: what random candidates came to beside the search of the first seed."""
     summaries = [one["summary"] for one in runs]
     rows = [
         row(f"{name}: test error", [one["error"]["test"] for one in summaries], unit="fraction", bar=case.bar),
@@ -121,6 +121,10 @@ def figures(name: str, case: Case, runs: list[dict[str, Any]]) -> list[dict[str,
     hours = [one["seconds"]["total"] / 3600 for one in summaries]
     rows.append(row(f"{name}: hours", hours, unit="hours", bar=None))
     rows.append(row(f"{name}: cores", [one["cores"] for one in runs], unit="cores", bar=None))
+    if chance is not None:
+        for what, key in (("best trial of the search", "searched"), ("best of as many random candidates", "random")):
+            rows.append(row(f"{name}: {what}, validation error", [chance[key]], unit="fraction", bar=None))
+        rows.append(row(f"{name}: trainings of random candidates", [chance["hours"]], unit="hours", bar=None))
     about = {"claim": case.claim, "asked": runs[0]["command"], "commit": ", ".join(sorted({o["commit"] for o in runs}))}
     return [one | about for one in rows]
 
@@ -152,11 +156,18 @@ def main(words: list[str]) -> None:
             if found is not None:
                 runs.append(found)
                 print(key, json.dumps(found["summary"]["error"]), flush=True)
+        key = f"{name} by chance"
+        if runs and measured.get(key, any_source=True) is None and not asked.kept:
+            folder = asked.runs.resolve()
+            measured.put(key, by_chance.best_of(folder / f"{name}-0", SHARED / case.data, checkpoints=folder))
         if runs:
             seconds = sum(one["summary"]["seconds"]["total"] for one in runs)
             print(
                 write(
-                    f"paper_{name}", figures(name, case, runs), command=f"benchmarks/paper.py {name}", seconds=seconds
+                    f"paper_{name}",
+                    figures(name, case, runs, measured.get(key, any_source=True)),
+                    command=f"benchmarks/paper.py {name}",
+                    seconds=seconds,
                 )
             )
 

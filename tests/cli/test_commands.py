@@ -280,7 +280,7 @@ FAULTS = {
     "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),
     "refine without a budget": (
         ["refine", "my_model.py:Net", "iris"],
-        "--max-params, --max-macs, --max-loss or --front",
+        "--max-params, --max-macs, --max-flash, --max-ram, --device, --max-loss or --front",
     ),
     "a loss below nothing": (["refine", "my_model.py:Net", "iris", "--max-loss", "-1"], "from 0 to 100"),
     "a loss of everything": (["synth", "iris", "--max-loss", "100"], "from 0 to 100"),

@@ -127,7 +127,7 @@ def test_without_any_compiler_verify_ends_with_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["verify", "RUN", "--target", "pdp-11"], "--target must be one of host, cortex-m4, cortex-m3, cortex-m0"),
+        (["verify", "RUN", "--target", "pdp-11"], "device must be one of cortex-m4, cortex-m3, cortex-m0, "),
         (["export", "RUN", "--to", "onnx", "--softmax"], "are for --to c"),
         (["export", "RUN", "--to", "c", "--prefer", "beauty"], "beauty"),
         (["verify", "nowhere"], "nowhere does not exist"),

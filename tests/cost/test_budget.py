@@ -35,7 +35,8 @@ def test_json_restores_budget_and_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("1500", 1500), ("20k", 20_000), (" 1.5M ", 1_500_000), ("20_000", 20_000), ("1e4", 10_000)]
+    ("text", "size"),
+    [("1500", 1500), ("20k", 20_000), (" 1.5M ", 1_500_000), ("20_000", 20_000), ("1e4", 10_000), ("32Ki", 32_768)],
 )
 def test_sizes_are_read_with_their_suffix(text: str, size: int) -> None:
     assert parse_size(text) == size
@@ -43,5 +44,5 @@ def test_sizes_are_read_with_their_suffix(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "k", "-5", "0", "0.2", "20kb", "many", "nan", "1e99"])
 def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(BadArgument, match=r"20k or 1\.5M"):
+    with pytest.raises(BadArgument, match=r"20k, 1\.5M or 32Ki"):
         parse_size(text)

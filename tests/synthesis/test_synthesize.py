@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from steerage.bundle import load_network
-from steerage.cost import Budget, count
+from steerage.cost import Budget, count, memory
 from steerage.data import TaskSpec, dataset_from_arrays
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict, TrainingFailed
 from steerage.search import fidelity
@@ -62,7 +62,39 @@ def test_the_summary_has_what_is_documented(finished: Result) -> None:
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     assert sum(summary["seconds"][part] for part in ("search", "train", "local")) <= summary["seconds"]["total"]
     assert (summary["task"], summary["trials"], summary["seed"]) == ("classification", 3, 0)
-    assert summary["budget"] == {"max_params": 120, "max_macs": None}
+    assert summary["budget"] == {"max_params": 120, "max_macs": None, "max_flash": None, "max_ram": None}
+    network = load_network(finished.folder / "network")
+    code = memory(network.model, network.preprocess, masks=network.masks)
+    assert (summary["flash_bytes"], summary["ram_bytes"]) == (code.flash, code.ram)
+
+
+def test_a_budget_in_bytes_is_kept(tmp_path: Path) -> None:
+    data = dataset_from_arrays(*clouds(), name="clouds")
+    told: list[object] = []
+    result = synthesize(
+        data,
+        budget=Budget(max_flash=5000, max_ram=400),
+        device="cortex-m0",
+        trials=3,
+        epochs=12,
+        template="mlp",
+        out=tmp_path / "run",
+        listener=told.append,
+    )
+    network = result.network
+    code = memory(network.model, network.preprocess, masks=network.masks, core="cortex-m0")
+    assert code.flash <= 5000 and code.ram <= 400
+    assert (result.summary["flash_bytes"], result.summary["ram_bytes"]) == (code.flash, code.ram)
+    assert result.summary["baseline"]["flash_bytes"] > 5000  # there was something to do
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["device"] == "cortex-m0"
+
+
+def test_a_ram_that_no_candidate_fits_is_refused_with_what_is_needed(tmp_path: Path) -> None:
+    data = dataset_from_arrays(*clouds(), name="clouds")
+    with pytest.raises(InfeasibleBudget, match="max_ram=60 cannot be met") as refused:
+        synthesize(data, budget=Budget(max_ram=60), trials=1, epochs=1, template="mlp", out=tmp_path / "run")
+    assert refused.value.smallest > 60
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_came_out_of_the_search_is_inside_the_budget_too(finished: Result) -> None:

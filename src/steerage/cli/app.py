@@ -15,6 +15,7 @@ from steerage.cli.options import (
     AsJson,
     Data,
     Depth,
+    DeviceName,
     Epochs,
     Factory,
     Fidelity,
@@ -22,9 +23,11 @@ from steerage.cli.options import (
     Front,
     Jobs,
     Like,
+    MaxFlash,
     MaxLoss,
     MaxMacs,
     MaxParams,
+    MaxRam,
     Minutes,
     NetworkPath,
     Out,
@@ -67,6 +70,13 @@ def parse(argv: Sequence[str]) -> Job | None:
     return answer if callable(answer) else None
 
 
+def _bounds(
+    max_params: str | None, max_macs: str | None, max_flash: str | None, max_ram: str | None
+) -> dict[str, str | None]:
+    """The budget as it was typed, by name."""
+    return {"max_params": max_params, "max_macs": max_macs, "max_flash": max_flash, "max_ram": max_ram}
+
+
 def _examples(*lines: str) -> str:
     # \b keeps the parser from joining the lines.
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -98,6 +108,7 @@ def steerage(
     epilog=_examples(
         "steerage synth digits --max-params 1500 --minutes 2",
         "steerage synth sensors.csv --target fault --max-params 20k --minutes 30",
+        "steerage synth sensors.csv --target fault --max-flash 32k --max-ram 8k --device cortex-m4",
         "steerage synth mnist.npz --template cnn --max-macs 1.5M --out runs/mnist",
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
@@ -109,6 +120,9 @@ def synth(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -136,8 +150,8 @@ def synth(
         data,
         target,
         task_name(task),
-        max_params,
-        max_macs,
+        _bounds(max_params, max_macs, max_flash, max_ram),
+        device,
         minutes,
         epochs,
         seed,
@@ -177,6 +191,9 @@ def search(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -198,7 +215,8 @@ def search(
 
     With --pareto it is for the front of error and a cost, and delivers a network for each of up to six places on it.
     """
-    wish = runs.Wish(data, target, task_name(task), max_params, max_macs, minutes, epochs, seed, out, as_json, quiet)
+    bounds = _bounds(max_params, max_macs, max_flash, max_ram)
+    wish = runs.Wish(data, target, task_name(task), bounds, device, minutes, epochs, seed, out, as_json, quiet)
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
         wish,
@@ -238,6 +256,9 @@ def refine(
     task: TaskChoice = None,
     max_params: MaxParams = None,
     max_macs: MaxMacs = None,
+    max_flash: MaxFlash = None,
+    max_ram: MaxRam = None,
+    device: DeviceName = None,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -254,8 +275,8 @@ def refine(
         data,
         target,
         task_name(task),
-        max_params,
-        max_macs,
+        _bounds(max_params, max_macs, max_flash, max_ram),
+        device,
         minutes,
         epochs,
         seed,
@@ -337,7 +358,10 @@ def verify(
         str | None, typer.Argument(metavar="[DATA]", help="Its test rows are run; made-up ones where it is not given.")
     ] = None,
     target: Annotated[
-        str, typer.Option("--target", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), or host.")
+        str,
+        typer.Option(
+            "--target", "--device", metavar="NAME", help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host."
+        ),
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     prefer: PreferChoice = Prefer.flash,
@@ -357,9 +381,13 @@ def verify(
     )
 
 
-@app.command(epilog=_examples("steerage report runs/digits"))
+@app.command(epilog=_examples("steerage report runs/digits", "steerage report runs/a runs/b runs/c --out abc.html"))
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or not.")],
+    run: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs, finished or not.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Of several runs: the page, by default comparison.html."),
+    ] = None,
 ) -> Job:
-    """Write report.html of a run anew."""
-    return networks.report(run)
+    """Write report.html of a run anew; of several runs, a page that compares them."""
+    return networks.report(run, out)

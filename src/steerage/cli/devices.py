@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 from steerage.cli.networks import OwnCode, open_network
 from steerage.cli.session import Job, Session
-from steerage.errors import BadArgument
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,13 +49,13 @@ def verification(
 def _target(name: str) -> tuple[Target, str]:
     """The target of that name, or this machine where its tools are missing, and then a line that says so.
 
-    Raises: BadArgument for an unknown name; MissingTool where there is no compiler at all.
+    A board's is its core. Raises: BadArgument for an unknown name; MissingTool where there is no compiler at all.
     """
+    from steerage.cost.device import device
     from steerage.errors import MissingTool
     from steerage.export.c.toolchain import TARGETS, needed
 
-    if name not in TARGETS:
-        raise BadArgument(f"--target must be one of {', '.join(TARGETS)}, got {name!r}")
+    name = name if name in TARGETS else device(name).core
     try:
         needed(TARGETS[name])
     except MissingTool as missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from steerage.bundle import Network
 
 FORMATS = ("onnx", "c")
+MOST_RUNS = 26  # one letter each
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
 
 def _beside(path: Path, ending: str) -> Path:
     """Where an export goes by default: beside the network's folder; where one is, if it is of the zoo."""
-    from steerage.bundle.zoo import zoo_name
+    from steerage.bundle.zoo import network_folder, zoo_name
 
     folder, name = network_folder(path).resolve(), zoo_name(path)
     return folder.with_name(f"{folder.name}{ending}") if name is None else Path(f"{name}{ending}").resolve()
@@ -110,36 +112,28 @@ def _beside(path: Path, ending: str) -> Path:
 
 def own_name(path: Path) -> str:
     """What a network is called by: its run, or its own folder, or the zoo."""
-    from steerage.bundle.zoo import zoo_name
+    from steerage.bundle.zoo import network_folder, zoo_name
 
     folder = network_folder(path).resolve()
     return zoo_name(path) or (folder.parent.name if folder.name == "network" else folder.name)
 
 
-def report(run: Path) -> Job:
-    """The page of a run, written anew."""
+def report(runs: Sequence[Path], out: Path | None) -> Job:
+    """The page of a run, written anew; of several, a page that compares them."""
+    if len(runs) == 1 and out is not None:
+        raise BadArgument("--out is for a page on several runs; that of one is report.html in its folder")
+    if len(runs) > MOST_RUNS:
+        raise BadArgument(f"a page compares up to {MOST_RUNS} runs, got {len(runs)}")
 
     def job(session: Session) -> str:
+        from steerage.report.compare import write_comparison
         from steerage.report.page import write_report
 
-        return f"{write_report(run)}\n"
+        if len(runs) == 1:
+            return f"{write_report(runs[0])}\n"
+        return f"{write_comparison(runs, out or Path('comparison.html'))}\n"
 
     return job
-
-
-def network_folder(path: Path) -> Path:
-    """Folder of the network itself, where ``path`` may be that of its run, or the name of one in the zoo.
-
-    Raises: BadBundle for an unfinished run, or a name that is not in the zoo.
-    """
-    from steerage.bundle.zoo import resolved
-
-    path = resolved(path)
-    if (path / "network.json").is_file() or not (path / "run.json").is_file():
-        return path
-    if not (path / "network" / "network.json").is_file():
-        raise BadBundle(f"{path} has no network yet; give the command of that run again, which goes on with it")
-    return path / "network"
 
 
 def open_network(path: Path, code: OwnCode) -> Network:
@@ -148,6 +142,7 @@ def open_network(path: Path, code: OwnCode) -> Network:
     Raises: BadBundle; BadArgument where an option for such code is missing, or the code fails.
     """
     from steerage.bundle import load_network
+    from steerage.bundle.zoo import network_folder
     from steerage.templates.registry import load_template
 
     folder = network_folder(path)
@@ -175,6 +170,7 @@ def open_network(path: Path, code: OwnCode) -> Network:
 
 def is_of_own_template(path: Path) -> bool:
     """Whether the network in ``path`` was built by a template that is not one of steerage's."""
+    from steerage.bundle.zoo import network_folder
     from steerage.templates import TEMPLATES
 
     made = _architecture(network_folder(path))

@@ -78,6 +78,20 @@ MaxParams = Annotated[
 MaxMacs = Annotated[
     str | None, Option("--max-macs", metavar="N", help="Most multiply-accumulates per prediction: 20k, 1.5M.")
 ]
+MaxFlash = Annotated[
+    str | None, Option("--max-flash", metavar="N", help="Most bytes of flash that the C code takes: 20k, 32Ki.")
+]
+MaxRam = Annotated[
+    str | None, Option("--max-ram", metavar="N", help="Most bytes of RAM that the C code takes: 8k, 8Ki.")
+]
+DeviceName = Annotated[
+    str | None,
+    Option(
+        "--device",
+        metavar="NAME",
+        help="The board or core it is for, whose flash and RAM it fits: see docs/devices.md.",
+    ),
+]
 Minutes = Annotated[
     float | None,
     Option("--minutes", metavar="M", help="Time for the whole run (10 by default); with --epochs, for this call."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -29,13 +29,13 @@ Listener = Callable[[object], None]
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked of a run; ``max_params`` and ``max_macs`` as they were typed."""
+    """What is asked of a run; the bounds by name as they were typed."""
 
     data: str
     target: str | None
     task: Literal["classification", "regression"] | None
-    max_params: str | None
-    max_macs: str | None
+    bounds: Mapping[str, str | None]
+    device: str | None
     minutes: float | None
     epochs: int | None
     seed: int
@@ -91,6 +91,7 @@ def synth(
                 jobs=_jobs(jobs),
                 ahead=ahead,
                 ray=ray,
+                device=wish.device,
                 epochs=wish.epochs,
                 seed=wish.seed,
                 template=template,
@@ -113,8 +114,10 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
     """Grow-and-prune of a network from the user's file, an exported program or a bundle."""
 
     def job(session: Session) -> str:
-        if wish.max_params is None and wish.max_macs is None and wish.tolerated is None and not wish.front:
-            raise BadArgument("refine needs to know how far: give --max-params, --max-macs, --max-loss or --front")
+        bounded = wish.device is not None or any(bound is not None for bound in wish.bounds.values())
+        if not bounded and wish.tolerated is None and not wish.front:
+            options = ", ".join(map(_option, wish.bounds))
+            raise BadArgument(f"refine needs to know how far: give {options}, --device, --max-loss or --front")
         given, made = None, None
         if network.endswith(".py") or network.rpartition(":")[0].endswith(".py"):
             made = owncode.factory_from(network)
@@ -141,6 +144,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 max_loss=wish.tolerated,
                 front=wish.front,
                 scheme=wish.scheme,
+                device=wish.device,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,
@@ -177,7 +181,7 @@ def _told(
         from steerage.synthesis.run_directory import RunDirectory
 
         effort = effort_from(wish.minutes, trials, wish.epochs)
-        budget = Budget(_size("--max-params", wish.max_params), _size("--max-macs", wish.max_macs))
+        budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
         dataset = load_dataset(wish.data, target=target, task=wish.task)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
@@ -255,11 +259,10 @@ def _front(folder: Path) -> tuple[str, list[int]] | None:
 
 def _title(dataset: Dataset, budget: Budget) -> str:
     """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
-    from steerage.report.text import counted
+    from steerage.report.text import BOUNDS, counted
 
     kind = "regression" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} classes"
-    nouns = {"max_params": "parameter", "max_macs": "MAC"}
-    bounds = [counted(bound, nouns[name]) for name, bound in budget.to_json().items() if bound is not None]
+    bounds = [counted(bound, BOUNDS[name][1]) for name, bound in budget.to_json().items() if bound is not None]
     within = f"; at most {' and '.join(bounds)}" if bounds else ""
     return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
 
@@ -271,6 +274,11 @@ def _jobs(text: str) -> int | Literal["auto"]:
     if not text.isdecimal() or int(text) < 1:
         raise BadArgument(f"--jobs must be auto or a positive number, got {text!r}")
     return int(text)
+
+
+def _option(bound: str) -> str:
+    """``max_params`` as it is typed."""
+    return f"--{bound.replace('_', '-')}"
 
 
 def _size(option: str, text: str | None) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from steerage.report.run import at, number
-from steerage.report.text import NONE, STAGES, count, counted, measure, settings
+from steerage.report.text import BOUNDS, NONE, STAGES, count, counted, measure, settings
 
 if TYPE_CHECKING:
     from steerage.search.ranking import RankedTrial
@@ -22,7 +22,6 @@ COSTS = {
     "ram_bytes": "RAM bytes",
     "epochs": "epochs of training",
 }
-BOUNDS = {"max_params": ("params", "parameter"), "max_macs": ("macs", "MAC")}
 BEST_TRIALS = 10
 WIDTH = 80
 

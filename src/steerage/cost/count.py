@@ -26,16 +26,21 @@ PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d)  # layers whose connections grow-an
 @final
 @dataclass(frozen=True)
 class Cost:
-    """Parameters and MACs per input row; the ``dense_`` ones count dormant connections too."""
+    """Parameters and MACs per input row; the ``dense_`` ones count dormant connections too.
+
+    ``flash`` and ``ram``: bytes that generated code takes; None where that was not asked.
+    """
 
     params: int
     dense_params: int
     macs: int
     dense_macs: int
+    flash: int | None = None
+    ram: int | None = None
 
     def to_json(self) -> dict[str, int]:
-        """Counts by name; ``Cost(**json)`` restores them."""
-        return asdict(self)
+        """Counts by name, those that are known; ``Cost(**json)`` restores them."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def count(model: nn.Module, input_shape: Sequence[int], *, masks: Masks | None = None) -> Cost:
@@ -85,6 +90,15 @@ def least_cost(template: Template, values: Values, spec: TaskSpec) -> Cost:
     return _least_cost(template, tuple(architecture(values).items()), spec)
 
 
+def least_masks(model: nn.Module, spec: TaskSpec) -> dict[str, Tensor]:
+    """Masks that leave each unit of ``model`` one connection."""
+    return {
+        f"{use.name}.weight": torch.arange(use.weight.numel()).view(use.weight.shape) % use.weight[0].numel() == 0
+        for use in layer_uses(model, tuple(spec.input_shape))[0]
+        if isinstance(use.module, PRUNABLE) and use.weight is not None
+    }
+
+
 @lru_cache(maxsize=100_000)
 def _least_cost(template: Template, values: tuple[tuple[str, Value], ...], spec: TaskSpec) -> Cost:
     dense = _dense_cost(template, values, spec)
@@ -92,12 +106,7 @@ def _least_cost(template: Template, values: tuple[tuple[str, Value], ...], spec:
     if layers is None:
         with torch.device("meta"):
             model = template.build(dict(values), spec)
-        masks = {
-            f"{use.name}.weight": torch.arange(use.weight.numel()).view(use.weight.shape) % use.weight[0].numel() == 0
-            for use in layer_uses(model, tuple(spec.input_shape))[0]
-            if isinstance(use.module, PRUNABLE) and use.weight is not None
-        }
-        least = count(model, spec.input_shape, masks=masks)
+        least = count(model, spec.input_shape, masks=least_masks(model, spec))
         return replace(dense, params=least.params, macs=least.macs)
     units = sum(layer.biases for layer in layers)
     fixed = sum(layer.weights for layer in layers if layer.biases == 0)  # nothing that could be pruned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import final
@@ -13,6 +14,8 @@ from steerage.micro.build import Units, build
 from steerage.micro.codesize import Core
 from steerage.micro.layout import Layout, lay_out
 from steerage.micro.storage import Prefer
+
+SURE = 1.02  # by which code is rather thought too large, so that a budget that is kept on paper is kept in the flash
 
 
 @final
@@ -70,4 +73,4 @@ def memory(
 def memory_of(layout: Layout, *, core: Core = "cortex-m4") -> Memory:
     """Bytes of a layout."""
     code, library, stack = layout.code_bytes(core), layout.library_bytes(core), layout.stack_bytes(core)
-    return Memory(layout.table_bytes, code, library, layout.scratch_bytes, stack)
+    return Memory(layout.table_bytes, math.ceil(SURE * code), library, layout.scratch_bytes, stack)

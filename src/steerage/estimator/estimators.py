@@ -14,6 +14,7 @@ from scipy.special import softmax
 from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
 
+from steerage.cost.device import Device
 from steerage.data.raw import text_of
 from steerage.data.weights import balance, class_weighted
 from steerage.errors import BadArgument
@@ -26,11 +27,13 @@ from steerage.templates import Template
 class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     """Classification by the smallest, most accurate network that a synthesis finds inside a budget.
 
-    Parameters: ``max_params``, ``max_macs``: the budget, bounds on parameters that are not zero and on multiplications
-    per row. ``minutes``: how long ``fit`` may take (10 if nothing else is given); or ``trials`` and ``epochs``, with
-    which the result depends on ``random_state`` alone, and ``minutes`` beside ``epochs`` end it early. ``template``: a
-    name ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``, ``patience``: as
-    for ``steerage.synthesize``. ``class_weight``: by label (1 for those that are missing), or "balanced".
+    Parameters: ``max_params``, ``max_macs``, ``max_flash``, ``max_ram``: the budget, bounds on parameters that are not
+    zero, on multiplications per row, and on the bytes of generated C code; ``device``: the board or core that is for
+    (``steerage.cost.device``). ``minutes``: how long ``fit`` may take (10 if nothing else is given); or ``trials`` and
+    ``epochs``, with which the result depends on ``random_state`` alone, and ``minutes`` beside ``epochs`` end it early.
+    ``template``: a name ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``,
+    ``patience``: as for ``steerage.synthesize``. ``class_weight``: by label (1 for those that are missing), or
+    "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
     goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too.
 
@@ -46,6 +49,9 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         *,
         max_params: int | None = None,
         max_macs: int | None = None,
+        max_flash: int | None = None,
+        max_ram: int | None = None,
+        device: str | Device | None = None,
         minutes: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -60,6 +66,9 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         super().__init__(
             max_params=max_params,
             max_macs=max_macs,
+            max_flash=max_flash,
+            max_ram=max_ram,
+            device=device,
             minutes=minutes,
             trials=trials,
             epochs=epochs,

@@ -26,6 +26,7 @@ from torch import nn
 from steerage.bundle import Network, load_network, packed, unpacked
 from steerage.bundle.network import BATCH_ROWS
 from steerage.cost.budget import Budget
+from steerage.cost.device import Device
 from steerage.data.build import build_dataset, raw_from_arrays, take
 from steerage.data.dataset import Dataset, Task
 from steerage.errors import BadArgument, BadData
@@ -48,6 +49,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         *,
         max_params: int | None = None,
         max_macs: int | None = None,
+        max_flash: int | None = None,
+        max_ram: int | None = None,
+        device: str | Device | None = None,
         minutes: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -60,6 +64,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
     ) -> None:
         self.max_params = max_params
         self.max_macs = max_macs
+        self.max_flash = max_flash
+        self.max_ram = max_ram
+        self.device = device
         self.minutes = minutes
         self.trials = trials
         self.epochs = epochs
@@ -102,7 +109,8 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             try:
                 result = synthesize(
                     dataset,
-                    budget=Budget(self._whole("max_params"), self._whole("max_macs")),
+                    budget=Budget(**{name: self._whole(name) for name in Budget().to_json()}),
+                    device=self.device,
                     minutes=self.minutes,
                     trials=self._whole("trials"),
                     epochs=self._whole("epochs"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,21 +12,22 @@ import torch
 from torch import Tensor, nn
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import count
-from steerage.errors import BadArgument
+from steerage.cost.price import Price
+from steerage.errors import BadArgument, InfeasibleBudget
 from steerage.growprune import bridge, connections, resize, units
 from steerage.growprune import masks as masking
 from steerage.growprune.connections import Score, Signals
 from steerage.growprune.graph import UnitGraph, unit_graph
 from steerage.growprune.masks import Masks
 from steerage.growprune.resize import Move
-from steerage.growprune.schemes import Connections, Scheme, Step, Units, checked
-from steerage.growprune.target import Target, within
+from steerage.growprune.schemes import Connections, FitRam, Scheme, Step, Units, checked
+from steerage.growprune.target import Target, counting, within
 from steerage.nn.feedforward import FeedForward
 from steerage.nn.modes import evaluating
 from steerage.seeds import generator
 
 AVERAGED_BATCHES = 10  # over about this many mini-batches gradients for growth are averaged
+LEAVING = 0.06  # of a crowded layer's units leave at once
 TWIN_NOISE = 0.05  # relative to a unit's weights: what lets a unit and its duplicate part
 SQUARES = ("exp_avg_sq", "square_avg")  # what optimizers call their mean of squared gradients
 
@@ -70,7 +72,8 @@ class GrowPrune:
     ``masks`` that are given hold from the first step on; without them, weights that start at zero are free until the
     first edit. ``probe`` returns the loss of the network, as it is, on some rows: what units are active, and where
     bridges are wanted, is seen on them. ``measure`` is called before each edit, and returns the error of the network
-    for the record.
+    for the record. ``price``: what networks cost, needed where the budget bounds flash or RAM
+    (``steerage.cost.Price``); parameters and MACs by default.
 
     Raises: InfeasibleBudget if not even one connection per layer fits; BadArgument for a scheme that needs a probe
     where there is none; UnsupportedLayer for one that changes units in a network that cannot be traced.
@@ -90,6 +93,7 @@ class GrowPrune:
     probe: Callable[[nn.Module], Tensor] | None = None
     measure: Callable[[GrowPrune], float] | None = None
     seed: int = 0
+    price: Price | None = None
 
     def __post_init__(self) -> None:
         checked(self.scheme)
@@ -105,14 +109,15 @@ class GrowPrune:
         self._asked: tuple[bool, bool] | None = None
         self._factors: list[Tensor] = []
         # What is free to grow counts as grown.
-        grown = None if self._held else count(self.model, self.input_shape)
-        self._target = Target(self.model, self.budget, self.input_shape, self.masks, grown=grown)
+        price = self.price or counting(self.input_shape)
+        grown = None if self._held else price(self.model, masking.full(self.model))
+        self._target = Target(self.model, self.budget, self.input_shape, self.masks, price=price, grown=grown)
         self.needed = self._target.needed
         if not self.needed:
             self.masks = self.masks if self._held else masking.full(self.model)
             return
-        self._target.check(self.masks)
-        if any(isinstance(step, Units) for step in self.scheme):
+        self._target.check(self.masks, ram=not any(isinstance(step, FitRam) for step in self.scheme))
+        if any(isinstance(step, Units | FitRam) for step in self.scheme):
             self._graph()
         if self.probe is None and any(
             isinstance(one, Units) and one.by in ("duplicate", "bridge") for one in self.scheme
@@ -152,7 +157,13 @@ class GrowPrune:
             self._moments = optimizer.state  # which a score may ask for here as well
             squares, self._moments = self._known_squares(), {}
             self.masks = within(
-                self.model, self.budget, self.input_shape, self.masks, score=self.score, squares=squares
+                self.model,
+                self.budget,
+                self.input_shape,
+                self.masks,
+                score=self.score,
+                squares=squares,
+                price=self.price,
             )
             self._factors = []
         if self.needed:
@@ -167,7 +178,7 @@ class GrowPrune:
         scores, keep = self.score(self._signals()), self._target.connections(done)
         among = {name: mask & self.masks[name] for name, mask in allowed.items()}
         chosen = connections.keep_best(scores, min(keep, masking.active(among)), among=among)
-        chosen = self._target.within_macs(chosen, scores, done)
+        chosen = self._target.within_flash(self._target.within_macs(chosen, scores, done), scores, done)
         if done < 1.0 and self._gradients and (exchange > 0.0 or keep > active):
             chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
         if done == 1.0 and self.exact:
@@ -182,6 +193,27 @@ class GrowPrune:
         scores = units.relative(graph, units.gain(graph) if by == "gain" else units.norm(graph))
         chosen = units.weakest(graph, scores, round(share * int(units.editable(graph).sum())))
         self._moved(units.remove_(graph, chosen, self.masks))
+
+    def fit_ram(self) -> None:
+        """Let units leave until the code fits the RAM: the least of the layers that crowd it, a few at a time.
+
+        Raises: InfeasibleBudget where those that are left are needed, one a layer.
+        """
+        bound, price = self.budget.max_ram, self.price
+        if bound is None or price is None:
+            return
+        while (ram := price(self.model, self.masks).ram or 0) > bound:
+            graph, crowded = self._graph(), price.crowding(self.model, self.masks)
+            able = torch.zeros_like(graph.frozen)
+            for part in graph.parts.values():
+                if part.name in crowded:
+                    able[part.rows] = True
+            scores = units.relative(graph, units.gain(graph))
+            chosen = units.weakest(graph, scores.masked_fill(~able, torch.inf), math.ceil(LEAVING * int(able.sum())))
+            chosen = chosen[able[chosen]]
+            if len(chosen) == 0:
+                raise InfeasibleBudget("max_ram", bound, ram, {})
+            self._moved(units.remove_(graph, chosen, self.masks))
 
     def grow_units(self, share: float, by: str) -> None:
         """Let ``share`` as many neurons and channels come as there are, no more than the budget has room for."""

@@ -1,8 +1,8 @@
 """Schemes as data: a tuple of steps, each at a moment of the training, that one loop runs.
 
 ``Connections`` steps say how far on the way to the target the network is after them; ``Units`` steps let neurons and
-channels come or leave; ``OnlyAdjacent`` gives up connections that skip layers. A step of one's own is any object with
-``at`` and ``apply``.
+channels come or leave, and ``FitRam`` as many as the RAM asks for; ``OnlyAdjacent`` gives up connections that skip
+layers. A step of one's own is any object with ``at`` and ``apply``.
 """
 
 from __future__ import annotations
@@ -82,6 +82,16 @@ class Units:
             editor.remove_units(-self.change, self.by)
         else:
             editor.grow_units(self.change, self.by)
+
+
+@dataclass(frozen=True)
+class FitRam:
+    """Let neurons and channels leave until the code fits the RAM: those that give least, of layers that crowd it."""
+
+    at: float = 0.0
+
+    def apply(self, editor: GrowPrune) -> None:
+        editor.fit_ram()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import final
 
 import torch
@@ -11,12 +12,22 @@ from torch import Tensor, nn
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, count
 from steerage.cost.layers import layer_uses
-from steerage.errors import InfeasibleBudget
+from steerage.errors import BadArgument, InfeasibleBudget
 from steerage.growprune import connections
 from steerage.growprune import masks as masking
 from steerage.growprune.compact import compact
 from steerage.growprune.connections import Score, Signals
 from steerage.growprune.masks import Masks
+
+BYTES = 5  # of flash for a connection: its weight, and where it comes from
+LOOKS = 8  # at most, for the number of connections at which code has the size that is allowed
+CLOSE = 0.01  # by which share it may be smaller
+Pricing = Callable[[nn.Module, Masks], Cost]
+
+
+def counting(input_shape: tuple[int, ...]) -> Pricing:
+    """Parameters and MACs alone."""
+    return lambda model, masks: count(model, input_shape, masks=masks)
 
 
 @final
@@ -24,7 +35,10 @@ class Target:
     """Counts of connections on the way from ``masks`` to ``budget``.
 
     ``start``: connections at the beginning. ``needed``: whether the network is outside the budget; ``grown``: what to
-    count for that, the network with its masks by default. ``look_again`` after the network has changed its shape.
+    count for that, the network with its masks by default. ``price``: what networks cost, also as code where the budget
+    bounds that. ``look_again`` after the network has changed its shape.
+
+    Raises: BadArgument for a bound on code where ``price`` says nothing of it.
     """
 
     def __init__(
@@ -34,29 +48,41 @@ class Target:
         input_shape: tuple[int, ...],
         masks: Masks,
         *,
+        price: Pricing,
         grown: Cost | None = None,
     ) -> None:
-        self.model, self.budget, self.input_shape = model, budget, input_shape
+        self.model, self.budget, self.input_shape, self.price = model, budget, input_shape, price
         self.start = masking.active(masks)
         cost = self.look_again(masks)
+        if budget.on_device and cost.flash is None:
+            raise BadArgument("bounds on flash and RAM need to know the code: give price=steerage.cost.Price(...)")
         self.needed = budget.violation(grown or cost) > 0
+        self._largest = cost.flash or 0
 
     def look_again(self, masks: Masks) -> Cost:
         """Count anew what is no connection and stays whatever is pruned; the cost of the network with ``masks``."""
         self.macs = _macs_per_weight(self.model, self.input_shape)
-        cost = count(self.model, self.input_shape, masks=masks)
+        cost = self.price(self.model, masks)
         self.fixed_params = cost.params - masking.active(masks)
         self.fixed_macs = cost.macs - self.macs_of(masks)
         return cost
 
-    def check(self, masks: Masks) -> None:
-        """Raises: InfeasibleBudget if not even one connection per layer fits."""
+    def check(self, masks: Masks, *, ram: bool = True) -> None:
+        """Raises: InfeasibleBudget if not even one connection per layer fits, or, if that is asked, not the RAM."""
         least, bound = len(masks), self.budget.max_params
         if bound is not None and bound - self.fixed_params < least:
             raise InfeasibleBudget("max_params", bound, self.fixed_params + least, {})
         macs, least_macs = self.budget.max_macs, self.fixed_macs + sum(self.macs.values())
         if macs is not None and macs < least_macs:
             raise InfeasibleBudget("max_macs", macs, least_macs, {})
+        if not self.budget.on_device:
+            return
+        none = self.price(self.model, {name: torch.zeros_like(mask) for name, mask in masks.items()})
+        needs = {"max_flash": (self.budget.max_flash, none.flash), "max_ram": (self.budget.max_ram, none.ram)}
+        for name, (allowed, needed) in needs.items():
+            asked = ram or name == "max_flash"
+            if asked and allowed is not None and needed is not None and needed > allowed:
+                raise InfeasibleBudget(name, allowed, needed, {})
 
     def connections(self, done: float, *, slack: int = 0) -> int:
         """How many are left when ``done`` of the way is, as far as parameters say."""
@@ -83,29 +109,69 @@ class Target:
                 high = middle - 1
         return connections.keep_best(scores, low, among=chosen)
 
+    def within_flash(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
+        """The best of ``chosen`` whose code takes no more flash than ``done`` of the way allows, or a little less."""
+        if self.budget.max_flash is None:
+            return chosen
+        limit = self._largest + (min(self._largest, self.budget.max_flash) - self._largest) * done
+
+        def flash(masks: Masks) -> int:
+            return self.price(self.model, masks).flash or 0
+
+        most, taken = masking.active(chosen), flash(chosen)
+        if taken <= limit:
+            return chosen
+        # Nearly a straight line in the number of connections, once layers are stored sparsely.
+        low, least, best = 0, flash({name: torch.zeros_like(mask) for name, mask in chosen.items()}), chosen
+        guess = most - math.ceil((taken - limit) / BYTES)
+        for _ in range(LOOKS):
+            middle = min(most - 1, max(low + 1, guess))
+            if most - low <= 1:
+                break
+            tried = connections.keep_best(scores, middle, among=chosen)
+            size = flash(tried)
+            if size <= limit:
+                low, least, best = middle, size, tried
+                if size >= (1.0 - CLOSE) * limit:
+                    break
+            else:
+                most, taken = middle, size
+            guess = low + math.floor((most - low) * (limit - least) / max(1, taken - least))
+        return best if low > 0 else connections.keep_best(scores, low, among=chosen)
+
     def macs_of(self, masks: Mapping[str, Tensor]) -> int:
         return sum(int(mask.sum()) * self.macs[name] for name, mask in masks.items())
 
     def filled(self, chosen: Masks, scores: Mapping[str, Tensor], allowed: Masks) -> Masks:
         """``chosen`` with what dead units leave free used for more connections, exactly up to the budget."""
-        best, slack, macs_slack, budget = chosen, 0, 0, self.budget
+        best, macs_slack, budget = chosen, 0, self.budget
         most = masking.active(allowed)
+        keep = self.connections(1.0) if budget.max_params is not None else self.start
+        keep = masking.active(chosen) if budget.max_flash is not None else keep
         for _ in range(12):  # what comes back may be of a dead unit, and leave free what it took
-            cost = compact_cost(self.model, self.input_shape, chosen)
+            cost = compact_cost(self.model, self.input_shape, chosen, self.price)
             if budget.violation(cost) == 0:
                 best = chosen
-            free = budget.max_params - cost.params if budget.max_params is not None else 0
-            free_macs = budget.max_macs - cost.macs if budget.max_macs is not None else 0
+            free, free_macs = self._free(cost), budget.max_macs - cost.macs if budget.max_macs is not None else 0
             if free == 0 and free_macs == 0:
                 break
-            slack, macs_slack = slack + free, macs_slack + free_macs
-            keep = min(self.connections(1.0, slack=slack), most)
+            macs_slack += free_macs
+            keep = min(keep + free, self.start, most)
             larger = connections.keep_best(scores, keep, among=allowed)
             larger = self.within_macs(larger, scores, 1.0, slack=macs_slack)
             if all(torch.equal(larger[name], chosen[name]) for name in chosen):
                 break
             chosen = larger
         return best
+
+    def _free(self, cost: Cost) -> int:
+        """Connections that parameters and flash leave room for beside ``cost``, or that are too many where negative."""
+        free = []
+        if self.budget.max_params is not None:
+            free.append(self.budget.max_params - cost.params)
+        if self.budget.max_flash is not None and cost.flash is not None:
+            free.append((self.budget.max_flash - cost.flash) // BYTES)
+        return min(free, default=0)
 
 
 @torch.no_grad()
@@ -117,17 +183,21 @@ def within(
     *,
     score: Score = connections.layer_adaptive,
     squares: Mapping[str, Tensor] | None = None,
+    price: Pricing | None = None,
 ) -> Masks:
     """``masks`` without their lowest connections, as many of them as hold the compacted network outside ``budget``.
 
     After the last edit a network can grow by a little: a unit without inputs that was zero, and so did nothing, does
-    something once its bias has been trained.
+    something once its bias has been trained. RAM is a matter of units, and stays.
     """
+    price = price or counting(input_shape)
     while left := masking.active(masks):
-        cost = compact_cost(model, input_shape, masks)
-        if budget.violation(cost) == 0:
+        cost = compact_cost(model, input_shape, masks, price)
+        if not budget.excess(cost).keys() - {"max_ram"}:
             break
         over = cost.params - budget.max_params if budget.max_params is not None else 0
+        if budget.max_flash is not None and cost.flash is not None:
+            over = max(over, math.ceil((cost.flash - budget.max_flash) / BYTES))
         if budget.max_macs is not None and cost.macs > budget.max_macs:
             over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
         scores = score(Signals(masking.weights(model), squares=squares or {}))
@@ -135,10 +205,10 @@ def within(
     return masks
 
 
-def compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks) -> Cost:
+def compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks, price: Pricing) -> Cost:
     """Cost of ``model`` with ``masks`` once its dead units have left."""
     small, small_masks = compact(model, input_shape, masks=masks)
-    return count(small, input_shape, masks=small_masks)
+    return price(small, small_masks)
 
 
 def _macs_per_weight(model: nn.Module, input_shape: tuple[int, ...]) -> dict[str, int]:

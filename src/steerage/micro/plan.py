@@ -222,6 +222,16 @@ def _placed(buffers: Sequence[_Buffer]) -> list[int]:
     return best
 
 
+def at_peak(program: Program) -> list[Value]:
+    """Values that are in memory when most of it is in use; of rows that are copied, the value that they are of."""
+    buffers = _buffers(program)
+    taken = _loads(buffers)
+    moment = max(range(len(taken)), key=taken.__getitem__, default=0)
+    used = [buffer for buffer in buffers if buffer.start <= moment <= buffer.end]
+    rows = [buffer.extra[0].inputs[0] for buffer in used if buffer.extra is not None]
+    return [*(value for buffer in used for value in buffer.values), *rows]
+
+
 def loads(program: Program) -> list[int]:
     """Words that no plan can do without, for each step of ``program``."""
     return _loads(_buffers(program))

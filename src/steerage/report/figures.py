@@ -15,13 +15,17 @@ LINE = 15  # height of a line of text
 
 @dataclass(frozen=True)
 class Point:
-    """A place in a figure; ``title`` appears under the pointer, ``label`` beside the point, ``kind`` is a CSS class."""
+    """A place in a figure; ``title`` appears under the pointer, ``label`` beside the point, ``kind`` is a CSS class.
+
+    ``about``: text that is shown below the figure when the point is clicked.
+    """
 
     x: float
     y: float
     title: str = ""
     label: str = ""
     kind: str = "trial"
+    about: str = ""
 
 
 def scatter(
@@ -34,9 +38,12 @@ def scatter(
     path: Sequence[Point] = (),
     log_x: bool = True,
     show_y: Callable[[float], str] = "{:g}".format,
+    diagonal: bool = False,
+    names: Sequence[str] = (),
 ) -> str:
     """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order,
-    ``path`` is a line through some of them.
+    ``path`` is a line through some of them. ``diagonal``: a line where both axes agree. ``names``: what stands at the
+    places 0, 1, ... of the x axis, in place of numbers.
 
     On a logarithmic x axis, points whose x is not positive are left out. Without any point the result is empty.
     """
@@ -57,7 +64,14 @@ def scatter(
         return TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
 
     x_ticks = _log_ticks(x_low, x_high) if log_x else _ticks(x_low, x_high)
-    parts = [_axes(x_ticks, _ticks(y_low, y_high), x_at, y_at, show_y)]
+    show_x: Callable[[float], str] = short
+    if names:
+        x_ticks, show_x = [float(place) for place in range(len(names))], lambda value: names[round(value)]
+    parts = [_axes(x_ticks, _ticks(y_low, y_high), x_at, y_at, show_x, show_y)]
+    if diagonal:
+        ends = [(x_at(both), y_at(both)) for both in (max(x_low, y_low), min(x_high, y_high))]
+        places = " ".join(f'x{i}="{x:.1f}" y{i}="{y:.1f}"' for i, (x, y) in enumerate(ends, start=1))
+        parts.append(f'<line class="diagonal" {places}/>')
     parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}">{escape(x_label)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
     parts.append(f'<text class="axis" transform="translate(15 {middle}) rotate(-90)">{escape(y_label)}</text>')
@@ -77,9 +91,17 @@ def scatter(
 
 
 def _dot(point: Point, x: float, y: float) -> str:
+    """A mark whose form tells the kind as well as its colour: discs are trials, squares and diamonds networks."""
     title = f"<title>{escape(point.title)}</title>" if point.title else ""
-    radius = 4 if point.kind == "trial" else 6
-    return f'<circle class="{escape(point.kind, quote=True)}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}">{title}</circle>'
+    kind, about = escape(point.kind, quote=True), ""
+    if point.about:
+        about = f' tabindex="0" role="button" data-about="{escape(point.about, quote=True)}"'
+    if point.kind == "trial":
+        return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="4"{about}>{title}</circle>'
+    if point.kind == "baseline":
+        return f'<rect class="{kind}" x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10"{about}>{title}</rect>'
+    diamond = f"M{x:.1f} {y - 7:.1f}l7 7l-7 7l-7 -7z"
+    return f'<path class="{kind}" d="{diamond}"{about}>{title}</path>'
 
 
 def _labels(labels: Sequence[tuple[float, float, str]]) -> list[str]:
@@ -101,6 +123,7 @@ def _axes(
     y_ticks: Sequence[float],
     x_at: Callable[[float], float],
     y_at: Callable[[float], float],
+    show_x: Callable[[float], str],
     show_y: Callable[[float], str],
 ) -> str:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
@@ -114,7 +137,9 @@ def _axes(
     for value in x_ticks:
         x = x_at(value)
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}"/>')
-        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 19}" text-anchor="middle">{short(value)}</text>')
+        parts.append(
+            f'<text class="tick" x="{x:.1f}" y="{bottom + 19}" text-anchor="middle">{escape(show_x(value))}</text>'
+        )
     parts.append(f'<line class="frame" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     return "".join(parts)
 

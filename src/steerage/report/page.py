@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
 
 from steerage._version import __version__
+from steerage.report.anatomy import anatomy
+from steerage.report.mattered import mattered
+from steerage.report.quality import quality
 from steerage.report.run import Run, at, first, number, read_run
+from steerage.report.script import SCRIPT, SCRIPT_HASH
 from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
 from steerage.report.style import CSS
-from steerage.report.text import NONE, STAGES, code, count, counted, measure, section, settings, shown, table
+from steerage.report.text import BOUNDS, NONE, STAGES, code, count, counted, measure, section, settings, shown, table
 from steerage.store import write_atomic
 
-BOUNDS = {
-    "max_params": ("params", "parameter"),
-    "max_macs": ("macs", "MAC"),
-    "max_flash": ("flash_bytes", "flash byte"),
-    "max_ram": ("ram_bytes", "RAM byte"),
-}
 COSTS = (
     ("params", "parameters (non-zero)"),
     ("dense_params", "parameters (dense)"),
@@ -48,22 +46,33 @@ def page(run: Run) -> str:
         _head(run),
         _result(run),
         front(run),
+        quality(run),
+        anatomy(run),
         trials(run),
+        mattered(run),
         rounds(run),
         networks(run),
         local(run),
         _use(run),
         _settings(run),
     ]
-    # The policy makes sure that nothing is fetched or run, should a value ever get past the escaping.
+    return document(f"steerage: {_data(run)}", sections)
+
+
+def document(title: str, sections: Iterable[str]) -> str:
+    """A page of HTML: whatever comes from runs must be escaped in ``sections`` already."""
+    # The policy makes sure that nothing is fetched, and nothing run but our own few lines, should a value ever get past
+    # the escaping.
+    policy = f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src '{SCRIPT_HASH}'"
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n'
-        f"<title>steerage: {escape(_data(run))}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{CSS}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, sections))
-        + f"\n</main>\n<footer>written by steerage {__version__}</footer>\n</body>\n</html>\n"
+        + f"\n</main>\n<footer>written by steerage {__version__}</footer>\n"
+        f"<script>{SCRIPT}</script>\n</body>\n</html>\n"
     )
 
 
@@ -127,7 +136,13 @@ def _use(run: Run) -> str:
     network, command = str(run.folder / "network"), run.asked.get("command")
     content = ""
     if run.summary:
-        shell = (f"steerage eval {shlex.quote(network)} DATA", f"steerage export {shlex.quote(network)} --to onnx")
+        place = shlex.quote(network)
+        shell = (
+            f"steerage eval {place} DATA",
+            f"steerage export {place} --to onnx",
+            f"steerage export {place} --to c",
+            f"steerage verify {place} DATA    # the C code on an emulated board",
+        )
         python = ("import steerage", "", f"network = steerage.load({network!r})", "network.predict(X)")
         content += f"<p>Measure it on other data, and export it:</p>{code(*shell)}"
         content += f"<p>Use it in Python:</p>{code(*python)}"

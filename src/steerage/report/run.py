@@ -17,11 +17,15 @@ Fields: TypeAlias = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Run:
-    """``asked``: run.json. ``summary``: summary.json, empty before the end. ``events``: one dict per line, in order."""
+    """``asked``: run.json. ``summary``, ``analysis``: the files of that name, empty before the end.
+
+    ``events``: one dict per line, in order.
+    """
 
     folder: Path
     asked: Fields = field(default_factory=dict)
     summary: Fields = field(default_factory=dict)
+    analysis: Fields = field(default_factory=dict)
     events: Sequence[Fields] = ()
 
     @property
@@ -58,10 +62,10 @@ class Run:
 def read_run(folder: str | Path) -> Run:
     """The run in ``folder``. Raises: BadBundle when it holds neither run.json nor summary.json, or damaged ones."""
     folder = Path(folder)
-    asked, summary = (_optional(folder / name) for name in ("run.json", "summary.json"))
+    asked, summary, analysis = (_optional(folder / f"{name}.json") for name in ("run", "summary", "analysis"))
     if not asked and not summary:
         raise BadBundle(f"{folder} is not a run: it has no run.json; give the folder that steerage synth wrote")
-    return Run(folder, asked, summary, _lines(folder / "events.jsonl"))
+    return Run(folder, asked, summary, analysis if summary else {}, _lines(folder / "events.jsonl"))
 
 
 def _optional(path: Path) -> Fields:
@@ -88,6 +92,11 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
+
+
+def listed(value: object) -> Sequence[object]:
+    """``value`` if it is a list; nothing otherwise."""
+    return value if isinstance(value, list) else ()
 
 
 def at(fields: object, *path: str) -> object:

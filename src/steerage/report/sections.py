@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import TypeVar
 
@@ -27,14 +27,18 @@ def trials(run: Run) -> str:
     failed = run.named("TrialFailed")
     if not measured and not failed:
         return ""
+    best = sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
+    # A row has only what tells it from the others; what they share is said once.
+    names = dict.fromkeys(name for _, event in best for name in _values(event))
+    differing = {name for name in names if len({settings(_values(event).get(name)) for _, event in best}) > 1}
     rows = [
         [
             shown(event.get("number")),
             measure(run.metric, error),
             count(params_of(event)),
-            settings(event.get("values")),
+            settings({name: value for name, value in _values(event).items() if name in differing}),
         ]
-        for error, event in sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
+        for error, event in best
     ]
     ended = {number(event.get("number")) for _, event in measured}
     resting = {number(event.get("number")) for event in run.named("TrialStopped")} - ended
@@ -42,12 +46,20 @@ def trials(run: Run) -> str:
     content = f"<p>{len(measured)} candidates were trained{stopped}, {len(failed)} failed.</p>"
     content += _trials_figure(run, measured)
     if rows:
+        same = settings({name: value for name, value in _values(best[0][1]).items() if name not in differing})
         content += "<p>The best of them:</p>" + table(["trial", Y_LABEL, X_LABEL, "hyperparameters"], rows)
+        content += f"<p>All of these have {escape(same)}.</p>" if same and len(rows) > 1 else ""
     if failed:
         reasons = [f"trial {shown(event.get('number'))}: {shown(event.get('reason'))}" for event in failed[:FAILURES]]
         reasons += [f"and {len(failed) - FAILURES} more"] if len(failed) > FAILURES else []
         content += "<ul>" + "".join(f"<li>{escape(reason)}</li>" for reason in reasons) + "</ul>"
     return section("Global search", content)
+
+
+def _values(event: Fields) -> Fields:
+    """Hyperparameters of a trial."""
+    values = event.get("values")
+    return values if isinstance(values, Mapping) else {}
 
 
 def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
@@ -58,7 +70,12 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     name = run.pareto or "params"
     noun = NOUNS[name]
     points = [
-        Point(cost, error, f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(cost)} {noun}")
+        Point(
+            cost,
+            error,
+            text := f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(cost)} {noun}",
+            about=f"{text}\n{settings(event.get('values')).replace(', ', chr(10))}",
+        )
         for error, event in measured
         if (cost := params_of(event, name)) is not None
     ]
@@ -71,10 +88,14 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
         cost, error = number(at(run.summary, *where, name)), number(at(run.summary, *where, run.metric, "validation"))
         if cost is not None and error is not None:
             text = f"{title}: {_error_text(run, error)}, {count(cost)} {noun}"
-            points.append(Point(cost, error, text, title, stage or "delivered"))
+            about = (
+                text if stage == "baseline" else f"{text}\n{settings(run.summary.get('values')).replace(', ', chr(10))}"
+            )
+            points.append(Point(cost, error, text, title, stage or "delivered", about))
     front = _front_points(run, name)
     limit = run.budget.get(f"max_{name}")
-    return scatter([*points, *front], x_label=noun, y_label=Y_LABEL, limit=limit, path=front, show_y=_ticks_of(run))
+    figure = scatter([*points, *front], x_label=noun, y_label=Y_LABEL, limit=limit, path=front, show_y=_ticks_of(run))
+    return figure + '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
 
 
 def _front_points(run: Run, cost: str) -> list[Point]:

@@ -35,7 +35,36 @@ svg .frame { stroke: var(--soft); }
 svg line.limit { stroke: var(--limit); stroke-dasharray: 5 4; }
 svg .path { fill: none; stroke: var(--dot); stroke-width: 1.5; opacity: .6; }
 svg circle { fill: var(--dot); fill-opacity: .75; }
-svg circle.baseline { fill: var(--base); }
-svg circle.after_search, svg circle.delivered, svg circle.front { fill: var(--best); fill-opacity: 1; }
+svg rect.baseline { fill: var(--base); }
+svg path.after_search, svg path.delivered, svg path.front { fill: var(--best); }
+svg path.after_search { fill: var(--ground); stroke: var(--best); stroke-width: 2; }
+svg [data-about] { cursor: pointer; }
+svg .chosen { stroke: var(--text); stroke-width: 2.5; }
+svg .diagonal { stroke: var(--soft); stroke-dasharray: 4 4; }
+svg.network rect.dense { fill: var(--panel); stroke: var(--line); }
+svg.network rect.active { fill: var(--dot); fill-opacity: .45; }
+svg.network text.layer { fill: var(--text); font-size: 11px; }
+svg.network path.skip { fill: none; stroke: var(--soft); stroke-width: 1.2; opacity: .7; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
+figure { margin: 0; }
+figcaption { font-size: .82rem; color: var(--soft); line-height: 1.3; overflow-wrap: anywhere; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .8rem;
+  margin: .5rem 0 1rem; }
+.cards.large { grid-template-columns: repeat(auto-fill, minmax(14rem, 18rem)); }
+.cards.wide-cards { grid-template-columns: repeat(auto-fill, minmax(min(18rem, 100%), 1fr)); }
+.cards img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); background: #000; display: block; }
+table.heat { font-size: .82rem; }
+table.heat th, table.heat td { padding: .15rem .35rem; text-align: right; border: 0; }
+table.heat td { background: color-mix(in srgb, var(--limit) calc(var(--share) * 100%), transparent); }
+table.heat td.right { background: color-mix(in srgb, var(--dot) calc(var(--share) * 55%), transparent);
+  outline: 1px solid var(--soft); outline-offset: -1px; }
+table.heat td.none { color: var(--soft); }
+.bar { display: grid; grid-template-columns: 9rem 1fr 3rem; gap: .6rem; align-items: center; font-size: .9rem; }
+.bar span { overflow-wrap: anywhere; }
+.bar i { display: block; height: .8rem; border-radius: 3px;
+  background: linear-gradient(to right, var(--dot) calc(var(--share) * 100%), var(--panel) 0); }
+.bar b { font-weight: 400; text-align: right; font-variant-numeric: tabular-nums; }
+pre.about { white-space: pre-wrap; max-width: 42rem; }
+summary { cursor: pointer; color: var(--soft); margin: .8rem 0; }
 footer { color: var(--soft); font-size: .85rem; padding-top: 2.5rem; padding-bottom: 2rem; }
 """

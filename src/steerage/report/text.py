@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
@@ -26,9 +27,24 @@ def _cell(text: str) -> str:
     return f"<td{kind}>{escape(text)}</td>"
 
 
+def picture(data: object, words: str) -> str | None:
+    """An image of PNG ``data`` in base64; None where it is none. ``words`` say what it shows."""
+    if not isinstance(data, str) or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", data):
+        return None
+    return f'<img alt="{escape(words, quote=True)}" src="data:image/png;base64,{data}">'
+
+
 def code(*lines: str) -> str:
     """Lines to copy."""
     return f"<pre>{escape(chr(10).join(lines))}</pre>"
+
+
+BOUNDS = {
+    "max_params": ("params", "parameter"),
+    "max_macs": ("macs", "MAC"),
+    "max_flash": ("flash_bytes", "flash byte"),
+    "max_ram": ("ram_bytes", "RAM byte"),
+}
 
 
 def measure(metric: str, value: float | None) -> str:

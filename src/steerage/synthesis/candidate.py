@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from dataclasses import astuple, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 
 from steerage import store
 from steerage.cost.budget import Budget
-from steerage.cost.count import Cost, count
+from steerage.cost.count import Cost
+from steerage.cost.price import Price
 from steerage.data.dataset import Dataset
 from steerage.errors import BadBundle, TrainingFailed
 from steerage.growprune import masks as masking
@@ -23,6 +25,7 @@ from steerage.growprune.resize import follow_average_
 from steerage.growprune.run import Edit, GrowPrune
 from steerage.growprune.schemes import Scheme
 from steerage.growprune.target import within
+from steerage.micro.codesize import Core
 from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values
@@ -43,7 +46,8 @@ FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inpu
 class Bench:
     """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock.
 
-    ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes.
+    ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``core``: the
+    processor that code is made for, where the budget bounds its bytes.
     """
 
     dataset: Dataset
@@ -54,6 +58,12 @@ class Bench:
     clock: RunClock
     on_tick: Callable[[str, Tick], None] = lambda name, tick: None
     depth: int | None = None
+    core: Core | None = None
+
+    @cached_property
+    def price(self) -> Price:
+        """What networks cost on this data, as code too where there is a ``core``."""
+        return Price(self.dataset, self.core)
 
     def scores(self, model: nn.Module) -> Scores:
         """On the validation rows."""
@@ -170,7 +180,15 @@ def synthesize_candidate(
     if scheme is not None:
         probe = _probe(bench, rows, child_seed(seed, "probe"))
         editor = GrowPrune(
-            model, bench.budget, input_shape, scheme, masks=dict(kept), exact=exact, probe=probe, seed=seed
+            model,
+            bench.budget,
+            input_shape,
+            scheme,
+            masks=dict(kept),
+            exact=exact,
+            probe=probe,
+            seed=seed,
+            price=bench.price,
         )
         if watch is not None:
             editor.measure = watch
@@ -228,7 +246,7 @@ def synthesize_candidate(
             told.append((rung, scores))
             if rests.judge(rung, scores):
                 store.save_tree(rests.file, {**state(), "elapsed": bench.clock() - began})
-                cost, edits = count(now, input_shape, masks=masks), tuple(editor.edits) if editor is not None else ()
+                cost, edits = bench.price(now, masks), tuple(editor.edits) if editor is not None else ()
                 epochs_done, took = training.step / batches, bench.clock() - began
                 return Trained(now, masks, scores, cost, edits, epochs_done, took, stopped_at=rung)
         return None
@@ -259,7 +277,7 @@ def synthesize_candidate(
         kept = editor.masks
     training.use_average()
     masking.apply_(model, kept)
-    cost = count(model, input_shape, masks=kept)
+    cost = bench.price(model, kept)
     edits = tuple(editor.edits) if editor is not None else ()
     epochs_done = training.step / batches + (start.epochs if start is not None else 0.0)
     trained = Trained(model, kept, bench.scores(model), cost, edits, epochs_done, bench.clock() - began)
@@ -298,11 +316,11 @@ def _as_it_is(training: Training) -> nn.Module:
 def compacted(trained: Trained, bench: Bench) -> Trained:
     """``trained`` without its dead units, inside the budget to the last parameter: the network to deliver."""
     shape = bench.dataset.spec.input_shape
-    masks = within(trained.model, bench.budget, shape, trained.masks)
+    masks = within(trained.model, bench.budget, shape, trained.masks, price=bench.price)
     model = copy.deepcopy(trained.model)
     masking.apply_(model, masks)
     small, small_masks = compact(model, shape, masks=masks)
-    return replace(trained, model=small, masks=small_masks, cost=count(small, shape, masks=small_masks))
+    return replace(trained, model=small, masks=small_masks, cost=bench.price(small, small_masks))
 
 
 def _effort(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import dense_cost, least_cost
+from steerage.cost.count import Cost, dense_cost, least_cost
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
 from steerage.search.propose import find_feasible
 from steerage.space import Values
@@ -18,14 +18,16 @@ from steerage.synthesis.own_network import OwnNetwork
 MAX_EXPANSION = 25.0
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
+LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
+WEIGHT = 4  # bytes of flash
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 
 
 def check_feasible(bench: Bench, seed: int) -> None:
     """Raises: InfeasibleBudget, with the smallest cost that the template reaches, if nothing in it fits the budget."""
     spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
-    starts = bench.template.starts(spec)
-    best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts)
+    starts, looks = bench.template.starts(spec), CODE_LOOKS if bench.budget.on_device else LOOKS
+    best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts, max_evaluations=looks)
     if best.violation <= 0:
         return
     if bench.depth is not None:
@@ -45,7 +47,7 @@ def check_feasible(bench: Bench, seed: int) -> None:
             except TrainingFailed:
                 return UNBUILDABLE
 
-        smallest = find_feasible(space, violation=excess, seed=seed, start=starts)
+        smallest = find_feasible(space, violation=excess, seed=seed, start=starts, max_evaluations=looks)
         if smallest.violation > 0:
             raise InfeasibleBudget(name, bound, _needed(bench, smallest.values)[name], smallest.values)
     # Each bound can be met, but not all at once.
@@ -65,29 +67,48 @@ def check_feasible(bench: Bench, seed: int) -> None:
 def _needed(bench: Bench, values: Values) -> dict[str, int]:
     """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
     spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
-    least, dense = least_cost(bench.template, values, spec), dense_cost(bench.template, values, spec)
+    least, dense = _least(bench, values), dense_cost(bench.template, values, spec)
     pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
-    return {
+    if least.flash is not None:
+        pairs["max_flash"] = (least.flash, WEIGHT * dense.params)
+    found = {
         name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
     }
+    return found if least.ram is None else {**found, "max_ram": least.ram}
+
+
+def _least(bench: Bench, values: Values) -> Cost:
+    """The smallest cost of a candidate with all its units, as code too if that is bounded. Raises: TrainingFailed."""
+    if bench.budget.on_device:
+        return bench.price.least(bench.template, values)
+    return least_cost(bench.template, values, bench.dataset.spec)
 
 
 def violation_of(bench: Bench) -> Callable[[Values], float]:
     """How far a candidate is from being prunable into the budget: 0 where it is.
 
     Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
-    ``MAX_EXPANSION`` times the budget, unless it is the user's own network. One that cannot be built is far from it.
-    The number of its layers must be the one that is asked for, if one is.
+    ``MAX_EXPANSION`` times the budget, unless it is the user's own network, whose units can leave. One that cannot be
+    built is far from it. The number of its layers must be the one that is asked for, if one is.
     """
     spec, budget, own, depth = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork), bench.depth
-    roomy = Budget(**{name: bound and round(bound * MAX_EXPANSION) for name, bound in budget.to_json().items()})
+    weights = None if budget.max_flash is None else budget.max_flash // WEIGHT
+    bounds = [bound for bound in (budget.max_params, weights) if bound is not None]
+    roomy = Budget(
+        None if not bounds else round(MAX_EXPANSION * min(bounds)),
+        None if budget.max_macs is None else round(MAX_EXPANSION * budget.max_macs),
+    )
+    pruned = replace(budget, max_ram=None) if own else budget
 
     def violation(values: Values) -> float:
         try:
-            least = budget.violation(least_cost(bench.template, values, spec))
+            counted = budget.counted.violation(least_cost(bench.template, values, spec))
             if depth is not None:
-                least += abs((bench.template.depth(values) or 0) - depth) / depth
-            return least if own else least + roomy.violation(dense_cost(bench.template, values, spec))
+                counted += abs((bench.template.depth(values) or 0) - depth) / depth
+            if not own:
+                counted += roomy.violation(dense_cost(bench.template, values, spec))
+            # Code takes longer to price, so it waits until everything else is as it should be.
+            return counted if counted > 0 or not pruned.on_device else pruned.violation(_least(bench, values))
         except TrainingFailed:
             return UNBUILDABLE
 
@@ -102,7 +123,8 @@ def starting_points(bench: Bench) -> list[Values]:
     spec = bench.dataset.spec
 
     def miss(values: Values) -> int:
-        expansion = bench.budget.expansion(dense_cost(bench.template, values, spec))
+        dense = dense_cost(bench.template, values, spec)
+        expansion = bench.budget.expansion(replace(dense, flash=WEIGHT * dense.params, ram=0))
         return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
     return sorted(bench.template.starts(spec), key=miss)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from steerage.cost.budget import Budget
-from steerage.cost.count import count, dense_cost
+from steerage.cost.count import dense_cost
 from steerage.growprune.run import GrowPrune
 from steerage.space import Values
 from steerage.synthesis import trajectory
@@ -62,12 +62,11 @@ def walk_down(
     """
     run.begin("trajectory")
     bench, local = trajectory.smallest_budget(run.bench, winner.values), run.directory.local
-    shape = bench.dataset.spec.input_shape
 
     def keep(editor: GrowPrune) -> float:
         """The network as it came to a step, in a file of its own."""
         scores = bench.scores(editor.model)
-        cost = count(editor.model, shape, masks=editor.masks)
+        cost = bench.price(editor.model, editor.masks)
         point = Trained(editor.model, editor.masks, scores, cost, (), 0.0, 0.0)
         remember(local / f"size-{len(editor.edits):02}.done", winner.values, point)
         return scores.error

@@ -17,6 +17,9 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
+from steerage.cost.device import Device
+from steerage.cost.device import device as device_of
+from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.errors import BadArgument, SteerageError, TrainingFailed
@@ -25,6 +28,7 @@ from steerage.growprune.schemes import checked_name
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
+from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import Bench, Trained, compacted
 from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.feasible import check_feasible
@@ -99,6 +103,7 @@ def synthesize(
     ahead: int | None = None,
     executor: Executor | None = None,
     ray: str | None = None,
+    device: str | Device | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -124,7 +129,9 @@ def synthesize(
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
-    candidate has, as published networks count them.
+    candidate has, as published networks count them. ``device``: board or core that the network is for
+    (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
+    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given).
     ``jobs``: trainings that go on at a time, in processes of this machine with a thread each, or in ``executor``, any
     of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
     minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
@@ -138,11 +145,7 @@ def synthesize(
     so many minutes.
     """
     effort = effort_from(minutes, trials, epochs)
-    asked: dict[str, Any] = {
-        "kind": "synth" if local else "search",
-        "budget": (budget or Budget()).to_json(),
-        "seed": seed,
-    }
+    asked: dict[str, Any] = {"kind": "synth" if local else "search", "seed": seed}
     _positive("patience", patience)
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
@@ -184,6 +187,7 @@ def synthesize(
             command,
             like,
             depth,
+            _device(device),
             _positive("ahead", ahead),
             others,
         )
@@ -222,20 +226,21 @@ def refine(
     max_loss: float | None = None,
     front: bool = False,
     scheme: str = "auto",
+    device: str | Device | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
     """
     effort = effort_from(minutes, None, epochs)
-    wanted = Wanted(max_loss, front)
-    if budget == Budget() and not wanted.anything:
+    wanted, place = Wanted(max_loss, front), _device(device)
+    if (budget if place is None else place.budget(budget)) == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
-    asked: dict[str, Any] = {"kind": "refine", "budget": budget.to_json(), "seed": seed, "template": network.name}
+    asked: dict[str, Any] = {"kind": "refine", "seed": seed, "template": network.name}
     asked |= _about_local(wanted, checked_name(scheme))
     plan = Plan(effort, local_only=True, way_down=wanted.anything, scheme=scheme)
     request = _Request(
-        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command
+        data, target, task, asked, effort, plan, wanted, seed, out, listener or _ignore, started, command, device=place
     )
     return _run(request, budget, network)
 
@@ -256,6 +261,7 @@ class _Request:
     command: str
     like: str | None = None
     depth: int | None = None
+    device: Device | None = None
     ahead: int | None = None
     executor: Executor | None = None
 
@@ -265,6 +271,10 @@ def _positive(name: str, value: int | None) -> int | None:
     if value is not None and value < 1:
         raise BadArgument(f"{name} must be positive, got {value}")
     return value
+
+
+def _device(given: str | Device | None) -> Device | None:
+    return device_of(given) if isinstance(given, str) else given
 
 
 def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
@@ -286,6 +296,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         budget = _budget_like(chosen, budget, dataset)
     else:
         chosen = given or template_for(dataset.spec)
+    if request.device is not None:
+        budget = request.device.budget(budget)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
@@ -299,12 +311,16 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "task": dataset.spec.task,
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
+        **({} if request.device is None else {"device": request.device.name}),
         **request.effort.to_json(),
         **({"ahead": ahead} if ahead > 1 and not request.effort.timed else {}),
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth)
+    core = None
+    if budget.on_device:
+        core = DEFAULT if request.device is None else request.device.core
+    bench = Bench(dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core)
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
@@ -351,7 +367,7 @@ def _team(request: _Request, directory: RunDirectory, clock: RunClock, ahead: in
 def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
     """``given``, with the parameters and MACs of the baseline where nothing is given."""
     cost = dense_cost(template, template.baseline(dataset.spec), dataset.spec)
-    return Budget(given.max_params or cost.params, given.max_macs or cost.macs)
+    return replace(given, max_params=given.max_params or cost.params, max_macs=given.max_macs or cost.macs)
 
 
 def _loaded(request: _Request) -> Dataset:
@@ -412,7 +428,9 @@ def _delivered(
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
         scores = (validation or trained).scores
-        return summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=scores, test=test)
+        cost = bench.price.if_any(trained.model, trained.masks)
+        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
+        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test)
 
     delivered = described(final, best.trained)
     others = {
@@ -443,6 +461,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
+    store.write_json(directory.analysis, analysed(run, final))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:

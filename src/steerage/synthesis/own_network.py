@@ -11,7 +11,6 @@ import torch
 from torch import nn
 
 from steerage.bundle import Architecture, FromFactory, FromProgram
-from steerage.cost.count import count
 from steerage.data.dataset import TaskSpec
 from steerage.errors import BadArgument
 from steerage.growprune import masks as masking
@@ -52,8 +51,7 @@ class OwnNetwork(Template):
 
         model = build(bench, self.baseline(bench.dataset.spec), seed)
         masks = masking.initial(model)
-        cost = count(model, bench.dataset.spec.input_shape, masks=masks)
-        return Trained(model, masks, bench.scores(model), cost, (), 0.0, 0.0)
+        return Trained(model, masks, bench.scores(model), bench.price(model, masks), (), 0.0, 0.0)
 
 
 def exported_network(path: str | Path, spec: TaskSpec) -> OwnNetwork:

@@ -34,6 +34,7 @@ class RunDirectory:
         self.local = path / "local"
         self.network = path / "network"
         self.summary = path / "summary.json"
+        self.analysis = path / "analysis.json"
         self.report = path / "report.html"
         self.ranking = path / "ranking.csv"
         self.front = path / "front"

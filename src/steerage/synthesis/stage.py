@@ -188,4 +188,5 @@ def left(run: Run, ends: float, shares: float) -> float | None:
 def scheme_of(run: Run, values: Values) -> Scheme:
     """The scheme that the plan names, for the candidate ``values``."""
     bench = run.bench
-    return scheme_for(run.plan.scheme, build(bench, values, 0), bench.budget, bench.dataset.spec.input_shape)
+    model, shape = build(bench, values, 0), bench.dataset.spec.input_shape
+    return scheme_for(run.plan.scheme, model, bench.budget, shape, price=bench.price)

@@ -28,10 +28,11 @@ def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) 
 def entry(
     dataset: Dataset, cost: Cost, *, epochs: float, validation: Scores | None, test: Scores | None
 ) -> dict[str, Any]:
-    """Errors and costs of one network; flash and RAM are told by the export to C, and null here.
+    """Errors and costs of one network; flash and RAM are null where it has no C form.
 
     ``epochs``: of its last training, so that a network that had little time is not taken for the best of its kind.
     """
-    memory = {"flash_bytes": None, "ram_bytes": None}
+    counts = {name: value for name, value in cost.to_json().items() if name not in ("flash", "ram")}
+    memory = {"flash_bytes": cost.flash, "ram_bytes": cost.ram}
     measured = errors(dataset, validation=validation, test=test)
-    return {**measured, **cost.to_json(), **memory, "epochs": round(epochs, 2)}
+    return {**measured, **counts, **memory, "epochs": round(epochs, 2)}

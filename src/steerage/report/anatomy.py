@@ -1,0 +1,125 @@
+"""The part of the page on how the delivered network is built: layers, what they read, where connections are left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+
+from steerage.report.run import Run, at, listed, number
+from steerage.report.text import count, picture, section, shown, table
+
+SHOWN = 80  # layers that are drawn
+COLUMNS = 30  # of a table's columns that are listed
+ROW, GUTTER, BARS, WIDTH = 24, 84, 300, 460
+
+
+def anatomy(run: Run) -> str:
+    """The network drawn layer by layer, what is still wired to its input, patterns of connections, costs by layer."""
+    layers = [one for one in listed(at(run.analysis, "structure", "layers")) if at(one, "name") is not None]
+    if not layers:
+        return ""
+    content = _drawn(layers) + _inputs(run) + _patterns(layers) + _costs(layers)
+    return section("The network", content)
+
+
+def _drawn(layers: Sequence[object]) -> str:
+    """A bar per layer, long as its dense size, filled as far as connections are active; arcs that skip layers."""
+    some = layers[:SHOWN]
+    dense = [max(1.0, number(at(one, "dense")) or 1.0) for one in some]
+    most = math.log1p(max(dense))
+    parts = []
+    height = ROW * (len(some) + 1) + 8
+    parts.append(f'<text class="layer" x="{GUTTER}" y="16">input</text>')
+    for place, layer in enumerate(some):
+        y = ROW * (place + 1)
+        active = number(at(layer, "weights")) or 0.0
+        long = max(6.0, BARS * math.log1p(dense[place]) / most)
+        share = min(1.0, active / dense[place])
+        shape = " × ".join(shown(side) for side in listed(at(layer, "shape")))
+        name, kind = shown(at(layer, "name")), shown(at(layer, "kind"))
+        share_of = f"{count(active)} of {count(dense[place])}"
+        text, brief = f"{name}: {kind} {shape}, {share_of}", f"{'.'.join(name.split('.')[-2:])} {shape}  {share_of}"
+        parts.append(
+            f'<g><title>{escape(text)} connections</title><rect class="dense" x="{GUTTER}" y="{y + 3}" '
+            f'width="{long:.1f}" height="{ROW - 6}" rx="3"/><rect class="active" x="{GUTTER}" y="{y + 3}" '
+            f'width="{max(1.5, long * share):.1f}" height="{ROW - 6}" rx="3"/>'
+            f'<text class="layer" x="{GUTTER + 6}" y="{y + 16}">{escape(_short(brief))}</text></g>'
+        )
+        for source in listed(at(layer, "reads")):
+            before = number(source)
+            if before is not None and -1 <= before < place - 1:
+                top, bottom = ROW * (before + 1) + ROW / 2, y + ROW / 2
+                bend = GUTTER - 6 - min(GUTTER - 12, 7 * math.sqrt(place - before))
+                parts.append(
+                    f'<path class="skip" d="M{GUTTER - 2} {top:.0f}C{bend:.0f} {top:.0f} {bend:.0f} {bottom:.0f} '
+                    f'{GUTTER - 2} {bottom:.0f}"/>'
+                )
+    more = f"<p>and {len(layers) - SHOWN} more layers</p>" if len(layers) > SHOWN else ""
+    legend = (
+        "<p>A bar for each layer that has weights, from the input down, as long as the logarithm of its dense size; "
+        "filled as far as its connections are active. Arcs are connections that skip layers.</p>"
+    )
+    drawing = (
+        f'<svg class="network" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="the network, layer by layer">'
+    )
+    return f"{legend}{drawing}{''.join(parts)}</svg>{more}"
+
+
+def _short(text: str, most: int = 56) -> str:
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _inputs(run: Run) -> str:
+    found = at(run.analysis, "structure", "inputs")
+    wired, drawn = number(at(found, "wired")), picture(at(found, "picture"), "connections from each pixel")
+    if drawn is not None:
+        text = f"{count(wired)} pixels are wired to the first layers; the lighter, the more connections read it"
+        card = f"<figure>{drawn}<figcaption>{text}</figcaption></figure>"
+        return f'<h3>What it looks at</h3><div class="cards large">{card}</div>'
+    columns = at(found, "columns")
+    if not isinstance(columns, dict) or not columns:
+        return ""
+    ordered = sorted(((number(n) or 0.0, str(name)) for name, n in columns.items()), key=lambda one: (-one[0], one[1]))
+    read, unread = [one for one in ordered if one[0] > 0], [name for n, name in ordered if n <= 0]
+    rows = [[name, count(n)] for n, name in read[:COLUMNS]]
+    rows += [[f"and {len(read) - COLUMNS} more", ""]] if len(read) > COLUMNS else []
+    rest = (
+        f"<p>Nothing reads: {escape(', '.join(unread[:COLUMNS]))}{' …' if len(unread) > COLUMNS else ''}.</p>"
+        if unread
+        else ""
+    )
+    return "<h3>What it looks at</h3>" + table(["column", "connections"], rows) + rest
+
+
+def _patterns(layers: Sequence[object]) -> str:
+    cards = ""
+    for layer in layers:
+        dense, active = number(at(layer, "dense")), number(at(layer, "weights"))
+        drawn = picture(at(layer, "mask"), f"connections of {shown(at(layer, 'name'))}")
+        if drawn is not None and dense and active is not None and active < dense:
+            text = f"{escape(shown(at(layer, 'name')))}<br>{active / dense:.0%} of {count(dense)}"
+            cards += f"<figure>{drawn}<figcaption>{text}</figcaption></figure>"
+    if not cards:
+        return ""
+    intro = "<p>A row per unit, a column per weight that it could have; light is where there is one.</p>"
+    return f'<h3>Connections that are left</h3>{intro}<div class="cards">{cards}</div>'
+
+
+def _costs(layers: Sequence[object]) -> str:
+    figures = {name: [number(at(one, name)) or 0.0 for one in layers] for name in ("weights", "dense", "macs")}
+    totals = {name: sum(values) or 1.0 for name, values in figures.items()}
+    rows = [
+        [
+            shown(at(layer, "name")),
+            shown(at(layer, "kind")),
+            " × ".join(shown(side) for side in listed(at(layer, "shape"))),
+            *(count(figures[name][place]) for name in ("weights", "dense")),
+            f"{figures['weights'][place] / totals['weights']:.1%}",
+            count(figures["macs"][place]),
+            f"{figures['macs'][place] / totals['macs']:.1%}",
+        ]
+        for place, layer in enumerate(layers[:SHOWN])
+    ]
+    names = ["layer", "kind", "weight", "active", "dense", "share", "MACs", "share"]
+    return "<details><summary>Cost by layer</summary>" + table(names, rows) + "</details>"

@@ -1,0 +1,114 @@
+"""Grow-and-prune down to bytes of flash and RAM."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from steerage.cost import Budget, Price
+from steerage.data.build import dataset_from_arrays
+from steerage.data.dataset import Dataset
+from steerage.errors import BadArgument, InfeasibleBudget
+from steerage.growprune import schemes
+from steerage.growprune.choose import scheme_for
+from steerage.growprune.run import GrowPrune
+from steerage.growprune.target import compact_cost
+
+STEPS = 40
+
+
+def images() -> Dataset:
+    rng = np.random.default_rng(0)
+    return dataset_from_arrays(rng.integers(0, 256, (60, 8, 8), dtype=np.uint8), np.arange(60) % 3, name="noise")
+
+
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(8, 12, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(192, 3),
+    )
+
+
+def trained(budget: Budget, scheme: schemes.Scheme, data: Dataset) -> tuple[nn.Module, GrowPrune]:
+    model, price = small(), Price(data, "cortex-m4")
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
+    editor = GrowPrune(model, budget, data.spec.input_shape, scheme, price=price)
+    x, y = data.prepare(data.x), data.y
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+        editor.step(optimizer, step / STEPS)
+    editor.finish(optimizer)
+    return model, editor
+
+
+@pytest.mark.parametrize("bound", [4000, 7000])
+def test_flash_is_kept_and_used(bound: int) -> None:
+    data = images()
+    budget = Budget(max_flash=bound)
+    model, editor = trained(budget, schemes.gradual(steps=6), data)
+    cost = compact_cost(model, data.spec.input_shape, editor.masks, Price(data, "cortex-m4"))
+    assert cost.flash is not None
+    assert 0.95 * bound < cost.flash <= bound
+    assert budget.violation(cost) == 0
+
+
+def test_the_tighter_of_parameters_and_flash_decides() -> None:
+    data, price = images(), Price(images(), "cortex-m4")
+    model, editor = trained(Budget(max_params=300, max_flash=7000), schemes.gradual(steps=6), data)
+    assert compact_cost(model, data.spec.input_shape, editor.masks, price).params in range(295, 301)
+    model, editor = trained(Budget(max_params=3000, max_flash=4000), schemes.gradual(steps=6), data)
+    flash = compact_cost(model, data.spec.input_shape, editor.masks, price).flash
+    assert flash is not None and 3800 < flash <= 4000
+
+
+def test_channels_leave_until_the_code_fits_the_ram() -> None:
+    data, price = images(), Price(images(), "cortex-m4")
+    before = price(small().eval())
+    assert before.ram is not None
+    budget = Budget(max_ram=round(0.7 * before.ram))
+    scheme = scheme_for("auto", small(), budget, data.spec.input_shape, price=price)
+    assert schemes.FitRam() in scheme
+    model, editor = trained(budget, scheme, data)
+    after = price(model.eval(), editor.masks)
+    assert after.ram is not None and 0.5 * before.ram < after.ram <= 0.7 * before.ram
+    assert model[0].out_channels < 8 or model[2].out_channels < 12  # type: ignore[index]
+
+
+def test_a_ram_that_holds_nothing_is_refused() -> None:
+    data = images()
+    with pytest.raises(InfeasibleBudget, match="max_ram"):
+        trained(Budget(max_ram=100), (schemes.FitRam(), *schemes.gradual(steps=2)), data)
+    with pytest.raises(InfeasibleBudget, match="max_ram"):  # at once, where no unit is to leave
+        GrowPrune(
+            small(), Budget(max_ram=100), data.spec.input_shape, schemes.gradual(), price=Price(data, "cortex-m4")
+        )
+    with pytest.raises(InfeasibleBudget, match="max_flash"):
+        trained(Budget(max_flash=200), schemes.gradual(steps=2), data)
+
+
+def test_bounds_on_code_ask_for_a_price() -> None:
+    with pytest.raises(BadArgument, match="price"):
+        GrowPrune(small(), Budget(max_flash=4000), (1, 8, 8), schemes.gradual())
+
+
+def test_dense_networks_inside_the_budget_stay_as_they_are() -> None:
+    data = images()
+    roomy = Budget(max_flash=100_000, max_ram=100_000)
+    model, editor = trained(roomy, schemes.gradual(steps=3), data)
+    assert not editor.needed
+    assert all(bool(mask.all()) for mask in editor.masks.values())
+    assert replace(roomy, max_flash=None, max_ram=None) == roomy.counted
+    assert sum(one.numel() for one in model.parameters()) == sum(one.numel() for one in small().parameters())
