@@ -1,5 +1,6 @@
 # make demo   a network for 1,500 parameters in two minutes, and its report
 # make test   what CI runs (two test processes of one thread each)
+# make docs   the documentation as a site, in site/
 # Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +9,7 @@ READY := $(if $(filter $(VENV)/bin/python,$(PY)),$(VENV)/.ready)
 DEMO := runs/demo
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: demo test clean
+.PHONY: demo test docs clean
 
 demo: $(READY)
 	$(PY) -m steerage synth digits --max-params 1500 --minutes 2 --out $(DEMO)
@@ -19,6 +20,11 @@ test: $(READY)
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict src
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+
+# The site, with every link checked. Its tools have an environment of their own.
+docs: $(READY)
+	test -x .venv-docs/bin/mkdocs || ($(PYTHON) -m venv .venv-docs && .venv-docs/bin/pip install -q 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26')
+	.venv-docs/bin/mkdocs build --strict --site-dir site
 
 # torch goes first and alone: the largest download is then not repeated when a later package fails to install.
 $(VENV)/.ready: pyproject.toml constraints.txt

@@ -36,7 +36,17 @@ def test_other_names_lead_nowhere(stocked: Path, name: str) -> None:
 
 
 def test_a_path_is_left_as_it_is(stocked: Path) -> None:
-    assert zoo.resolved("runs/zoo:tiny") == Path("runs/zoo:tiny")
+    assert zoo.network_folder("runs/zoo:tiny") == Path("runs/zoo:tiny")
+
+
+def test_the_folder_of_a_run_stands_for_its_network(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "run.json").write_text("{}")
+    with pytest.raises(BadBundle, match="has no network yet"):
+        steerage.load(run)
+    save_network(run / "network", pruned(network("mlp")))
+    assert steerage.load(run).cost == steerage.load(run / "network").cost
 
 
 @pytest.mark.parametrize("name", zoo.zoo_names())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from steerage._version import __version__
 from steerage.bundle.network import Architecture, FromFactory, FromProgram, FromTemplate, Network
 from steerage.bundle.rebuild import groups_of, resize_, shapes_of
-from steerage.bundle.zoo import resolved
+from steerage.bundle.zoo import network_folder
 from steerage.cost.count import Cost
 from steerage.data.dataset import TaskSpec
 from steerage.data.preprocess import preprocess_from_json
@@ -81,13 +81,14 @@ def unpacked(files: Mapping[str, bytes], *, template: Template | None = None) ->
 def load_network(
     path: str | Path, *, template: Template | None = None, factory: Callable[[], nn.Module] | None = None
 ) -> Network:
-    """The network in the folder ``path``, or in the zoo (``"zoo:NAME"``); no code that is or is named there is run.
+    """The network in the folder ``path``, its own or that of its run, or in the zoo (``"zoo:NAME"``).
 
-    ``template``, or ``factory`` (no arguments, returns the module), is needed for a network whose architecture is
-    neither one of steerage's templates nor from an exported program. The generators' states are left as they were.
+    No code that is or is named there is run. ``template``, or ``factory`` (no arguments, returns the module), is needed
+    for a network whose architecture is neither one of steerage's templates nor from an exported program. The
+    generators' states are left as they were.
     Raises: BadBundle when anything is missing, damaged, of an unknown version, or does not fit together.
     """
-    path = resolved(path)
+    path = network_folder(path)
     if not path.is_dir():
         raise BadBundle(f"{path} is not a folder; give the folder that holds {DESCRIPTION} and {WEIGHTS}")
     source = _Source(

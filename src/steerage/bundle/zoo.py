@@ -30,7 +30,15 @@ def zoo_name(path: str | Path) -> str | None:
     return name
 
 
-def resolved(path: str | Path) -> Path:
-    """The folder that ``path`` stands for: that of the network itself where it is of the zoo. Raises: BadBundle."""
+def network_folder(path: str | Path) -> Path:
+    """Folder of the network itself, where ``path`` may be that of its run, or the name of one in the zoo.
+
+    Raises: BadBundle for an unfinished run, or a name that is not in the zoo.
+    """
     name = zoo_name(path)
-    return Path(path) if name is None else ZOO / name / "network"
+    folder = Path(path) if name is None else ZOO / name / "network"
+    if (folder / "network.json").is_file() or not (folder / "run.json").is_file():
+        return folder
+    if not (folder / "network" / "network.json").is_file():
+        raise BadBundle(f"{folder} has no network yet; give the command of that run again, which goes on with it")
+    return folder / "network"

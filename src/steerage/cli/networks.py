@@ -145,7 +145,7 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
 
 def _beside(path: Path, ending: str) -> Path:
     """Where an export goes by default: beside the network's folder; where one is, if it is of the zoo."""
-    from steerage.bundle.zoo import zoo_name
+    from steerage.bundle.zoo import network_folder, zoo_name
 
     folder, name = network_folder(path).resolve(), zoo_name(path)
     return folder.with_name(f"{folder.name}{ending}") if name is None else Path(f"{name}{ending}").resolve()
@@ -153,7 +153,7 @@ def _beside(path: Path, ending: str) -> Path:
 
 def own_name(path: Path) -> str:
     """What a network is called by: its run, or its own folder, or the zoo."""
-    from steerage.bundle.zoo import zoo_name
+    from steerage.bundle.zoo import network_folder, zoo_name
 
     folder = network_folder(path).resolve()
     return zoo_name(path) or (folder.parent.name if folder.name == "network" else folder.name)
@@ -177,27 +177,13 @@ def report(runs: Sequence[Path], out: Path | None) -> Job:
     return job
 
 
-def network_folder(path: Path) -> Path:
-    """Folder of the network itself, where ``path`` may be that of its run, or the name of one in the zoo.
-
-    Raises: BadBundle for an unfinished run, or a name that is not in the zoo.
-    """
-    from steerage.bundle.zoo import resolved
-
-    path = resolved(path)
-    if (path / "network.json").is_file() or not (path / "run.json").is_file():
-        return path
-    if not (path / "network" / "network.json").is_file():
-        raise BadBundle(f"{path} has no network yet; give the command of that run again, which goes on with it")
-    return path / "network"
-
-
 def open_network(path: Path, code: OwnCode) -> Network:
     """The network in ``path``, with code of the user's own only where it was named on the command line.
 
     Raises: BadBundle; BadArgument where an option for such code is missing, or the code fails.
     """
     from steerage.bundle import load_network
+    from steerage.bundle.zoo import network_folder
     from steerage.templates.registry import load_template
 
     folder = network_folder(path)
@@ -225,6 +211,7 @@ def open_network(path: Path, code: OwnCode) -> Network:
 
 def is_of_own_template(path: Path) -> bool:
     """Whether the network in ``path`` was built by a template that is not one of steerage's."""
+    from steerage.bundle.zoo import network_folder
     from steerage.templates import TEMPLATES
 
     made = _architecture(network_folder(path))
