@@ -1,10 +1,9 @@
-"""ONNX Runtime on this machine: latencies beside PyTorch's, what 8-bit integers cost and save, estimates of latencies.
+"""ONNX Runtime on this machine: latencies beside PyTorch's, and what 8-bit integers cost and save.
 
     python benchmarks/onnx_runtime.py RUNS
 
 Trains four small networks in folders of RUNS, or takes those that are there. Latencies are of one row, one thread,
-timed in turns, and a ratio is of two medians of one measurement; each network is measured three times. Estimates are
-those by which a search bounds latencies: of candidates that had no part in them.
+timed in turns, and a ratio is of two medians of one measurement; each network is measured three times.
 """
 
 from __future__ import annotations
@@ -16,32 +15,21 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from common import SHARED, row, write
-from scipy.stats import spearmanr
 
 from steerage.bundle import Network, load_network
 from steerage.bundle.zoo import resolved
 from steerage.cost.budget import Budget
-from steerage.data.dataset import Dataset
-from steerage.data.load import load_dataset, load_labelled
+from steerage.data.load import load_labelled
 from steerage.export.int8 import export_int8
 from steerage.export.measured import FLOAT, INT8, PYTORCH, measure
-from steerage.search.propose import spread
-from steerage.synthesis.candidate import Bench
-from steerage.synthesis.clock import RunClock
-from steerage.synthesis.feasible import violation_of
-from steerage.synthesis.latency import LatencyBound
 from steerage.synthesis.main import synthesize
-from steerage.templates import TEMPLATES
-from steerage.training.split import validation_split
 
-TIMES, HELD_OUT = 3, 12
+TIMES = 3
 
 
 @dataclass(frozen=True)
@@ -60,8 +48,6 @@ CASES = (
     Case("credit_g", "tabular/credit_g.csv.gz", 1500, 20),
     Case("letter", "tabular/letter.csv.gz", 5000, 12),
 )
-# Templates whose latencies are estimated, with bounds in ms, and the budget of parameters.
-ESTIMATED = (("mlp", "tabular/letter.csv.gz", 0.02, 5000), ("cnn", "mnist.npz", 0.1, 5000))
 
 
 def of_network(name: str, network: Network, source: str) -> list[dict[str, Any]]:
@@ -96,30 +82,6 @@ def of_network(name: str, network: Network, source: str) -> list[dict[str, Any]]
     ]
 
 
-def of_estimates(template: str, dataset: Dataset, max_ms: float, max_params: int) -> list[dict[str, Any]]:
-    """How near estimates come to measurements, and how often both are on one side of the median latency."""
-    rows, validation = validation_split(dataset, 0)
-    bench = Bench(dataset, TEMPLATES[template], Budget(max_params=max_params), rows, validation, RunClock())
-    bound, violation = LatencyBound(max_ms), violation_of(bench)
-    began = time.monotonic()
-    bound.explore(bench, violation, bench.template.starts(dataset.spec), 0)
-    seconds = time.monotonic() - began
-    space = bench.template.space(dataset.spec)
-    others = spread(space, HELD_OUT, [], seed=1, violation=violation, limit=500)
-    estimates = np.array([bound.estimate(bench, values) for values in others])
-    truth = np.array([bound.of(bench, values).median_ms for values in others])
-    apart: Sequence[float] = np.abs(estimates / truth - 1.0).tolist()
-    sides = ((estimates > np.median(truth)) == (truth > np.median(truth))).mean()
-    name = f"estimates, {template}"
-    return [
-        row(f"{name}: median error", [float(np.median(apart))], unit="fraction", bar=None),
-        row(f"{name}: largest error", [max(apart)], unit="fraction", bar=None),
-        row(f"{name}: rank correlation", [float(spearmanr(estimates, truth).statistic)], unit="rank", bar=None),
-        row(f"{name}: right side of the median latency", [float(sides)], unit="fraction", bar=None),
-        row(f"{name}: seconds to measure what they come from", [seconds], unit="s", bar=None),
-    ]
-
-
 def main(folder: Path) -> None:
     began, rows = time.monotonic(), []
     rows += of_network("zoo:digits-1500", load_network(resolved(Path("zoo:digits-1500"))), "digits")
@@ -131,9 +93,6 @@ def main(folder: Path) -> None:
         )
         rows += of_network(case.name, made.network, source)
         print(*rows[-6:], sep="\n", flush=True)
-    for template, source, max_ms, max_params in ESTIMATED:
-        rows += of_estimates(template, load_dataset(str(SHARED / source)), max_ms, max_params)
-        print(*rows[-5:], sep="\n", flush=True)
     write("onnx_runtime", rows, command="python benchmarks/onnx_runtime.py RUNS", seconds=time.monotonic() - began)
 
 
