@@ -5,12 +5,13 @@ from __future__ import annotations
 import pickle
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, final
 
 import torch
+from torch import Tensor
 
 from steerage import events
 from steerage.execute.shared import mapped, share
@@ -20,8 +21,8 @@ from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.templates.registry import import_file, imported_files
 
 SHARED = "data.shared"  # name of the file
-TENSORS = ("x", "y", "x_test", "y_test", "weights", "weights_test")  # of a data set
-ROWS = ("train_rows", "validation_rows")  # of a bench
+ROWS = ("train_rows", "validation_rows")
+OWN = ("clock", "on_tick")  # of a bench: each process has others
 TOLD_SECONDS = 0.5  # between two signs of life
 
 
@@ -40,24 +41,24 @@ class Parcel:
     def of(bench: Bench, folder: Path) -> Parcel:
         """Parcel of ``bench``, with its tensors in ``folder``. Raises: SteerageError when they cannot be written."""
         dataset, file = bench.dataset, (folder / SHARED).resolve()
-        tensors = {name: getattr(dataset, name) for name in TENSORS}
-        tensors |= {name: getattr(bench, name) for name in ROWS}
-        share(file, {name: one for name, one in tensors.items() if one is not None})
-        none = torch.empty(0)
-        light = replace(dataset, x=none, y=none, x_test=none, y_test=none, weights=None, weights_test=None)
-        offset = bench.clock() - time.time()
-        content = pickle.dumps((file, light, bench.template, bench.budget, bench.depth, bench.core, offset))
+        data = {one.name: getattr(dataset, one.name) for one in fields(dataset)}
+        tensors = {name: value for name, value in data.items() if isinstance(value, Tensor)}
+        share(file, {**tensors, **{name: getattr(bench, name) for name in ROWS}})
+        left_out: dict[str, Any] = dict.fromkeys(tensors, torch.empty(0))
+        others = [one.name for one in fields(bench) if one.name not in (*ROWS, *OWN)]
+        about = {**{name: getattr(bench, name) for name in others}, "dataset": replace(dataset, **left_out)}
+        content = pickle.dumps((file, tuple(tensors), about, bench.clock() - time.time()))
         return Parcel(content, tuple(imported_files()))
 
     @cached_property
     def bench(self) -> Bench:
         """The bench, in this process; its trainings tell of themselves, and stop when they are to."""
-        file, light, template, budget, depth, core, offset = pickle.loads(self.content)
+        file, names, about, offset = pickle.loads(self.content)
         tensors = mapped(file)
-        dataset = replace(light, **{name: tensors.get(name) for name in TENSORS})
-        train, validation = (tensors[name] for name in ROWS)
+        dataset = replace(about["dataset"], **{name: tensors[name] for name in names})
+        rows = {name: tensors[name] for name in ROWS}
         clock = RunClock(before=time.time() + offset)
-        return Bench(dataset, template, budget, train, validation, clock, _on_tick(), depth, core)
+        return Bench(**{**about, **rows, "dataset": dataset, "clock": clock, "on_tick": _on_tick()})
 
     def __reduce__(self) -> tuple[Callable[..., Parcel], tuple[Any, ...]]:
         return _received, (self.content, self.files)
