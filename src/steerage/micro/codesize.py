@@ -111,6 +111,9 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
         return int(sum(sizes[name] for name in {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}))
     words = {word for kernel in kernels for word in (kernel.file, *kernel.flags, kernel.variant.lstrip("0123456789"))}
     words |= {"formulas"} if formulas else set()
+    for kernel in kernels:  # of integers: floats become such, or the other way round
+        if "int8" in kernel.flags:
+            words.add("quantize" if "float32" in kernel.flags else "average")
     taken = {name for word in words for name in TAKEN.get(word, ())}
     taken |= {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}
     return int(sizes["basic"] + sum(sizes[name] for name in taken))
@@ -138,7 +141,8 @@ def stack_bytes(ops: tuple[Op, ...], core: Core = "cortex-m4") -> int:
 
 def calls_bytes(ops: tuple[Op, ...], stored: Mapping[Layer, Stored], core: Core = "cortex-m4") -> int:
     """Code that calls the functions: that of NAME_scores and NAME_class."""
-    fixed, per_call, per_argument = _table()[core]["calls"]
+    whole = any(op.output.dtype == "int8" for op in ops)
+    fixed, per_call, per_argument = _table()[core]["calls_int8" if whole else "calls"]
     arguments = [count for op in ops for count in statements(op, stored)]
     return int(fixed + per_call * len(arguments) + per_argument * sum(arguments))
 
