@@ -46,6 +46,7 @@ STACK: Mapping[Core, tuple[int, int, int]] = {
     "cortex-m3": (140, 330, 182),
     "cortex-m0": (160, 352, 188),
 }
+WHOLE_STACK: Mapping[Core, tuple[int, int, int]] = {**STACK, "cortex-m4": (116, 316, 190)}  # of integers
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
 # (integers), "truncate" (to integers); "copy" stands for what compilers make of loops that move memory.
@@ -134,7 +135,8 @@ def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
 
 def stack_bytes(ops: tuple[Op, ...], core: Core = "cortex-m4") -> int:
     """Bytes of the stack that a call of NAME_scores takes, to about a tenth."""
-    plain, convolutions, link = STACK[core]
+    whole = any(op.output.dtype == "int8" for op in ops)
+    plain, convolutions, link = (WHOLE_STACK if whole else STACK)[core]
     feeding = max(len(step) for step in steps(ops)) - 1
     return convolutions + feeding * link if any(isinstance(op, Conv) for op in ops) else plain
 

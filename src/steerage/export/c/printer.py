@@ -297,7 +297,7 @@ def score_units(network: Network, layout: Layout) -> tuple[float, float]:
     scale, zero = float(one.scale[0]), float(one.zero[0])
     if network.spec.task == "regression":
         return scale * network.target_std, network.target_mean - zero * scale * network.target_std
-    return scale, -zero * scale
+    return scale, 0.0 - zero * scale
 
 
 def _memory(layout: Layout) -> str:
