@@ -91,7 +91,7 @@ def _rows(network: Network, data: str | None, part: Literal["test", "all"]) -> t
     )
 
 
-def in_words(verified: Verified, task: str = "classification") -> str:
+def in_words(verified: Verified, task: str) -> str:
     """Figures as a small table."""
     same = round(verified.agreement * verified.rows)
     lines = [
