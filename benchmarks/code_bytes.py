@@ -30,6 +30,7 @@ from steerage.export.c.printer import attributes
 from steerage.export.c.quantized import quantize
 from steerage.export.c.sources import ACTIVATIONS, source
 from steerage.export.c.toolchain import TARGETS, compile_object, library_bytes, link, needed
+from steerage.export.examples import example_rows
 from steerage.micro import codesize, layout
 from steerage.micro.ir import Act
 from steerage.micro.kernels import Kernel
@@ -223,6 +224,7 @@ def measure(core: str, folder: Path) -> dict[str, Any]:
         "unrolled": unrolled(one),
         "unrolled_int8": unrolled(one, whole=True),
         "calls": calls(one),
+        "calls_int8": calls(one, whole=True),
     }
 
 
@@ -263,11 +265,12 @@ def networks() -> Iterator[Network]:
     yield network("mobile", image, width=0.25, stages=3, squeeze=True)
 
 
-def calls(one: Measurer) -> list[float]:
+def calls(one: Measurer, *, whole: bool = False) -> list[float]:
     """Bytes of NAME_scores and NAME_class: fixed, per call, per argument of a call; fitted."""
     rows, sizes = [], []
     for net in networks():
-        generated = generate(net, name="net")
+        rows_seen = example_rows(net.preprocess, 32, generator=torch.Generator().manual_seed(0))
+        generated = generate(net, name="net", int8=quantize(net, rows_seen) if whole else None)
         for file, text in generated.files.items():
             (one.folder / file).write_text(text)
         found = one.symbols(generated.files["net.c"])

@@ -116,8 +116,10 @@ def figures(task: Task) -> dict[str, float]:
 def rows_of(name: str, found: dict[str, float]) -> Iterator[dict[str, Any]]:
     """Figures of one network, and ratios of them."""
     for what, value in found.items():
-        unit = "bytes" if any(word in what for word in ("flash", "RAM", "tables", "scratch")) else "fraction"
-        unit = "parameters" if what in ("parameters", "rows") or what.startswith("instructions") else unit
+        first = what.split()[0].rstrip(",")
+        unit = {"parameters": first, "rows": first, "instructions": first, "error": "fraction", "1": "fraction"}.get(
+            first, "bytes"
+        )
         yield row(f"{name}: {what}", [value], unit=unit, bar=None)
     for kind in ("error", "1 - R²"):
         if f"{kind}, float" in found:

@@ -38,7 +38,11 @@ def shown(row: dict[str, Any], key: str) -> str:
         return "-"
     if row["unit"] == "fraction":
         return f"{100 * value:.2f}%"
-    return f"{value:,.0f}" if row["unit"] in ("parameters", "s", "bytes", "cores") else f"{value:.4f}"
+    return (
+        f"{value:,.0f}"
+        if row["unit"] in ("parameters", "s", "bytes", "cores", "instructions", "rows")
+        else f"{value:.4f}"
+    )
 
 
 def table(document: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from networks import network, pruned
 from steerage.bundle import Network, load_network
 from steerage.bundle.zoo import network_folder
+from steerage.data import load_labelled
 from steerage.export.c.quantized import error_of, quantize
 from steerage.export.c.tuning import tuned
 from steerage.export.examples import example_rows
@@ -139,3 +140,12 @@ def test_scores_of_integers_are_those_of_the_program() -> None:
     made = quantize(net, rows)
     program = quantized(made.program, made.scheme)
     assert torch.equal(dequantized(program, compute(program, rows)), made.scores(rows))
+
+
+def test_digits_are_told_apart_as_well_by_integers() -> None:
+    net = load_network(network_folder("zoo:digits-1500"))
+    known = {"preprocess": net.preprocess, "classes": net.classes, "target_name": None, "task": net.spec.task}
+    made = quantize(net, load_labelled("digits", **known, part="train")[0])  # type: ignore[arg-type]
+    rows, labels = load_labelled("digits", **known)  # type: ignore[arg-type]
+    assert labels is not None
+    assert error_of(made.scores(rows), labels) <= error_of(net.scores(rows), labels) + 0.003

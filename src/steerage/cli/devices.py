@@ -7,7 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from steerage.cli.int8 import calibrated, source_of
+from steerage.cli.int8 import calibrated, measure_of, source_of
 from steerage.cli.networks import OwnCode, labelled, open_network
 from steerage.cli.session import Job, Session
 
@@ -66,7 +66,7 @@ def verification(
         rows, labels = _rows(network, source, part)
         whole = calibrated(network, source) if int8 and source is not None else None
         verified = verify(network, where, rows, options=Options(prefer), int8=whole, labels=labels)
-        return json.dumps(verified.to_json(), indent=2) + "\n" if as_json else in_words(verified)
+        return json.dumps(verified.to_json(), indent=2) + "\n" if as_json else in_words(verified, network.spec.task)
 
     return measurement if target == RUNTIME else job
 
@@ -117,13 +117,13 @@ def latencies_in_words(measured: Measured) -> str:
     return "\n".join(lines) + "\n"
 
 
-def in_words(verified: Verified) -> str:
+def in_words(verified: Verified, task: str) -> str:
     """Figures as a small table."""
     same = round(verified.agreement * verified.rows)
     lines = [
         f"{verified.target}: {same:,} of {verified.rows:,} predictions are PyTorch's, "
         f"numbers differ by {verified.difference:.1g} of the largest at most",
-        *_in_integers(verified),
+        *_in_integers(verified, task),
         f"{'bytes':<14}{'measured':>10}{'predicted':>11}",
         _line("tables", verified.tables, verified.predicted_tables, "flash, exact"),
         _line("code", verified.code, verified.predicted_code, f"flash, estimated for a {verified.core}"),
@@ -137,13 +137,13 @@ def in_words(verified: Verified) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _in_integers(verified: Verified) -> list[str]:
+def _in_integers(verified: Verified, task: str) -> list[str]:
     """What to know of 8-bit integers besides."""
     if verified.numbers == "float32":
         return []
     lines = ["each integer is the one that it should be"]
     if verified.error is not None and verified.float_error is not None:
-        lines.append(f"error {verified.error:.2%}, in floating point {verified.float_error:.2%}")
+        lines.append(f"{measure_of(task)} {verified.error:.2%}, in floating point {verified.float_error:.2%}")
     return lines
 
 

@@ -143,12 +143,14 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
     options = Options(c.prefer, c.static, c.softmax)
     generated = export_c(network, folder, name=name, options=options, int8=whole)
     bytes = memory_of(generated.layout)
-    checked = "agrees with PyTorch" if can_compare() else "not compared with PyTorch: there is no C compiler here"
+    checked = "agrees with PyTorch" if whole is None else "each integer is the one that it should be"
+    if not can_compare():
+        checked = f"not {'compared with PyTorch' if whole is None else 'run'}: there is no C compiler here"
     return (
         f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
         f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
         f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
-        f"{'' if whole is None else int8.in_words(whole) + chr(10)}"
+        f"{'' if whole is None else int8.in_words(whole, network.spec.task) + chr(10)}"
     )
 
 

@@ -46,6 +46,7 @@ STACK: Mapping[Core, tuple[int, int, int]] = {
     "cortex-m3": (140, 330, 182),
     "cortex-m0": (160, 352, 188),
 }
+WHOLE_STACK: Mapping[Core, tuple[int, int, int]] = {**STACK, "cortex-m4": (116, 316, 190)}  # of integers
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
 # (integers), "truncate" (to integers); "copy" stands for what compilers make of loops that move memory.
@@ -111,6 +112,9 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
         return int(sum(sizes[name] for name in {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}))
     words = {word for kernel in kernels for word in (kernel.file, *kernel.flags, kernel.variant.lstrip("0123456789"))}
     words |= {"formulas"} if formulas else set()
+    for kernel in kernels:  # of integers: floats become such, or the other way round
+        if "int8" in kernel.flags:
+            words.add("quantize" if "float32" in kernel.flags else "average")
     taken = {name for word in words for name in TAKEN.get(word, ())}
     taken |= {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}
     return int(sizes["basic"] + sum(sizes[name] for name in taken))
@@ -131,14 +135,16 @@ def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
 
 def stack_bytes(ops: tuple[Op, ...], core: Core = "cortex-m4") -> int:
     """Bytes of the stack that a call of NAME_scores takes, to about a tenth."""
-    plain, convolutions, link = STACK[core]
+    whole = any(op.output.dtype == "int8" for op in ops)
+    plain, convolutions, link = (WHOLE_STACK if whole else STACK)[core]
     feeding = max(len(step) for step in steps(ops)) - 1
     return convolutions + feeding * link if any(isinstance(op, Conv) for op in ops) else plain
 
 
 def calls_bytes(ops: tuple[Op, ...], stored: Mapping[Layer, Stored], core: Core = "cortex-m4") -> int:
     """Code that calls the functions: that of NAME_scores and NAME_class."""
-    fixed, per_call, per_argument = _table()[core]["calls"]
+    whole = any(op.output.dtype == "int8" for op in ops)
+    fixed, per_call, per_argument = _table()[core]["calls_int8" if whole else "calls"]
     arguments = [count for op in ops for count in statements(op, stored)]
     return int(fixed + per_call * len(arguments) + per_argument * sum(arguments))
 

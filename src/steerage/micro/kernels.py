@@ -83,11 +83,21 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
     acts = activations(ops)
     whole = any(op.output.dtype != "float32" for op in ops)
     streams = any(stored[op].format == "delta" for op in ops if isinstance(op, Linear | Conv))
-    first = [Kernel(name) for name in ("narrow", "scaled", "rescale", "quantized") if whole]
+    first = [*_inlined(ops)] if whole else []
     first += [Kernel("next")] if streams else []
     if acts:
         first.append(Kernel("activate", "", _flags(whole, *(act.kind for act in acts))))
     return (*first, *found)
+
+
+def _inlined(ops: tuple[Op, ...]) -> Iterator[Kernel]:
+    """What functions of integers have inside."""
+    yield from (Kernel("narrow"), Kernel("scaled"))
+    if any(isinstance(op, Pool) or getattr(op, "rescale", None) is not None for op in ops):
+        yield Kernel("rescale")
+    images = [op for op in ops if isinstance(op, Pixels) or (isinstance(op, Conv) and op.mean is not None)]
+    if any(isinstance(op, Quantize) for op in ops) or any(op.x.dtype == "float32" for op in images):
+        yield Kernel("quantized")
 
 
 def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:

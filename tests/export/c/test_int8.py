@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from networks import around, network, pruned
 from steerage.bundle import Network
-from steerage.errors import BadArgument
+from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.export.c import Options, Quantized, Verified, generate, quantize, verify
 from steerage.export.c.toolchain import TARGETS
 from steerage.export.examples import example_rows
@@ -82,7 +82,7 @@ def test_an_image_that_several_layers_read_is_summed_up_in_parts() -> None:
 
 
 @needs_host
-@pytest.mark.parametrize("seed", range(200, 220))
+@pytest.mark.parametrize("seed", range(200, 214))
 def test_any_network_is_exact(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     format = FORMATS[seed % len(FORMATS)]
     if format is not None:
@@ -97,14 +97,14 @@ def test_any_network_is_exact_on_a_microcontroller(seed: int, target: str) -> No
 
 
 @needs_host
-def test_probabilities_come_from_integers(tmp_path: object) -> None:
+def test_probabilities_come_from_integers() -> None:
     net = network("cnn")
     made = is_exact(net, softmax=True)
     assert made.difference < 0.05
 
 
 @needs_host
-def test_the_self_test_has_the_integers(tmp_path: object) -> None:
+def test_the_self_test_has_the_integers() -> None:
     net = network("cnn")
     generated = generate(net, name="net", rows=rows_of(net, 3, 5), int8=quantized(net))
     wanted = compute(generated.layout.program, rows_of(net, 3, 5)).long().tolist()
@@ -125,6 +125,14 @@ def test_probabilities_and_scores_agree_on_classes() -> None:
     rows = rows_of(net, 20, 3)
     scores, probabilities = compute(made.integers(), rows), compute(made.integers(softmax=True), rows)
     assert scores.argmax(1).tolist() == probabilities.argmax(1).tolist()
+
+
+def test_weights_that_are_not_finite_are_refused() -> None:
+    net = network("mlp")
+    with torch.no_grad():
+        next(one for one in net.model.parameters() if one.ndim == 2)[0, 0] = torch.inf
+    with pytest.raises(UnsupportedLayer, match="weights that are not finite"):
+        quantized(net)
 
 
 def test_rows_of_another_shape_are_refused() -> None:

@@ -317,7 +317,7 @@ def score_units(network: Network, layout: Layout) -> tuple[float, float]:
     if network.spec.task == "regression":
         mean, std = (float(torch.tensor(units).reshape(-1)[0]) for units in (network.target_mean, network.target_std))
         return scale * std, mean - zero * scale * std
-    return scale, -zero * scale
+    return scale, 0.0 - zero * scale
 
 
 def _memory(layout: Layout) -> str:

@@ -18,7 +18,7 @@ from steerage.growprune.compact import compact
 from steerage.micro import Program, build
 from steerage.micro.calibrate import Scheme, measure, scheme
 from steerage.micro.integers import compute, dequantized
-from steerage.micro.ir import Softmax, Value
+from steerage.micro.ir import Conv, Linear, Softmax, Value
 from steerage.micro.quantize import quantized
 from steerage.seeds import generator
 
@@ -124,4 +124,8 @@ def float_program(network: Network) -> Program:
         warnings.simplefilter("ignore")  # what cannot be compacted is refused below, or is as it should be
         model, masks = compact(network.model, network.spec.input_shape, masks=dict(network.masks))
     with torch.no_grad():
-        return build(model, network.preprocess, masks=masks, clip=False)
+        program = build(model, network.preprocess, masks=masks, clip=False)
+    for op in program.ops:
+        if isinstance(op, Linear | Conv) and not bool(op.weights.values.isfinite().all()):
+            raise UnsupportedLayer(f"{op.label} has weights that are not finite, and no integers stand for them")
+    return program
