@@ -177,7 +177,7 @@ def waiting() -> dict[str, Any]:
     simulated, study = Simulated(workers, 0), open_study()
     done = 0
     team = Workers(simulated, workers, False, simulated.wait)
-    for event in search(SPACE, dummy, study=study, n_trials=5 * workers, again=0.0, batch=workers // 4, workers=team):
+    for event in search(SPACE, dummy, study=study, n_trials=3 * workers, again=0.0, batch=workers // 4, workers=team):
         done += isinstance(event, TrialFinished)
         if done and done % 200 == 0 and isinstance(event, TrialFinished):
             print(f"{done} trials at {simulated.now:.0f} s", file=sys.stderr, flush=True)
