@@ -156,9 +156,7 @@ def test_without_any_compiler_verify_ends_with_one_line(
         (["export", "RUN", "--to", "onnx", "--softmax"], "are for --to c"),
         (["export", "RUN", "--to", "c", "--prefer", "beauty"], "beauty"),
         (["verify", "nowhere"], "nowhere does not exist"),
-        (["verify", "RUN", "--device", "onnxruntime", "--int8"], "--int8 goes with --device onnxruntime and DATA"),
-        (["export", "RUN", "--to", "onnx", "--int8"], "--int8 and --data DATA go together"),
-        (["export", "RUN", "--to", "onnx", "--data", "iris"], "--int8 and --data DATA go together"),
+        (["export", "RUN", "--to", "onnx", "--data", "iris"], "add --int8, or leave it out"),
         (["verify", "RUN", "digits"], "rows must have shape (n, 4)"),
         (["export", "RUN", "--to", "c", "--out", "RUN/summary.json"], "cannot be written"),
     ],
@@ -195,11 +193,15 @@ def test_verify_tells_both_errors_of_integers(command: Type, iris: Path) -> None
 
 
 def test_integers_need_data(command: Type, iris: Path, tmp_path: Path) -> None:
-    code, _, err = command("export", iris, "--to", "onnx", "--int8")
-    assert code == 2 and "--int8 are for --to c" in err
     code, _, err = command("export", iris, "--to", "c", "--data", "iris")
     assert code == 2 and "add --int8" in err
     bare = tmp_path / "bare"
     shutil.copytree(iris / "network", bare)
-    code, _, err = command("export", bare, "--to", "c", "--int8")
-    assert code == 2 and "--int8 needs rows to find the ranges of numbers by" in err
+    for words in (
+        ["export", bare, "--to", "c", "--int8"],
+        ["export", bare, "--to", "onnx", "--int8"],
+        ["verify", bare, "--device", "onnxruntime", "--int8"],
+        ["verify", bare, "--target", "host", "--int8"],
+    ):
+        code, _, err = command(*words)
+        assert code == 2 and "--int8 needs rows to find the ranges of numbers by" in err
