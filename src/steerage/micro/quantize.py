@@ -43,11 +43,10 @@ from steerage.micro.ir import (
     Value,
     Weights,
 )
+from steerage.micro.rescale import BYTE, REACH, of_average, of_product, of_sum, scale_and_zero
 from steerage.micro.storage import Layer
 
-BYTE = 255.0  # the largest of an image
 SCORE_STEPS = 2.0**20  # that the largest bias of the last layer has at most
-REACH = 128.0  # the largest absolute value of 8 bits
 
 
 def quantized(program: Program, scheme: Scheme) -> Program:
@@ -132,10 +131,6 @@ class _Walk:
         self.ops.append(op)
 
 
-def _numbers(one: Quantization) -> tuple[float, float]:
-    return float(one.scale[0]), float(one.zero[0])
-
-
 def _real(one: Quantization) -> Tensor:
     """What each of -128 to 127 stands for."""
     return torch.from_numpy((np.arange(LOW, HIGH + 1) - one.zero) * one.scale)
@@ -174,7 +169,7 @@ def _linear(walk: _Walk, op: Linear) -> None:
     else:
         output = walk.new(op.output)
         act, sums = _before(op.act, walk.scheme.values[op.output], walk.scheme.stages[op, "sum"])
-    scale, zero = _numbers(sums)
+    scale, zero = scale_and_zero(sums)
     made = rows([replace(part, weights=part.weights / scale) for part in folded], offset / scale + zero)
     before: Value | None = None
     for place, (one, x, values) in enumerate(zip(chain, inputs, made.values, strict=True)):
@@ -213,11 +208,11 @@ def _conv(walk: _Walk, op: Conv) -> None:
     rescale: Rescale | None = None
     plus = None if op.plus is None else walk.value(op.plus)
     if plus is not None and plus.quantization is not None:
-        rescale = _of_sum(line, plus.quantization, added)
+        rescale = of_sum(line, plus.quantization, added)
     elif apart and op.pool is not None:
-        rescale = _of_average(line, mine, op.pool[0] * op.pool[1])
+        rescale = of_average(line, mine, op.pool[0] * op.pool[1])
     x, part, mean = _as_read(walk, op)
-    scale, zero = _numbers(sums)
+    scale, zero = scale_and_zero(sums)
     bias = np.zeros(op.weights.shape[0]) if op.weights.bias is None else op.weights.bias.numpy()
     made = rows([replace(part, weights=part.weights / scale)], bias / scale + zero)
     walk.steps[op] = torch.from_numpy(made.steps * scale / _scales(x)).reshape(-1, 1, 1, 1)
@@ -233,7 +228,7 @@ def _as_read(walk: _Walk, op: Conv) -> tuple[Value, Part, Tensor | None]:
     outputs, inputs, height, width = op.weights.shape
     x = walk.value(op.x) if op.mean is None else walk.input
     assert x.quantization is not None
-    scale, zero = (1.0, float(LOW)) if x.dtype == "uint8" else _numbers(x.quantization)
+    scale, zero = (1.0, float(LOW)) if x.dtype == "uint8" else scale_and_zero(x.quantization)
     flat = op.weights.values.numpy().reshape(outputs, -1) * scale
     if op.mean is None:
         return x, Part(flat, np.full(1, zero), REACH), None
@@ -244,34 +239,12 @@ def _as_read(walk: _Walk, op: Conv) -> tuple[Value, Part, Tensor | None]:
     return x, Part(flat, zeros, REACH), torch.from_numpy(np.rint(means).clip(LOW, HIGH))
 
 
-def _of_sum(x: Quantization, y: Quantization, made: Quantization, sign: float = 1.0) -> Rescale:
-    """Of ``x + sign * y``."""
-    (x_scale, x_zero), (y_scale, y_zero), (scale, zero) = map(_numbers, (x, y, made))
-    offset = zero - x_zero * x_scale / scale - sign * y_zero * y_scale / scale
-    found = factors(np.array([[x_scale / scale], [sign * y_scale / scale]]), np.array([offset]), (REACH, REACH))
-    first, second = (int(one) for one in found.factors[:, 0])
-    return Rescale(first, int(found.bias[0]), found.shift, second, int(x_zero), int(y_zero))
-
-
-def _of_product(x: Quantization, y: Quantization, made: Quantization) -> Rescale:
-    (x_scale, x_zero), (y_scale, y_zero), (scale, zero) = map(_numbers, (x, y, made))
-    found = factors(np.array([[x_scale * y_scale / scale]]), np.array([zero]), (BYTE * BYTE,))
-    return Rescale(int(found.factors[0, 0]), int(found.bias[0]), found.shift, 0, int(x_zero), int(y_zero))
-
-
-def _of_average(x: Quantization, made: Quantization, count: int) -> Rescale:
-    """Of a sum of ``count`` differences from the zero of x."""
-    (x_scale, x_zero), (scale, zero) = _numbers(x), _numbers(made)
-    found = factors(np.array([[x_scale / scale / count]]), np.array([zero]), (BYTE * count,))
-    return Rescale(int(found.factors[0, 0]), int(found.bias[0]), found.shift, 0, int(x_zero))
-
-
 def _pool(walk: _Walk, op: Pool) -> None:
     x, output = walk.value(op.x), walk.new(op.output)
     assert x.quantization is not None and output.quantization is not None
     rescale = None
     if op.kind == "average":
-        rescale = _of_average(x.quantization, output.quantization, op.window.kernel[0] * op.window.kernel[1])
+        rescale = of_average(x.quantization, output.quantization, op.window.kernel[0] * op.window.kernel[1])
     walk.add(replace(op, x=x, output=output, rescale=rescale))
 
 
@@ -279,25 +252,25 @@ def _combine(walk: _Walk, op: Combine) -> None:
     x, y, output = walk.value(op.x), walk.value(op.y), walk.new(op.output)
     assert x.quantization is not None and y.quantization is not None and output.quantization is not None
     if op.kind == "multiply":
-        rescale = _of_product(x.quantization, y.quantization, output.quantization)
+        rescale = of_product(x.quantization, y.quantization, output.quantization)
     else:
         sign = 1.0 if op.kind == "add" else -1.0
-        rescale = _of_sum(x.quantization, y.quantization, output.quantization, sign)
+        rescale = of_sum(x.quantization, y.quantization, output.quantization, sign)
     walk.add(replace(op, x=x, y=y, output=output, rescale=rescale))
 
 
 def _gate(walk: _Walk, op: Gate) -> None:
     x, gate, output = walk.value(op.x), walk.value(op.gate), walk.new(op.output)
     assert x.quantization is not None and gate.quantization is not None and output.quantization is not None
-    rescale = _of_product(x.quantization, gate.quantization, output.quantization)
+    rescale = of_product(x.quantization, gate.quantization, output.quantization)
     walk.add(replace(op, x=x, gate=gate, output=output, rescale=rescale))
 
 
 def _affine(walk: _Walk, op: Affine) -> None:
     x, output = walk.value(op.x), walk.new(op.output)
     assert x.quantization is not None and output.quantization is not None
-    x_scale, x_zero = _numbers(x.quantization)
-    scale, zero = _numbers(output.quantization)
+    x_scale, x_zero = scale_and_zero(x.quantization)
+    scale, zero = scale_and_zero(output.quantization)
     real = op.scale.numpy() * (x_scale / scale)
     found = factors(real[None], op.shift.numpy() / scale + zero - real * x_zero, (REACH,))
     factor, shift = torch.from_numpy(found.factors[0]), torch.from_numpy(found.bias)
@@ -307,7 +280,7 @@ def _affine(walk: _Walk, op: Affine) -> None:
 def _pixels(walk: _Walk, op: Pixels) -> None:
     output = walk.new(op.output)
     assert output.quantization is not None
-    scale, zero = _numbers(output.quantization)
+    scale, zero = scale_and_zero(output.quantization)
     real, mean = op.scale.numpy() / scale, op.mean.numpy()
     if op.x.dtype == "uint8":
         found = factors(real[None], zero - real * mean, (BYTE,))
