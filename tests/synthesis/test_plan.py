@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -116,3 +117,14 @@ def test_augmented_rows_leave_the_rest_of_the_time_to_the_last_training() -> Non
     plan, augmented = Plan(TIMED), Plan(TIMED, augmented=True)
     assert augmented.ends("promotion") < plan.ends("promotion")
     assert plan.longer and not augmented.longer
+
+
+def test_with_several_jobs_trials_are_longer_and_none_is_without_one() -> None:
+    one = Plan(Effort(minutes=10.0))
+    for jobs in (2, 3, 8):
+        several = replace(one, jobs=jobs)
+        assert several.trials % jobs == 0 and several.trials >= max(one.trials, 4 * jobs)
+        rows = several.trials // jobs
+        assert rows * several.trial_seconds(20.0) == pytest.approx(one.trials * one.trial_seconds(20.0))
+        assert replace(several, hurried=True).trials % jobs == 0
+    assert replace(one, jobs=2, effort=Effort(minutes=10.0, trials=5)).trials == 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -146,10 +147,16 @@ class Plan:
         if self.effort.trials is not None:
             return self.effort.trials
         if self.hurried and not self.search_only:
-            return max(TRIALS_WHEN_HURRIED, self.jobs)
+            return self._for_all(TRIALS_WHEN_HURRIED)
+        if self.scarce:
+            return self._for_all(TRIALS_WHEN_SCARCE)
         affordable = self.jobs * (self.ends("search") - self.ends("baseline")) / MIN_TRIAL_SECONDS
-        wanted, least = max(TRIALS_WANTED, TRIALS_PER_JOB * self.jobs), max(TRIALS_WHEN_SCARCE, self.jobs)
-        return least if self.scarce else int(min(wanted, max(least, affordable)))
+        wanted = max(TRIALS_WANTED, TRIALS_PER_JOB * self.jobs)
+        return self._for_all(int(min(wanted, max(TRIALS_WHEN_SCARCE, affordable))))
+
+    def _for_all(self, trials: int) -> int:
+        """``trials``, or a few more, so that no job is without one."""
+        return math.ceil(trials / self.jobs) * self.jobs
 
     @property
     def in_rungs(self) -> bool:
@@ -163,7 +170,7 @@ class Plan:
 
     def trial_seconds(self, now: float) -> float:
         """Training seconds per trial, from what the search has left at its start."""
-        return max(0.2, self.jobs * (self.ends("search") - now) / self.trials)
+        return max(0.2, (self.ends("search") - now) / math.ceil(self.trials / self.jobs))
 
     def measured(self, epochs_per_second: float) -> Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
