@@ -46,7 +46,7 @@ def of_estimates(template: str, dataset: Dataset, max_ms: float, folder: Path) -
     bound.keep_in(folder)
     bound.explore(bench, violation, bench.template.starts(dataset.spec), 0)
     space = bench.template.space(dataset.spec)
-    others = spread(space, HELD_OUT, [], seed=1, violation=violation, limit=500)
+    others = spread(space, HELD_OUT, [], seed=2, violation=violation, limit=500)
     estimates = np.array([bound.estimate(bench, values) for values in others])
     truth = np.array([bound.of(bench, values).median_ms for values in others])
     apart: Sequence[float] = np.abs(estimates / truth - 1.0).tolist()

@@ -28,7 +28,7 @@ DATA = table()
 
 
 class Machine:
-    """Takes 5 us for a call and 1 ns for a weight, ``alone`` times that for one that is measured alone.
+    """Takes 5 us for a call and 1 ns for a MAC, ``alone`` times that for one that is measured alone.
 
     ``networks``: how many were measured.
     """
@@ -39,7 +39,7 @@ class Machine:
     def __call__(self, networks: Sequence[Network]) -> list[Latency]:
         self.networks += len(networks)
         slower = self.alone if len(networks) == 1 else 1.0
-        return [told(slower * (0.005 + 1e-6 * network.cost.dense_params)) for network in networks]
+        return [told(slower * (0.005 + 1e-6 * network.cost.dense_macs)) for network in networks]
 
 
 def told(milliseconds: float) -> Latency:
@@ -61,13 +61,13 @@ def test_others_are_estimated_from_a_dozen_measured_candidates() -> None:
     assert 8 <= machine.networks <= 16
     space = made.template.space(DATA.spec)
     for values in space.sample_sobol(40, seed=9):
-        cost = 0.005 + 1e-6 * _weights(made, values)
+        cost = 0.005 + 1e-6 * _macs(made, values)
         assert made.latency.estimate(made, values) == pytest.approx(cost, rel=1e-6)
     assert machine.networks <= 16
 
 
-def _weights(made: Bench, values: Any) -> int:
-    return dense_cost(made.template, values, DATA.spec).dense_params
+def _macs(made: Bench, values: Any) -> int:
+    return dense_cost(made.template, values, DATA.spec).dense_macs
 
 
 def test_what_is_expected_to_be_too_slow_violates_and_only_the_bound_decides() -> None:
@@ -76,8 +76,8 @@ def test_what_is_expected_to_be_too_slow_violates_and_only_the_bound_decides() -
     free = violation_of(replace(made, latency=None))
     inside = [values for values in made.template.space(DATA.spec).sample_sobol(200, seed=3) if free(values) == 0]
     for values in inside:
-        assert (violation_of(made)(values) == 0) == (_weights(made, values) <= 3000)
-    assert len({_weights(made, values) <= 3000 for values in inside}) == 2
+        assert (violation_of(made)(values) == 0) == (_macs(made, values) <= 3000)
+    assert len({_macs(made, values) <= 3000 for values in inside}) == 2
 
 
 def test_each_candidate_is_measured_once_and_told_when_it_is_too_slow() -> None:

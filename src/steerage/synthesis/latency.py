@@ -2,9 +2,9 @@
 
 Measuring takes a second or two, and a search looks at thousands of candidates. So about a dozen are measured before it,
 in turns: spread over what the rest of the budget allows, and then near the bound. A latency is taken to be a sum, of
-what a call takes, each layer, each multiplication, each weight and each output, with the factors that explain those
-dozen best. Candidates that are expected to be too slow are not proposed; each that is proposed is measured before it is
-trained. What was measured is kept in the run's folder, so that a run that goes on is the same run.
+what a call takes, each layer, each multiplication and each output, with the factors that explain those dozen best.
+Candidates that are expected to be too slow are not proposed; each that is proposed is measured before it is trained.
+What was measured is kept in the run's folder, so that a run that goes on is the same run.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ RUNTIME = "onnxruntime"  # name of the device
 FILE = "latency.jsonl"
 SPREAD, NEAR = 8, 4  # candidates that are measured before the search: anywhere in the budget, and near the bound
 LOOKS = 500  # candidates among which those near the bound are found
+REGISTER, AREA = 8, 49  # outputs that are computed at a time; positions of the largest usual kernel
 ROUNDS = 12  # of a measurement during a run
 
 Measure = Callable[[Sequence[Network]], list[Latency]]
@@ -180,11 +181,20 @@ def _network(bench: Bench, values: Values) -> Network:
 
 
 def _parts(bench: Bench, values: Values) -> NDArray[np.float64]:
-    """What a latency is made of: a call, layers, MACs, weights, outputs (of layers; 0 where it is not told): (5,)."""
+    """What a latency is made of: a call, layers, MACs of three kinds, outputs of layers: (6,).
+
+    Kernels are fast where outputs fill their registers, in eights, and each reads many inputs; slower where outputs are
+    of another number; and slowest where an output reads no more than a kernel's area, as in depthwise convolutions.
+    """
     spec = bench.dataset.spec
-    cost, layers = dense_cost(bench.template, values, spec), bench.template.layers(values, spec) or ()
-    outputs = sum(layer.biases * layer.positions for layer in layers)
-    return np.array([1.0, len(layers), cost.macs, cost.params, outputs], dtype=np.float64)
+    layers = bench.template.layers(values, spec)
+    if layers is None:  # a template of one's own that does not tell: all MACs are of one kind
+        return np.array([1.0, 0.0, dense_cost(bench.template, values, spec).macs, 0.0, 0.0, 0.0])
+    macs = [0.0, 0.0, 0.0]
+    for layer in layers:
+        kind = 2 if layer.weights <= AREA * layer.biases else int(layer.biases % REGISTER > 0)
+        macs[kind] += layer.weights * layer.positions
+    return np.array([1.0, len(layers), *macs, sum(layer.biases * layer.positions for layer in layers)])
 
 
 def _nonnegative(parts: NDArray[np.float64]) -> NDArray[np.float64]:
