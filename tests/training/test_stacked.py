@@ -235,7 +235,13 @@ def tanh() -> nn.Module:
     return FeedForward([8], inputs=6, outputs=3, activation="tanh")
 
 
-@pytest.mark.parametrize("build", [perceptron, convolutional, without_norm, frozen, tanh])
+def hooked() -> nn.Module:
+    model = FeedForward([8], inputs=6, outputs=3)
+    model.register_forward_pre_hook(lambda *_: None)
+    return model
+
+
+@pytest.mark.parametrize("build", [perceptron, convolutional, without_norm, frozen, tanh, hooked])
 def test_other_networks_are_for_the_loop_that_takes_any(build: Callable[[], nn.Module]) -> None:
     training = Training(build(), PLAIN, seed=0)
     assert chain_of(training.model) is None and not stackable(training, TABLE)

@@ -176,7 +176,8 @@ class SteerageRegressor(RegressorMixin, Synthesizer):  # type: ignore[misc]
 
         Raises: NotFittedError; ValueError for other columns.
         """
-        values: NDArray[np.float64] = self.network_.in_units(torch.from_numpy(self._outputs(X))).numpy()
+        outputs = torch.from_numpy(self._outputs(X))
+        values: NDArray[np.float64] = self.network_.in_units(outputs).numpy()
         return values[:, 0] if self.network_.spec.outputs == 1 else values
 
     def __sklearn_tags__(self) -> Any:

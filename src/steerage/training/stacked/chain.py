@@ -82,6 +82,8 @@ def chain_of(model: nn.Module) -> Chain | None:
         return None
     if not all(parameter.requires_grad for parameter in model.parameters()):
         return None
+    if any(_hooked(module) for module in model.modules()):  # a stack calls none of them
+        return None
     net, layers = parts[-1], []
     for part in net.hidden:
         layer = _layer_of(dict(part.named_children()))
@@ -89,6 +91,11 @@ def chain_of(model: nn.Module) -> Chain | None:
             return None
         layers.append(layer)
     return Chain(tuple(parts[:-1]), tuple(layers), net.output, net.skips) if layers else None
+
+
+def _hooked(module: nn.Module) -> bool:
+    hooks = (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks, module._backward_pre_hooks)
+    return any(hooks)
 
 
 def _layer_of(parts: dict[str, nn.Module]) -> Layer | None:
