@@ -14,7 +14,7 @@ from steerage.seeds import child_seed
 from steerage.synthesis.candidate import Bench, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
-from steerage.synthesis.phases import TRIAL_SCHEME
+from steerage.synthesis.trial import TRIAL_SCHEME
 from steerage.templates.like import published_like
 from steerage.templates.registry import load_template
 from steerage.training.split import validation_split
