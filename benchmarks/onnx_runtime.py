@@ -22,7 +22,7 @@ from typing import Any
 from common import SHARED, row, write
 
 from steerage.bundle import Network, load_network
-from steerage.bundle.zoo import resolved
+from steerage.bundle.zoo import network_folder
 from steerage.cost.budget import Budget
 from steerage.data.load import load_labelled
 from steerage.export.int8 import export_int8
@@ -84,7 +84,7 @@ def of_network(name: str, network: Network, source: str) -> list[dict[str, Any]]
 
 def main(folder: Path) -> None:
     began, rows = time.monotonic(), []
-    rows += of_network("zoo:digits-1500", load_network(resolved(Path("zoo:digits-1500"))), "digits")
+    rows += of_network("zoo:digits-1500", load_network(network_folder(Path("zoo:digits-1500"))), "digits")
     for case in CASES:
         source = str(SHARED / case.source)
         budget = Budget(max_params=case.max_params)

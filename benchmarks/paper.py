@@ -99,8 +99,10 @@ def keep(name: str, folder: Path) -> None:
     place = ZOO / name
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(folder / "network", place / "network")
-    for file in ("run.json", "summary.json"):
-        shutil.copy(folder / file, place / file)
+    shutil.copy(folder / "summary.json", place / "summary.json")
+    asked = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    asked["command"] = command_of(name)  # and not where it was measured
+    (place / "run.json").write_text(json.dumps(asked, indent=2) + "\n", encoding="utf-8")
 
 
 def figures(name: str, case: Case, runs: list[dict[str, Any]], chance: dict[str, Any] | None) -> list[dict[str, Any]]:

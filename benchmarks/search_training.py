@@ -37,7 +37,7 @@ from steerage.space import Space, Values
 from steerage.synthesis.candidate import Bench, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
-from steerage.synthesis.phases import TRIAL_SCHEME
+from steerage.synthesis.trial import TRIAL_SCHEME
 from steerage.templates.registry import load_template
 from steerage.training.split import validation_split
 
