@@ -14,7 +14,7 @@ import pytest
 from steerage import events
 from steerage.bundle import load_network
 from steerage.cost import Budget
-from steerage.errors import BadArgument
+from steerage.errors import BadArgument, RunConflict
 from steerage.execute import WorkerPool
 from steerage.synthesis import Result, main, synthesize
 from steerage.synthesis.main import Interrupted
@@ -119,6 +119,8 @@ def test_a_stop_keeps_what_the_workers_were_doing_and_the_run_goes_on_with_other
     with pytest.raises(Interrupted):
         synthesize(DATA, **options, jobs=2, listener=listener)
     assert [path.name for path in (tmp_path / "run" / "candidates").glob("*.state")] == ["open-0.state"]
+    with pytest.raises(RunConflict, match="ahead was 2 and is 1"):
+        synthesize(DATA, **{**options, "ahead": 1})
     del options["ahead"]  # which the run has kept
     assert same(synthesize(DATA, **options), straight)
 

@@ -354,7 +354,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
     train_rows, validation_rows = validation_split(dataset, request.seed)
-    ahead = request.ahead or (None if request.effort.timed else directory.ahead()) or request.plan.jobs
+    kept = None if request.effort.timed else directory.ahead()
+    ahead = request.ahead or kept or request.plan.jobs
     asked = {
         **request.asked,
         "budget": {**budget.to_json(), **_bound(request.latency)},
@@ -368,7 +369,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         **({} if request.device is None else {"device": request.device.name}),
         **({} if request.latency is None else {"device": RUNTIME}),
         **request.effort.to_json(),
-        **({"ahead": ahead} if ahead > 1 and not request.effort.timed else {}),
+        **({"ahead": ahead} if kept is not None or (ahead > 1 and not request.effort.timed) else {}),
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
