@@ -34,6 +34,15 @@ def test_with_a_core_flash_and_ram_are_those_of_the_code() -> None:
         assert cost.params == count(model, data.spec.input_shape, masks=masks).params
 
 
+def test_integers_take_fewer_bytes_than_floats() -> None:
+    data, model = images(), nn.Sequential(nn.Flatten(), nn.Linear(64, 30), nn.ReLU(), nn.Linear(30, 3)).eval()
+    floats, integers = Price(data, "cortex-m0")(model), Price(data, "cortex-m0", int8=True)(model)
+    code = memory(model, data.preprocess, core="cortex-m0", int8=True)
+    assert (integers.flash, integers.ram) == (code.flash, code.ram)
+    assert floats.flash is not None and integers.flash is not None and integers.flash < 0.6 * floats.flash
+    assert integers.params == floats.params
+
+
 def test_a_regression_is_priced_in_the_units_of_its_target() -> None:
     rng = np.random.default_rng(0)
     data = dataset_from_arrays(rng.normal(size=(60, 4)), rng.normal(50.0, 9.0, 60), name="line", task="regression")

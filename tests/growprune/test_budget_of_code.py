@@ -40,8 +40,10 @@ def small() -> nn.Module:
     )
 
 
-def trained(budget: Budget, scheme: schemes.Scheme, data: Dataset) -> tuple[nn.Module, GrowPrune]:
-    model, price = small(), Price(data, "cortex-m4")
+def trained(
+    budget: Budget, scheme: schemes.Scheme, data: Dataset, *, int8: bool = False
+) -> tuple[nn.Module, GrowPrune]:
+    model, price = small(), Price(data, "cortex-m4", int8)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     editor = GrowPrune(model, budget, data.spec.input_shape, scheme, price=price)
     x, y = data.prepare(data.x), data.y
@@ -63,6 +65,15 @@ def test_flash_is_kept_and_used(bound: int) -> None:
     assert cost.flash is not None
     assert 0.95 * bound < cost.flash <= bound
     assert budget.violation(cost) == 0
+
+
+def test_flash_of_integers_is_kept_and_used() -> None:
+    data, budget = images(), Budget(max_flash=2800)
+    model, editor = trained(budget, schemes.gradual(steps=6), data, int8=True)
+    cost = compact_cost(model, data.spec.input_shape, editor.masks, Price(data, "cortex-m4", int8=True))
+    floats = compact_cost(model, data.spec.input_shape, editor.masks, Price(data, "cortex-m4"))
+    assert cost.flash is not None and 2600 < cost.flash <= 2800
+    assert floats.flash is not None and floats.flash > 2800
 
 
 def test_the_tighter_of_parameters_and_flash_decides() -> None:

@@ -137,6 +137,7 @@ def synth(
     max_ram: MaxRam = None,
     max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
+    int8: Int8 = False,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -179,6 +180,7 @@ def synth(
         balance,
         kind_name(kind),
         max_latency_ms,
+        int8,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -216,6 +218,7 @@ def search(
     max_ram: MaxRam = None,
     max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
+    int8: Int8 = False,
     minutes: Minutes = None,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -253,6 +256,7 @@ def search(
         balanced=balance,
         kind=kind_name(kind),
         max_latency_ms=max_latency_ms,
+        int8=int8,
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
@@ -299,6 +303,7 @@ def refine(
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
     device: DeviceName = None,
+    int8: Int8 = False,
     max_loss: MaxLoss = None,
     front: Front = False,
     scheme: SchemeName = "auto",
@@ -329,6 +334,7 @@ def refine(
         metric,
         balance,
         kind_name(kind),
+        int8=int8,
     )
     return runs.refine(wish, network=network, factory=factory)
 

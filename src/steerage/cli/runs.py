@@ -50,6 +50,7 @@ class Wish:
     balanced: bool = False
     kind: Literal["table", "image", "signal"] | None = None
     max_latency_ms: float | None = None
+    int8: bool = False
 
     @property
     def tolerated(self) -> float | None:
@@ -94,6 +95,7 @@ def synth(
                 like=like,
                 depth=depth,
                 device=wish.device,
+                int8=wish.int8,
                 jobs=_jobs(jobs),
                 ahead=ahead,
                 ray=ray,
@@ -151,6 +153,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 front=wish.front,
                 scheme=wish.scheme,
                 device=wish.device,
+                int8=wish.int8,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,

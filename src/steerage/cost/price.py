@@ -30,11 +30,13 @@ REAL = 300_000  # parameters up to which computing with weights takes less time 
 class Price:
     """Costs of networks for rows of ``dataset``; with ``core``, flash and RAM of their code on such a processor, too.
 
-    Code is priced as ``steerage export --to c`` writes it: each layer stored as small as can be.
+    Code is priced as ``steerage export --to c`` writes it, ``int8``: of 8-bit integers; each layer is stored as small
+    as can be.
     """
 
     dataset: Dataset
     core: Core | None = None
+    int8: bool = False
 
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor] | None = None) -> Cost:
         """Cost of ``model`` as it is, its dead units included; ``masks`` by name of parameter, True = active.
@@ -95,5 +97,5 @@ class Price:
 
     def _with_code(self, cost: Cost, model: nn.Module, masks: Mapping[str, Tensor] | None) -> Cost:
         assert self.core is not None
-        code = memory(model, self.dataset.preprocess, masks=masks, units=self._units, core=self.core)
+        code = memory(model, self.dataset.preprocess, masks=masks, units=self._units, core=self.core, int8=self.int8)
         return replace(cost, flash=code.flash, ram=code.ram)

@@ -52,6 +52,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         max_flash: int | None = None,
         max_ram: int | None = None,
         device: str | Device | None = None,
+        int8: bool = False,
         minutes: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
@@ -68,6 +69,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.max_flash = max_flash
         self.max_ram = max_ram
         self.device = device
+        self.int8 = int8
         self.minutes = minutes
         self.trials = trials
         self.epochs = epochs
@@ -120,6 +122,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
                     dataset,
                     budget=Budget(**{name: self._whole(name) for name in Budget().to_json()}),
                     device=self.device,
+                    int8=self.int8,
                     minutes=self.minutes,
                     trials=self._whole("trials"),
                     epochs=self._whole("epochs"),

@@ -50,8 +50,8 @@ class Bench:
     """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock.
 
     ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``core``: the
-    processor that code is made for, where the budget bounds its bytes. ``latency``: what bounds and measures the time
-    that a row takes in ONNX Runtime, where that is the device.
+    processor that code is made for, where the budget bounds its bytes, of 8-bit integers if ``int8``. ``latency``: what
+    bounds and measures the time that a row takes in ONNX Runtime, where that is the device.
     """
 
     dataset: Dataset
@@ -64,11 +64,12 @@ class Bench:
     depth: int | None = None
     core: Core | None = None
     latency: LatencyBound | None = None
+    int8: bool = False
 
     @cached_property
     def price(self) -> Price:
         """What networks cost on this data, as code too where there is a ``core``."""
-        return Price(self.dataset, self.core)
+        return Price(self.dataset, self.core, self.int8)
 
     def scores(self, model: nn.Module) -> Scores:
         """On the validation rows."""

@@ -19,7 +19,7 @@ MAX_EXPANSION = 25.0
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
-WEIGHT = 4  # bytes of flash
+FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 
 
@@ -86,13 +86,18 @@ def check_latency(bench: Bench, seed: int) -> None:
             raise InfeasibleBudget("max_latency_ms", latency.max_ms, nearest, best.values)
 
 
+def weight_bytes(bench: Bench) -> int:
+    """Flash of a weight in a layer that is stored densely."""
+    return INTEGER if bench.int8 else FLOAT
+
+
 def _needed(bench: Bench, values: Values) -> dict[str, int]:
     """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
     spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
     least, dense = _least(bench, values), dense_cost(bench.template, values, spec)
     pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
     if least.flash is not None:
-        pairs["max_flash"] = (least.flash, WEIGHT * dense.params)
+        pairs["max_flash"] = (least.flash, weight_bytes(bench) * dense.params)
     found = {
         name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
     }
@@ -114,7 +119,7 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
     built is far from it. The number of its layers must be the one that is asked for, if one is.
     """
     spec, budget, own, depth = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork), bench.depth
-    weights = None if budget.max_flash is None else budget.max_flash // WEIGHT
+    weights = None if budget.max_flash is None else budget.max_flash // weight_bytes(bench)
     bounds = [bound for bound in (budget.max_params, weights) if bound is not None]
     roomy = Budget(
         None if not bounds else round(MAX_EXPANSION * min(bounds)),
@@ -148,7 +153,7 @@ def starting_points(bench: Bench) -> list[Values]:
 
     def miss(values: Values) -> int:
         dense = dense_cost(bench.template, values, spec)
-        expansion = bench.budget.expansion(replace(dense, flash=WEIGHT * dense.params, ram=0))
+        expansion = bench.budget.expansion(replace(dense, flash=weight_bytes(bench) * dense.params, ram=0))
         return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
     return sorted(bench.template.starts(spec), key=miss)

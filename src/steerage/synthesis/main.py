@@ -104,6 +104,7 @@ def synthesize(
     like: str | None = None,
     depth: int | None = None,
     device: str | Device | None = None,
+    int8: bool = False,
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
@@ -139,7 +140,8 @@ def synthesize(
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
     candidate has, as published networks count them. ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
-    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given). "onnxruntime" is this machine, of
+    ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
+    the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
     the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
@@ -206,7 +208,7 @@ def synthesize(
             device=_device(device),
             latency=latency,
         )
-        request = replace(request, metric=metric, balanced=balanced, kind=kind)
+        request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
         return _run(request, budget or Budget(), template)
 
 
@@ -243,6 +245,7 @@ def refine(
     front: bool = False,
     scheme: str = "auto",
     device: str | Device | None = None,
+    int8: bool = False,
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
@@ -274,7 +277,7 @@ def refine(
         device=place,
         latency=_latency(device, None, budget),
     )
-    request = replace(request, metric=metric, balanced=balanced, kind=kind)
+    request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
     return _run(request, budget, network)
 
 
@@ -297,6 +300,7 @@ class _Request:
     ahead: int | None = None
     executor: Executor | None = None
     device: Device | None = None
+    int8: bool = False
     metric: str | None = None
     balanced: bool = False
     kind: Kind | None = None
@@ -367,6 +371,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **({} if request.device is None else {"device": request.device.name}),
+        **({"int8": True} if request.int8 else {}),
         **({} if request.latency is None else {"device": RUNTIME}),
         **request.effort.to_json(),
         **({"ahead": ahead} if kept is not None or (ahead > 1 and not request.effort.timed) else {}),
@@ -377,7 +382,17 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     if budget.on_device:
         core = DEFAULT if request.device is None else request.device.core
     bench = Bench(
-        dataset, chosen, budget, train_rows, validation_rows, clock, on_tick, request.depth, core, request.latency
+        dataset,
+        chosen,
+        budget,
+        train_rows,
+        validation_rows,
+        clock,
+        on_tick,
+        request.depth,
+        core,
+        request.latency,
+        request.int8,
     )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
