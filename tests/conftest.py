@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import random
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+
+# What a shell starts in the background ignores it otherwise, and so would every test of Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

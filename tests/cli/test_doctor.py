@@ -57,3 +57,10 @@ def test_versions_are_compared_by_number(version: str, fault: str, monkeypatch: 
 
 def test_a_package_that_is_missing_is_named() -> None:
     assert doctor._fault("no-such-package>=2") == "no-such-package is missing"
+
+
+def test_what_is_for_an_extra_or_an_older_python_is_not_asked_for() -> None:
+    assert doctor._applies("numpy>=1.26")
+    assert doctor._applies("tomli>=2.0; python_version < '99'")
+    assert not doctor._applies("tomli>=2.0; python_version < '3.2'")
+    assert not doctor._applies('ray>=2.9; extra == "ray"')

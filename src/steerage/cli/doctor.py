@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import sys
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -69,11 +70,18 @@ def _packages() -> Iterator[Check]:
     except metadata.PackageNotFoundError:
         yield Check("none", "packages", f"not checked: {DISTRIBUTION} is not installed, it runs from its source")
         return
-    faults = [fault for line in required if "extra ==" not in line and (fault := _fault(line))]
+    faults = [fault for line in required if _applies(line) and (fault := _fault(line))]
     if faults:
         yield Check("bad", "packages", f"{'; '.join(faults)}: pip install --upgrade {DISTRIBUTION}")
     else:
         yield Check("ok", "packages", "all that are required, in versions that fit")
+
+
+def _applies(requirement: str) -> bool:
+    """Whether it is not for an extra, or for another version of Python: ``; python_version < "3.11"``."""
+    _, _, marker = requirement.partition(";")
+    below = re.search(r"python_version\s*<\s*['\"]([\d.]+)", marker)
+    return "extra ==" not in marker and (below is None or sys.version_info < _numbers(below[1]))
 
 
 def _fault(requirement: str) -> str:
