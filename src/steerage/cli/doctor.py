@@ -6,8 +6,8 @@ import json
 import os
 import platform
 import re
-import sys
 import shutil
+import sys
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
