@@ -159,3 +159,20 @@ def test_a_pool_needs_a_worker_and_a_machine_has_a_core() -> None:
     with pytest.raises(BadArgument, match="at least one worker"):
         WorkerPool(0)
     assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+
+
+def test_a_pool_that_ends_leaves_no_warning_behind(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing\n"
+        "from steerage.execute import WorkerPool\n"
+        "kept = []\n"
+        "def make_a_semaphore():\n"
+        "    kept.append(multiprocessing.RLock())\n"
+        "if __name__ == '__main__':\n"
+        "    with WorkerPool(1) as pool:\n"
+        "        pool.submit(make_a_semaphore).result()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -8,8 +8,9 @@ import queue
 import signal
 import threading
 import traceback
+from multiprocessing import util
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, NoReturn
 
 STOP = b"stop"  # in place of a task: stop what is being done, and end
 
@@ -62,7 +63,7 @@ def serve(driver: Connection, threads: int) -> None:
             answer = ("raised", (_sendable(error), traceback.format_exc()))
         driver.send(answer)
     if stopping():
-        os._exit(0)  # taking all modules apart may take longer than there is
+        _end(0)
 
 
 def _listen(driver: Connection, tasks: queue.SimpleQueue[bytes]) -> None:
@@ -74,7 +75,16 @@ def _listen(driver: Connection, tasks: queue.SimpleQueue[bytes]) -> None:
                 _stopping.set()
             tasks.put(task)
     except (EOFError, OSError):
-        os._exit(1)
+        _end(1)
+
+
+def _end(code: int) -> NoReturn:
+    """End at once: taking all modules apart may take longer than there is.
+
+    Semaphores that libraries have made (progress bars do) are given back, of which Python would warn otherwise.
+    """
+    util._run_finalizers(0)  # type: ignore[attr-defined]
+    os._exit(code)
 
 
 def _sendable(error: BaseException) -> BaseException:
