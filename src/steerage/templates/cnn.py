@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import final
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
@@ -14,8 +13,6 @@ from steerage.space import Space, Value, Values
 from steerage.templates import stages
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.template import LayerShape, Template
-
-MIN_HIDDEN = 16
 
 
 @final
@@ -33,24 +30,8 @@ class Cnn(Template):
 
     def space(self, spec: TaskSpec) -> Space:
         """Stage s has ``channels * growth**s`` channels; the number of stages is bounded by the size of the image."""
-        genes: dict[str, BaseDistribution] = {
-            "stages": IntDistribution(*stage_range(spec)),
-            "channels": IntDistribution(8, 48, log=True),
-            "growth": FloatDistribution(1.0, 2.0, step=0.5),
-            "blocks": IntDistribution(1, 3),
-            "kernel": IntDistribution(3, 5, step=2),
-            "separable": CategoricalDistribution((False, True)),
-            "residual": CategoricalDistribution((False, True)),
-            "activation": CategoricalDistribution(("relu", "silu", "hardswish")),
-            "pooling": CategoricalDistribution(("max", "stride", "avg")),
-            "head": CategoricalDistribution(("gap", "flatten", "hidden")),
-            "hidden": IntDistribution(MIN_HIDDEN, 256, log=True),
-            "dropout": FloatDistribution(0.0, 0.3, step=0.1),
-        }
-        return Space(
-            {**genes, **recipe_genes(spec)},
-            lambda values: stages.canonical(values, spec, least_hidden=MIN_HIDDEN),
-        )
+        genes = stages.genes(*stage_range(spec), channels=48, kernel=5)
+        return Space({**genes, **recipe_genes(spec)}, lambda values: stages.canonical(values, spec))
 
     def build(self, values: Values, spec: TaskSpec) -> nn.Module:
         """Modules ``features``, one child per block or pooling, and ``head``."""
@@ -79,7 +60,7 @@ class Cnn(Template):
         wanted = 3 if min(spec.input_shape[1:]) >= 28 else 2
         first: dict[str, Value] = {"stages": min(high, max(low, wanted)), "channels": 16, "growth": 2.0, "blocks": 2}
         first |= {"kernel": 3, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
-        first |= {"head": "gap", "hidden": MIN_HIDDEN, "dropout": 0.1}
+        first |= {"head": "gap", "hidden": stages.MIN_HIDDEN, "dropout": 0.1}
         first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
         changes: tuple[dict[str, Value], ...] = (
             {},

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import final
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import CategoricalDistribution
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
@@ -15,7 +15,6 @@ from steerage.templates import stages
 from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.template import LayerShape, Template
 
-MIN_HIDDEN = 16
 LONG = 64  # steps, from which the first convolution may leave some out
 
 
@@ -34,26 +33,10 @@ class Signal(Template):
 
     def space(self, spec: TaskSpec) -> Space:
         """Stage s has ``channels * growth**s`` channels; ``stem`` is the stride of the first convolution."""
-        genes: dict[str, BaseDistribution] = {
-            "stages": IntDistribution(*stage_range(spec)),
-            "channels": IntDistribution(8, 64, log=True),
-            "growth": FloatDistribution(1.0, 2.0, step=0.5),
-            "blocks": IntDistribution(1, 3),
-            "kernel": IntDistribution(3, 9, step=2),
-            "separable": CategoricalDistribution((False, True)),
-            "residual": CategoricalDistribution((False, True)),
-            "activation": CategoricalDistribution(("relu", "silu", "hardswish")),
-            "pooling": CategoricalDistribution(("max", "stride", "avg")),
-            "head": CategoricalDistribution(("gap", "flatten", "hidden")),
-            "hidden": IntDistribution(MIN_HIDDEN, 256, log=True),
-            "dropout": FloatDistribution(0.0, 0.3, step=0.1),
-        }
+        genes = stages.genes(*stage_range(spec), channels=64, kernel=9)
         if spec.input_shape[1] >= LONG:
             genes["stem"] = CategoricalDistribution((1, 2, 4))
-        return Space(
-            {**genes, **recipe_genes(spec)},
-            lambda values: stages.canonical(values, spec, least_hidden=MIN_HIDDEN),
-        )
+        return Space({**genes, **recipe_genes(spec)}, lambda values: stages.canonical(values, spec))
 
     def build(self, values: Values, spec: TaskSpec) -> nn.Module:
         """Modules ``features``, one child per block or pooling, and ``head``."""
@@ -86,7 +69,7 @@ class Signal(Template):
         low, high = stage_range(spec)
         values: dict[str, Value] = {"stages": max(low, min(3, high)), "channels": 16, "growth": 2.0, "blocks": 1}
         values |= {"kernel": 5, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
-        values |= {"head": "gap", "hidden": MIN_HIDDEN, "dropout": 0.1}
+        values |= {"head": "gap", "hidden": stages.MIN_HIDDEN, "dropout": 0.1}
         if spec.input_shape[1] >= LONG:
             values["stem"] = 1 if spec.input_shape[1] < 4 * LONG else 2
         return self.space(spec).normalize(values | dict(changes))

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
@@ -14,6 +15,8 @@ from steerage.nn.blocks import classifier, conv_block, pooling
 from steerage.nn.residual import Residual
 from steerage.space import Values
 from steerage.templates.template import LayerShape, dense_shapes, strided
+
+MIN_HIDDEN = 16
 
 
 class Block(NamedTuple):
@@ -26,6 +29,27 @@ class Block(NamedTuple):
     separable: bool = False
     residual: bool = False
     pixels: int = 0  # of its output
+
+
+def genes(least: int, most: int, *, channels: int, kernel: int) -> dict[str, BaseDistribution]:
+    """Genes of ``least`` to ``most`` stages with up to so many ``channels`` in the first, and of a head.
+
+    ``kernel``: the largest size of a kernel, odd.
+    """
+    return {
+        "stages": IntDistribution(least, most),
+        "channels": IntDistribution(8, channels, log=True),
+        "growth": FloatDistribution(1.0, 2.0, step=0.5),
+        "blocks": IntDistribution(1, 3),
+        "kernel": IntDistribution(3, kernel, step=2),
+        "separable": CategoricalDistribution((False, True)),
+        "residual": CategoricalDistribution((False, True)),
+        "activation": CategoricalDistribution(("relu", "silu", "hardswish")),
+        "pooling": CategoricalDistribution(("max", "stride", "avg")),
+        "head": CategoricalDistribution(("gap", "flatten", "hidden")),
+        "hidden": IntDistribution(MIN_HIDDEN, 256, log=True),
+        "dropout": FloatDistribution(0.0, 0.3, step=0.1),
+    }
 
 
 def plan(values: Values, spec: TaskSpec) -> tuple[list[Block], tuple[int, ...]]:
@@ -97,11 +121,11 @@ def depth(values: Values) -> int:
     return convolutions + (convolutions - 1) * bool(values["separable"]) + 1 + (values["head"] == "hidden")
 
 
-def canonical(values: Values, spec: TaskSpec, *, least_hidden: int) -> Values:
+def canonical(values: Values, spec: TaskSpec) -> Values:
     """Fix the genes that do nothing beside the others."""
     point = dict(values)
     if point["head"] != "hidden":
-        point["hidden"] = least_hidden
+        point["hidden"] = MIN_HIDDEN
     if point["stages"] == 1:
         point["growth"] = 1.0
     if point["blocks"] == point["stages"] == 1:
