@@ -10,7 +10,7 @@ from steerage.metrics import METRICS
 from steerage.report.figures import Point, scatter
 from steerage.report.page import COSTS, document
 from steerage.report.run import Run, at, number, read_run
-from steerage.report.text import BOUNDS, NONE, count, measure, section, settings, table
+from steerage.report.text import ABOUT, BOUNDS, NONE, about, count, measure, section, settings, table
 from steerage.store import write_atomic
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -67,16 +67,16 @@ def _figure(runs: Sequence[Run]) -> str:
                 error = 1.0 - figure if run.metric.form == "complement" else figure
                 shown_as = measure(run.metric.name, figure)
                 text = f"{letter}{name}: {run.metric.title} {shown_as}, {count(params)} parameters"
-                about = f"{text}\n{settings(at(member, 'values')).replace(', ', chr(10))}"
                 kind = "front" if name else "delivered"
-                points.append(Point(params, error, text, "" if name else letter, kind, about))
+                points.append(
+                    Point(params, error, text, "" if name else letter, kind, about(text, at(member, "values")))
+                )
     if not points:
         return ""
     percent = all(run.metric.form == "share" for run in runs)
     show = (lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format
     drawn = scatter(points, x_label="parameters", y_label="test error", show_y=show)
-    about = '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
-    return section("Error and size", drawn + about)
+    return section("Error and size", drawn + ABOUT)
 
 
 def _asked(runs: Sequence[Run]) -> str:

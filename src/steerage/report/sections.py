@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from steerage.report.figures import Point, scatter, short
 from steerage.report.run import Fields, Run, at, error_of, number, params_of
-from steerage.report.text import NONE, STAGES, count, decimal, measure, section, settings, shown, table
+from steerage.report.text import ABOUT, NONE, STAGES, about, count, decimal, measure, section, settings, shown, table
 
 BEST_TRIALS = 10
 FAILURES = 5
@@ -74,7 +74,7 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
             cost,
             error,
             text := f"trial {shown(event.get('number'))}: {_error_text(run, error)}, {count(cost)} {noun}",
-            about=f"{text}\n{settings(event.get('values')).replace(', ', chr(10))}",
+            about=about(text, event.get("values")),
         )
         for error, event in measured
         if (cost := params_of(event, name)) is not None
@@ -89,16 +89,14 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
         cost, error = number(at(network, name)), run.network_error(network)
         if cost is not None and error is not None:
             text = f"{title}: {_error_text(run, error)}, {count(cost)} {noun}"
-            about = (
-                text if stage == "baseline" else f"{text}\n{settings(run.summary.get('values')).replace(', ', chr(10))}"
-            )
-            points.append(Point(cost, error, text, title, stage or "delivered", about))
+            told = text if stage == "baseline" else about(text, run.summary.get("values"))
+            points.append(Point(cost, error, text, title, stage or "delivered", told))
     front = _front_points(run, name)
     limit = run.budget.get(f"max_{name}")
     figure = scatter(
         [*points, *front], x_label=noun, y_label=run.error_label, limit=limit, path=front, show_y=_ticks_of(run)
     )
-    return figure + '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
+    return figure + ABOUT
 
 
 def _front_points(run: Run, cost: str) -> list[Point]:

@@ -50,6 +50,14 @@ BOUNDS = {
 }
 
 
+ABOUT = '<pre class="about" aria-live="polite">A click on a mark shows its hyperparameters here.</pre>'
+
+
+def about(title: str, values: object) -> str:
+    """What ``ABOUT`` shows of a mark: its title, and a hyperparameter a line."""
+    return "\n".join([title, *settings(values).split(", ")])
+
+
 def measure(metric: str, value: float | None) -> str:
     """The figure ``value`` of a metric, by its name."""
     return NONE if value is None else METRICS[metric].written(value)
