@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from steerage.cli.networks import labelled
 from steerage.errors import BadArgument
 
 if TYPE_CHECKING:
@@ -14,17 +15,9 @@ if TYPE_CHECKING:
 
 def calibrated(network: Network, source: str) -> Quantized:
     """The network in integers, tuned where that helps, with the training rows of ``source``."""
-    from steerage.data.load import load_labelled
     from steerage.export.c.quantized import quantize
 
-    rows, labels = load_labelled(
-        source,
-        preprocess=network.preprocess,
-        classes=network.classes,
-        target_name=network.target_name,
-        task=network.spec.task,
-        part="train",
-    )
+    rows, labels = labelled(network, source, "train")
     return quantize(network, rows, labels=labels)
 
 

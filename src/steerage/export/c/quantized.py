@@ -79,7 +79,7 @@ def quantize(network: Network, rows: Tensor, *, labels: Tensor | None = None, se
     first = Quantized(program, scheme(program, measure(program, rows[kept])))
 
     def error(scores: Tensor) -> float:
-        return error_of(in_units(network, scores), labels[held])
+        return error_of(network.in_units(scores) if network.spec.task == "regression" else scores, labels[held])
 
     errors = {"float": error(network.scores(rows[held]).double()), "calibrated": error(first.scores(rows[held]))}
     if errors["calibrated"] - errors["float"] <= TOLERATED:
@@ -88,14 +88,6 @@ def quantize(network: Network, rows: Tensor, *, labels: Tensor | None = None, se
     errors["tuned"] = error(second.scores(rows[held]))
     better = errors["tuned"] < errors["calibrated"]
     return replace(second if better else first, errors=errors, tuned=better)
-
-
-def in_units(network: Network, scores: Tensor) -> Tensor:
-    """Scores of a regression in the target's own units; others as they are."""
-    if network.spec.task != "regression":
-        return scores
-    mean, std = (torch.tensor(units, dtype=torch.float64) for units in (network.target_mean, network.target_std))
-    return scores * std + mean
 
 
 def error_of(scores: Tensor, labels: Tensor) -> float:
