@@ -88,6 +88,7 @@ def all_int8() -> Iterator[Kernel]:
         int8("combine", f"_{kind}", arithmetic) for kind, arithmetic in (("add", "sum"), ("multiply", "product"))
     )
     yield from (int8("gather", f"{bits}_int8") for bits in ("", "16"))
+    yield from (int8(name, bits) for name in ("ramps", "absent", "categories", "flags") for bits in ("", "16"))
     yield from (int8("softmax", wide) for wide in ("", "_wide"))
     yield from (Kernel("quantize"), Kernel("average_row"), int8("pool_row", "", "only_max"))
     yield from (int8("pixels", "", "uint8", "shifted"), int8("pixels", "", "float32"))
@@ -124,7 +125,7 @@ def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> 
     whole = {"int8"} & kernel.flags or ({"int8"} if kernel.file in ("quantize", "average_row") else set[str]())
     shape = Kernel("conv_shape", "", frozenset({"chain", "image", "plus", *whole}))
     if whole:
-        parts = [*map(Kernel, ("narrow", "scaled", "rescale", "quantized")), *parts]
+        parts = [*map(Kernel, ("narrow", "scaled", "rescale", "quantized", "fixed")), *parts]
         shape = int8("conv_shape", "", "chain", "image", "plus", "floats", "averaged", "rescale")
     if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row", "average_row") or kernel.file.startswith(
         "row_"

@@ -18,6 +18,7 @@ from steerage.micro.ir import (
     Bins,
     Combine,
     Conv,
+    Encode,
     Features,
     Gate,
     Gather,
@@ -89,7 +90,7 @@ def kernel_key(kernel: Kernel) -> str:
 def kernel_bytes(kernel: Kernel, core: Core = "cortex-m4") -> int:
     """Code of a function, without what it calls."""
     sizes = _table()[core]["kernels"]
-    if kernel.file in ("conv_shape", "conv_row_first", "narrow", "scaled", "rescale", "quantized"):
+    if kernel.file in ("conv_shape", "conv_row_first", "narrow", "scaled", "rescale", "quantized", "fixed"):
         return 0  # declarations, and what is part of those that call it
     if kernel.file == "activate" and "int8" not in kernel.flags:
         return int(sizes["activate"] + sum(sizes[f"activate:{kind}"] for kind in kernel.flags))
@@ -123,7 +124,7 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
 def _is_whole(kernel: Kernel) -> bool:
     """Whether a function has nothing to do with floats."""
     integers = "int8" in kernel.flags and kernel.file != "softmax" and "float32" not in kernel.flags
-    return integers or kernel.file in ("narrow", "scaled", "rescale", "quantized", "next", "average_row")
+    return integers or kernel.file in ("narrow", "scaled", "rescale", "quantized", "fixed", "next", "average_row")
 
 
 def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
@@ -161,6 +162,8 @@ def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
     if isinstance(op, Features):
         groups = ((op.numbers, 7), (op.logs, 8), (op.missing, 4), (op.hot, 6))
         return [count for group, count in groups if group]
+    if isinstance(op, Encode):
+        return [count for group, count in ((op.ramps, 8), (op.missing, 6), (op.hot, 8), (op.flags, 8)) if group]
     if isinstance(op, Combine):
         return [9 + whole if op.padded else 4 + whole]
     if isinstance(op, Stack):

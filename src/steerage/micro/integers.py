@@ -15,6 +15,7 @@ from steerage.micro.ir import (
     Affine,
     Combine,
     Conv,
+    Encode,
     Gate,
     Linear,
     Pixels,
@@ -25,6 +26,7 @@ from steerage.micro.ir import (
     Softmax,
     Window,
 )
+from steerage.micro.ramps import encode
 
 BATCH = 256  # rows at a time
 
@@ -179,6 +181,7 @@ def _exact(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 ARITHMETIC: Arithmetic = {
     Quantize: _exact(quantized),
+    Encode: encode,
     Linear: _linear,
     Conv: _conv,
     Pool: _pool,

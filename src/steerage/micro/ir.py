@@ -165,6 +165,60 @@ class Features:
 
 
 @final
+@dataclass(frozen=True)
+class Ramp:
+    """A column ``at`` in steps of 8 bits: ``((x * 2**power - start) * factor) >> 22``, rounded, between -128 and 127.
+
+    ``filled``: where it is missing.
+    """
+
+    at: int
+    start: int
+    factor: int
+    power: int
+    filled: int
+
+
+@final
+@dataclass(frozen=True)
+class Flag:
+    """``on`` where the column ``at`` has the category ``code``, ``fill`` being that of missing, else ``off``.
+
+    ``code`` None: where it is missing.
+    """
+
+    at: int
+    code: int | None
+    fill: int
+    off: int
+    on: int
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encode:
+    """Encoded row of a table (NaN = missing) -> ramps, missing-indicators, one-hot codes, flags, side by side.
+
+    All are integers; ``off``, ``on``: what stands for 0 and 1 in indicators and one-hot codes. Codes are whole numbers;
+    fractions are cut off.
+    """
+
+    label: str
+    x: Value
+    output: Value
+    ramps: tuple[Ramp, ...]
+    missing: tuple[int, ...]
+    hot: tuple[Hot, ...]
+    off: int
+    on: int
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class Pixels:
     """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each.
@@ -450,6 +504,7 @@ class Softmax:
 
 Op: TypeAlias = (
     Features
+    | Encode
     | Pixels
     | Quantize
     | Linear

@@ -13,6 +13,7 @@ from steerage.micro.ir import (
     Bins,
     Combine,
     Conv,
+    Encode,
     Features,
     Gate,
     Gather,
@@ -93,6 +94,8 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
 def _inlined(ops: tuple[Op, ...]) -> Iterator[Kernel]:
     """What functions of integers have inside."""
     yield from (Kernel("narrow"), Kernel("scaled"))
+    if any(isinstance(op, Encode) for op in ops):
+        yield Kernel("fixed")
     if any(isinstance(op, Pool) or getattr(op, "rescale", None) is not None for op in ops):
         yield Kernel("rescale")
     images = [op for op in ops if isinstance(op, Pixels) or (isinstance(op, Conv) and op.mean is not None)]
@@ -110,6 +113,10 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
             yield kernel
     elif isinstance(op, Features):
         yield from _of_features(op)
+    elif isinstance(op, Encode):
+        bits = index_bits(op.x.size - 1)
+        groups = (("ramps", op.ramps), ("absent", op.missing), ("categories", op.hot), ("flags", op.flags))
+        yield from (Kernel(name, bits, _flags(whole)) for name, group in groups if group)
     elif isinstance(op, Bins):
         yield Kernel("bins", index_bits(op.x.size - 1))
     elif isinstance(op, Gather):  # there may be one of floats, too

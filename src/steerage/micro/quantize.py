@@ -42,7 +42,9 @@ from steerage.micro.ir import (
     Stack,
     Value,
     Weights,
+    live,
 )
+from steerage.micro.ramps import encoded
 from steerage.micro.rescale import BYTE, REACH, of_average, of_product, of_sum, scale_and_zero
 from steerage.micro.storage import Layer
 
@@ -88,17 +90,20 @@ class _Walk:
         self.partial = set(onto)
         self.steps: dict[Layer, Tensor] = {}
         self.readers = Counter(value for op in program.ops for value in op.inputs)
+        self.columns = encoded(program, scheme)
 
     def run(self) -> Program:
         for op in self.program.ops:
-            if isinstance(op, Features | Bins) or (isinstance(op, Join | Gather) and self._stays_float(op)):
+            if op in self.columns:
+                self.add(replace(self.columns[op], x=self.input, output=self.new(op.output)))
+            elif isinstance(op, Features | Bins) or (isinstance(op, Join | Gather) and self._stays_float(op)):
                 self.made[op.output] = op.output
                 self.ops.append(op)
             elif op.output not in self.partial:
                 _RULES[type(op)](self, op)
         output = self.program.output
         made = self.made[output] if isinstance(self.makers.get(output), Softmax) else self.value(output)
-        return Program(self.input, made, tuple(self.ops))
+        return Program(self.input, made, live(self.ops, made))
 
     def _stays_float(self, op: Join | Gather) -> bool:
         return all(value in self.made and value is not self.program.input for value in op.inputs)

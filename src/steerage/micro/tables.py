@@ -11,7 +11,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steerage.data.tabular import CLIP
-from steerage.micro.ir import Affine, Bins, Combine, Conv, Features, Gate, Gather, Linear, Number, Op, Pixels, Pool
+from steerage.micro.ir import (
+    Affine,
+    Bins,
+    Combine,
+    Conv,
+    Encode,
+    Features,
+    Flag,
+    Gate,
+    Gather,
+    Linear,
+    Number,
+    Op,
+    Pixels,
+    Pool,
+    Ramp,
+)
 from steerage.micro.storage import Layer, Stored, in_memory_order
 
 Type = Literal["float", "uint8_t", "int8_t", "uint16_t", "int16_t", "int32_t", "conv", "plus", "pool", "rescale"]
@@ -19,6 +35,7 @@ SIZES: Mapping[Type, int] = {
     **{"float": 4, "uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "int32_t": 4},
     **{"conv": 34, "plus": 6, "pool": 24, "rescale": 12},
 }
+MISSING = -128  # in place of a code
 ACT_BYTES = 256  # of an activation of integers
 
 
@@ -64,6 +81,8 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Table]:
         yield from (_constants("mean", op.mean, large), _constants("scale", op.scale, small))
     elif isinstance(op, Features):
         yield from _of_features(op)
+    elif isinstance(op, Encode):
+        yield from _of_encode(op)
     elif isinstance(op, Bins):
         yield _numbers("inputs", [run.at for run in op.runs], wide=op.x.size > 256)
         yield _numbers("bins", [len(run.edges) - 1 for run in op.runs], wide=False)
@@ -130,6 +149,32 @@ def _of_features(op: Features) -> Iterator[Table]:
             yield column(group, "mean", numbers, lambda one: one.mean)
             yield column(group, "scale", numbers, lambda one: 1.0 / one.std)
     yield from _places("missing", list(op.missing), op.x.size)
+    yield from _of_hot(op)
+
+
+def _of_encode(op: Encode) -> Iterator[Table]:
+    def column(name: str, type: Type, of: Callable[[Ramp], int]) -> Table:
+        return Table(f"ramps_{name}", type, len(op.ramps), lambda: np.array([of(one) for one in op.ramps]))
+
+    yield from _places("ramps", [one.at for one in op.ramps], op.x.size)
+    yield column("start", "int32_t", lambda one: one.start)
+    yield column("factor", "uint16_t", lambda one: one.factor)
+    yield column("power", "int8_t", lambda one: one.power)
+    yield column("filled", "int8_t", lambda one: one.filled)
+    yield from _places("missing", list(op.missing), op.x.size)
+    yield from _of_hot(op)
+    yield _numbers("flags_at", [one.at for one in op.flags], wide=op.x.size > 256)
+
+    def flag(name: str, of: Callable[[Flag], int]) -> Table:
+        return Table(f"flags_{name}", "int8_t", len(op.flags), lambda: np.array([of(one) for one in op.flags]))
+
+    yield flag("code", lambda one: MISSING if one.code is None else one.code)
+    yield flag("fill", lambda one: one.fill)
+    yield flag("off", lambda one: one.off)
+    yield flag("on", lambda one: one.on)
+
+
+def _of_hot(op: Features | Encode) -> Iterator[Table]:
     yield from _places("hot", [one.at for one in op.hot], op.x.size)
     yield _numbers("hot_codes", [one.codes for one in op.hot], wide=False)
     yield Table("hot_fill", "int8_t", len(op.hot), lambda: np.array([one.fill for one in op.hot]))

@@ -8,6 +8,7 @@ from compilers import needs_board, needs_host, store_as
 from test_random import FORMATS, random_network
 from torch import Tensor, nn
 
+import networks
 from networks import around, network, pruned
 from steerage.bundle import Network
 from steerage.errors import BadArgument, UnsupportedLayer
@@ -119,6 +120,38 @@ def test_the_same_network_takes_less_of_everything() -> None:
     assert whole.scratch_bytes < 0.32 * floats.scratch_bytes
 
 
+@pytest.fixture
+def without_logarithms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables of which no column is taken as a logarithm."""
+    monkeypatch.setattr("networks.TABLE", networks.TABLE[["a", "b", "c"]])
+
+
+@pytest.mark.usefixtures("without_logarithms")
+@pytest.mark.parametrize("bins", [0, 4])
+def test_a_table_of_integers_needs_no_floats_of_the_compiler(bins: int) -> None:
+    net = network("mlp", bins=bins)
+    assert generate(net, name="net", int8=quantized(net)).layout.library_bytes("cortex-m0") == 0
+    assert generate(net, name="net").layout.library_bytes("cortex-m0") > 1000
+
+
+@needs_host
+@pytest.mark.usefixtures("without_logarithms")
+@pytest.mark.parametrize("genes", [{}, {"bins": 4, "skips": True, "depth": 3}], ids=["numbers", "bins"])
+@pytest.mark.parametrize("density", [1.0, 0.2])
+def test_columns_without_floats_are_exact(genes: dict[str, int], density: float) -> None:
+    net = network("mlp", **genes)
+    is_exact(pruned(net, density) if density < 1 else net, n=40)
+
+
+@needs_board
+@pytest.mark.usefixtures("without_logarithms")
+@pytest.mark.parametrize("target", ["cortex-m0", "cortex-m4"])
+def test_columns_without_floats_are_exact_on_a_microcontroller(target: str) -> None:
+    made = is_exact(network("mlp", bins=4), target=target, n=40)
+    assert made.library == 0
+
+
+@needs_host
 def test_probabilities_and_scores_agree_on_classes() -> None:
     net = network("resnet")
     made = quantized(net)

@@ -18,6 +18,7 @@ from steerage.micro.ir import (
     Combine,
     Conv,
     DType,
+    Encode,
     Features,
     Gate,
     Gather,
@@ -279,6 +280,22 @@ def _features(out: Writer, op: Features) -> Iterator[str]:
         yield group("hot", "hot", len(op.hot), "codes", "fill")
 
 
+def _encode(out: Writer, op: Encode) -> Iterator[str]:
+    bits, at = index_bits(op.x.size - 1), out.layout.plan.values[op.output]
+    truth = (op.off, op.on)
+    groups = (
+        ("ramps", "ramps", len(op.ramps), len(op.ramps), ("start", "factor", "power", "filled"), ()),
+        ("absent", "missing", len(op.missing), len(op.missing), (), truth),
+        ("categories", "hot", len(op.hot), sum(one.codes for one in op.hot), ("codes", "fill"), truth),
+        ("flags", "flags", len(op.flags), len(op.flags), ("code", "fill", "off", "on"), ()),
+    )
+    for function, name, columns, numbers, tables, others in groups:
+        if columns:
+            given = (out.table(op, f"{name}_{table}") for table in ("at", *tables))
+            yield out.call(f"{function}{bits}", "x", out.memory(at, "int8"), columns, *given, *others)
+        at += numbers
+
+
 def _rows_of(shape: Shape) -> tuple[int, int, int]:
     """Rows, channels and columns; numbers are channels of one pixel."""
     return (shape[1], shape[0], shape[2]) if len(shape) == 3 else (1, shape[0], 1)
@@ -365,6 +382,7 @@ def _nothing(out: Writer, op: Join) -> Iterator[str]:
 
 _STATEMENTS: Mapping[type[Op], Callable[[Writer, Any], Iterator[str]]] = {
     Features: _features,
+    Encode: _encode,
     Pixels: _pixels,
     Quantize: _quantize,
     Linear: _linear,

@@ -1,0 +1,24 @@
+/* The bits of a number. */
+static inline uint32_t NAME_bits(float v)
+{
+    const union {
+        float number;
+        uint32_t bits;
+    } both = {v};
+    return both.bits;
+}
+
+/* Whether it is none: NAN or an infinity. */
+static inline int NAME_none(uint32_t bits)
+{
+    return (bits >> 23 & 255u) == 255u;
+}
+
+/* A number times 2^power, towards zero, 2^30 at most. */
+static inline int32_t NAME_fixed(uint32_t bits, int power)
+{
+    const int up = (int)(bits >> 23 & 255u) + power - 150;
+    int32_t a = (int32_t)(bits & 0x7FFFFFu) + 0x800000;
+    a = up > 6 ? 0x40000000 : up >= 0 ? a << up : up > -24 ? a >> -up : 0;
+    return bits >> 31 ? -a : a;
+}
