@@ -91,7 +91,7 @@ def all_int8() -> Iterator[Kernel]:
     yield from (int8(name, bits) for name in ("ramps", "absent", "categories", "flags") for bits in ("", "16"))
     yield from (int8("softmax", wide) for wide in ("", "_wide"))
     yield from (Kernel("quantize"), Kernel("average_row"), int8("pool_row", "", "only_max"))
-    yield from (int8("pixels", "", "uint8", "shifted"), int8("pixels", "", "float32"))
+    yield from (int8("pixels", "", "uint8", "shifted"), int8("pixels", "", "float32", "ramped"))
     yield from (int8("plus_row"), int8("plus_row", "", "act"))
     for format, kind, wide in itertools.product(FORMATS, ("", "_bytes"), ("", "_wide")):
         name, bits = ("index", format.removeprefix("index")) if format.startswith("index") else (format, "")
@@ -125,7 +125,7 @@ def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> 
     whole = {"int8"} & kernel.flags or ({"int8"} if kernel.file in ("quantize", "average_row") else set[str]())
     shape = Kernel("conv_shape", "", frozenset({"chain", "image", "plus", *whole}))
     if whole:
-        parts = [*map(Kernel, ("narrow", "scaled", "rescale", "quantized", "fixed")), *parts]
+        parts = [*map(Kernel, ("narrow", "scaled", "rescale", "bits", "none", "fixed", "ramp")), *parts]
         shape = int8("conv_shape", "", "chain", "image", "plus", "floats", "averaged", "rescale")
     if kernel.file in ("load", "pool_row", "plus_row", "conv", "conv_row", "average_row") or kernel.file.startswith(
         "row_"
@@ -210,7 +210,6 @@ def measure(core: str, folder: Path) -> dict[str, Any]:
         "compare": "if (a < b) a = b; if (a > b) b = a; if (a == b) b = 1.0f;",
         "divide": "a = a / b;",
         "convert": "a = a + (float)i;",
-        "truncate": "i = (int)a;",
         "copy": "int n = i; for (int k = 0; k < n; ++k) p[k] = p[k + n]; n = i; for (int k = 0; k < n; ++k) p[k] = 0;",
     }
     library = {name: max(0, one.library(f"a = a * b + a; {statement}") - basic) for name, statement in more.items()}

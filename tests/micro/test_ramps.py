@@ -96,7 +96,7 @@ def test_bins_of_chosen_columns_read_those() -> None:
     first = table()
     chosen = Gather("chosen", first.output, Value("chosen", (2,)), np.array([2, 0]))
     bins = Bins("bins", chosen.output, Value("bins", (1,)), (Run(1, (-1.0, 1.0)),))
-    assert integers(first, chosen, bins)[bins].ramps[0].at == 0
+    assert integers(first, chosen, bins)[bins].columns[0].at == 0
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_bins_of_indicators_and_codes_are_flags_after_the_ramps() -> None:
     x = rows()
     op = integers(first, bins)[bins]
     wanted = run(Program(first.x, bins.output, (first, bins)), x, ARITHMETIC).numpy() * 255 - 128
-    assert (len(op.ramps), len(op.flags)) == (2, 6)
+    assert (len(op.columns), len(op.flags)) == (2, 6)
     assert np.abs(encode(op, x).numpy() - wanted).max() < 0.52
 
 

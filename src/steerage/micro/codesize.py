@@ -50,13 +50,12 @@ STACK: Mapping[Core, tuple[int, int, int]] = {
 WHOLE_STACK: Mapping[Core, tuple[int, int, int]] = {**STACK, "cortex-m4": (116, 316, 190)}  # of integers
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
-# (integers), "truncate" (to integers); "copy" stands for what compilers make of loops that move memory.
+# (integers); "copy" stands for what compilers make of loops that move memory.
 TAKEN: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("relu", "leaky_relu", "clip", "only_max"), ("compare",)),
     **dict.fromkeys(("numbers", "clipped", "missing"), ("subtract", "compare")),
     **dict.fromkeys(("hardsigmoid", "hardswish"), ("compare", "divide")),
     "bins": ("subtract", "compare", "divide"),
-    "quantize": ("compare", "truncate"),
     "both": ("compare", "divide"),
     "only_average": ("divide",),
     "average": ("convert",),
@@ -74,6 +73,7 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "softmax": ("subtract", "compare", "divide", "expf"),
 }
 
+INLINED = ("narrow", "scaled", "rescale", "bits", "none", "fixed", "ramp")  # part of the functions that call them
 WHOLE_TAKEN: Mapping[str, str] = {"load": "copy", "pool": "quotient"}  # of functions of integers
 
 
@@ -90,7 +90,7 @@ def kernel_key(kernel: Kernel) -> str:
 def kernel_bytes(kernel: Kernel, core: Core = "cortex-m4") -> int:
     """Code of a function, without what it calls."""
     sizes = _table()[core]["kernels"]
-    if kernel.file in ("conv_shape", "conv_row_first", "narrow", "scaled", "rescale", "quantized", "fixed"):
+    if kernel.file in ("conv_shape", "conv_row_first", *INLINED):
         return 0  # declarations, and what is part of those that call it
     if kernel.file == "activate" and "int8" not in kernel.flags:
         return int(sizes["activate"] + sum(sizes[f"activate:{kind}"] for kind in kernel.flags))
@@ -115,7 +115,7 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
     words |= {"formulas"} if formulas else set()
     for kernel in kernels:  # of integers: floats become such, or the other way round
         if "int8" in kernel.flags:
-            words.add("quantize" if "float32" in kernel.flags else "average")
+            words.add("average")
     taken = {name for word in words for name in TAKEN.get(word, ())}
     taken |= {WHOLE_TAKEN[one.file] for one in whole if one.file in WHOLE_TAKEN}
     return int(sizes["basic"] + sum(sizes[name] for name in taken))
@@ -123,8 +123,8 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
 
 def _is_whole(kernel: Kernel) -> bool:
     """Whether a function has nothing to do with floats."""
-    integers = "int8" in kernel.flags and kernel.file != "softmax" and "float32" not in kernel.flags
-    return integers or kernel.file in ("narrow", "scaled", "rescale", "quantized", "fixed", "next", "average_row")
+    integers = "int8" in kernel.flags and kernel.file != "softmax"
+    return integers or kernel.file in (*INLINED, "quantize", "next", "average_row")
 
 
 def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
@@ -163,13 +163,13 @@ def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
         groups = ((op.numbers, 7), (op.logs, 8), (op.missing, 4), (op.hot, 6))
         return [count for group, count in groups if group]
     if isinstance(op, Encode):
-        return [count for group, count in ((op.ramps, 8), (op.missing, 6), (op.hot, 8), (op.flags, 8)) if group]
+        return [count for group, count in ((op.columns, 8), (op.missing, 6), (op.hot, 8), (op.flags, 8)) if group]
     if isinstance(op, Combine):
         return [9 + whole if op.padded else 4 + whole]
     if isinstance(op, Stack):
         return [5] * len(op.inputs)
     if isinstance(op, Quantize):
-        return [5] * (len(runs(op)) - 1)
+        return [6] * (len(runs(op)) - 1)
     return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)] + (2 if isinstance(op, Conv) else 1) * whole]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -21,12 +19,13 @@ from steerage.micro.ir import (
     Pixels,
     Pool,
     Program,
+    Quantization,
     Quantize,
     Rescale,
     Softmax,
     Window,
 )
-from steerage.micro.ramps import encode
+from steerage.micro.ramps import encode, ramp_of, ramped
 
 BATCH = 256  # rows at a time
 
@@ -83,7 +82,7 @@ def _linear(op: Linear, x: Tensor, onto: Tensor | None = None) -> Tensor:
 def _conv(op: Conv, x: Tensor, plus: Tensor | None = None) -> Tensor:
     if op.mean is not None:
         # The image without what stands for its zeros, which is added again after zeros were put around it.
-        x = (x - 128 if op.x.dtype == "uint8" else quantized(op, x)).double()
+        x = (x - 128 if op.x.dtype == "uint8" else _quantized(op.x.quantization, x)).double()
         zero = op.mean[:, None, None]
     else:
         zero = torch.full((1, 1, 1), _zero(op), dtype=torch.float64)
@@ -106,16 +105,13 @@ def _zero(op: Conv | Pool) -> float:
     return float(op.x.quantization.zero[0])
 
 
-def quantized(op: Conv | Pixels | Quantize, x: Tensor) -> Tensor:
-    """Floats as integers, in single precision as the code does it."""
-    one = op.x.quantization if isinstance(op, Conv) else op.output.quantization
+def _quantized(one: Quantization | None, x: Tensor) -> Tensor:
+    """Floats in steps; those of a vector may have steps of their own."""
     assert one is not None
-    scale, zero = (torch.from_numpy(each).float() for each in (1.0 / one.scale, one.zero))
-    return _nearest(x * scale + zero)
-
-
-def _nearest(x: Tensor) -> Tensor:
-    return (x.nan_to_num(-128.0).clamp(-128, 127) + 128.5).floor() - 128
+    if len(one.scale) == 1:
+        return ramped(ramp_of(one), x)
+    flat = as_vector(x)
+    return torch.stack([ramped(ramp_of(one, place), flat[:, place]) for place in range(flat.shape[1])], dim=1)
 
 
 def _rescaled(how: Rescale, x: Tensor, y: Tensor | float = 0.0) -> Tensor:
@@ -167,7 +163,7 @@ def _pixels(op: Pixels, x: Tensor) -> Tensor:
     mean, scale = op.mean[:, None, None], op.scale[:, None, None]
     if op.x.dtype == "uint8":
         return _narrow(_shifted(x * scale + mean, op.shift))
-    return _nearest((x - mean.float()) * scale.float()).double()
+    return torch.stack([ramped(ramp, x[:, channel]) for channel, ramp in enumerate(op.ramps)], dim=1)
 
 
 def _softmax(op: Softmax, x: Tensor) -> Tensor:
@@ -175,12 +171,8 @@ def _softmax(op: Softmax, x: Tensor) -> Tensor:
     return (as_vector(x) * float(op.x.quantization.scale[0])).softmax(dim=1)
 
 
-def _exact(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return lambda op, x: function(op, x).double()
-
-
 ARITHMETIC: Arithmetic = {
-    Quantize: _exact(quantized),
+    Quantize: lambda op, x: _quantized(op.output.quantization, x),
     Encode: encode,
     Linear: _linear,
     Conv: _conv,

@@ -23,6 +23,7 @@ def run(program: Program, rows: Tensor, arithmetic: Arithmetic) -> Tensor:
 
     ``arithmetic``: by type of operation, a function of it and the tensors that it reads.
     """
+    rows = rows.reshape(len(rows), *program.input.shape)  # a signal is a map with a single row
     made: dict[Value, Tensor] = {program.input: rows}
     functions: Arithmetic = {**_MOVES, **arithmetic}
     for op in program.ops:

@@ -167,15 +167,20 @@ class Features:
 @final
 @dataclass(frozen=True)
 class Ramp:
-    """A column ``at`` in steps of 8 bits: ``((x * 2**power - start) * factor) >> 22``, rounded, between -128 and 127.
+    """A float in steps of 8 bits: ``((x * 2**power - start) * factor) >> 22``, rounded, between -128 and 127."""
 
-    ``filled``: where it is missing.
-    """
-
-    at: int
     start: int
     factor: int
     power: int
+
+
+@final
+@dataclass(frozen=True)
+class Column:
+    """A column of numbers in steps; ``filled``: where it is missing."""
+
+    at: int
+    ramp: Ramp
     filled: int
 
 
@@ -197,7 +202,7 @@ class Flag:
 @final
 @dataclass(frozen=True, eq=False)
 class Encode:
-    """Encoded row of a table (NaN = missing) -> ramps, missing-indicators, one-hot codes, flags, side by side.
+    """Encoded row of a table (NaN = missing) -> numbers, missing-indicators, one-hot codes, flags, side by side.
 
     All are integers; ``off``, ``on``: what stands for 0 and 1 in indicators and one-hot codes. Codes are whole numbers;
     fractions are cut off.
@@ -206,7 +211,7 @@ class Encode:
     label: str
     x: Value
     output: Value
-    ramps: tuple[Ramp, ...]
+    columns: tuple[Column, ...]
     missing: tuple[int, ...]
     hot: tuple[Hot, ...]
     off: int
@@ -223,7 +228,7 @@ class Encode:
 class Pixels:
     """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each.
 
-    Of bytes that become integers: ``(pixel * scale + mean) >> shift``.
+    Of bytes that become integers: ``(pixel * scale + mean) >> shift``; of floats that do, by ``ramps``, one a channel.
     """
 
     label: str
@@ -232,6 +237,7 @@ class Pixels:
     mean: Tensor
     scale: Tensor
     shift: int = 0
+    ramps: tuple[Ramp, ...] = ()
 
     @property
     def inputs(self) -> tuple[Value, ...]:

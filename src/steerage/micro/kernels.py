@@ -94,13 +94,18 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
 def _inlined(ops: tuple[Op, ...]) -> Iterator[Kernel]:
     """What functions of integers have inside."""
     yield from (Kernel("narrow"), Kernel("scaled"))
-    if any(isinstance(op, Encode) for op in ops):
-        yield Kernel("fixed")
     if any(isinstance(op, Pool) or getattr(op, "rescale", None) is not None for op in ops):
         yield Kernel("rescale")
     images = [op for op in ops if isinstance(op, Pixels) or (isinstance(op, Conv) and op.mean is not None)]
-    if any(isinstance(op, Quantize) for op in ops) or any(op.x.dtype == "float32" for op in images):
-        yield Kernel("quantized")
+    floats = any(isinstance(op, Quantize) for op in ops) or any(op.x.dtype == "float32" for op in images)
+    tables = [op for op in ops if isinstance(op, Encode)]
+    parts = {
+        "bits": floats or bool(tables),
+        "none": bool(tables),
+        "fixed": floats or any(op.columns or op.hot or op.flags for op in tables),
+        "ramp": floats or any(op.columns for op in tables),
+    }
+    yield from (Kernel(name) for name, needed in parts.items() if needed)
 
 
 def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
@@ -115,14 +120,14 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
         yield from _of_features(op)
     elif isinstance(op, Encode):
         bits = index_bits(op.x.size - 1)
-        groups = (("ramps", op.ramps), ("absent", op.missing), ("categories", op.hot), ("flags", op.flags))
+        groups = (("ramps", op.columns), ("absent", op.missing), ("categories", op.hot), ("flags", op.flags))
         yield from (Kernel(name, bits, _flags(whole)) for name, group in groups if group)
     elif isinstance(op, Bins):
         yield Kernel("bins", index_bits(op.x.size - 1))
     elif isinstance(op, Gather):  # there may be one of floats, too
         yield Kernel("gather", f"{index_bits(op.x.size - 1)}{'_int8' if whole else ''}", _flags(whole))
     elif isinstance(op, Pixels):
-        yield Kernel("pixels", "", _flags(whole, op.x.dtype, *(["shifted"] if whole and op.x.dtype == "uint8" else [])))
+        yield Kernel("pixels", "", _flags(whole, op.x.dtype, *(["ramped" if op.ramps else "shifted"] if whole else [])))
     elif isinstance(op, Combine):
         kind = "add" if whole and op.kind == "subtract" else op.kind
         arithmetic = [] if not whole else ["product"] if kind == "multiply" else ["sum"]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from steerage.errors import UnsupportedLayer
 from steerage.micro.calibrate import HIGH, LOW, Scheme
 from steerage.micro.fixed import LARGEST_WEIGHT, Part, Reals, factors, rows
 from steerage.micro.floats import activated
@@ -44,7 +45,7 @@ from steerage.micro.ir import (
     Weights,
     live,
 )
-from steerage.micro.ramps import encoded
+from steerage.micro.ramps import encoded, ramp_between
 from steerage.micro.rescale import BYTE, REACH, of_average, of_product, of_sum, scale_and_zero
 from steerage.micro.storage import Layer
 
@@ -292,7 +293,15 @@ def _pixels(walk: _Walk, op: Pixels) -> None:
         factor, bias = torch.from_numpy(found.factors[0]), torch.from_numpy(found.bias)
         walk.add(Pixels(op.label, walk.input, output, bias, factor, found.shift))
     else:
-        walk.add(Pixels(op.label, walk.input, output, torch.from_numpy(mean - zero / real), torch.from_numpy(real)))
+        steps, means = np.broadcast_to(1.0 / real, len(mean)), np.broadcast_to(mean - zero / real, len(mean))
+        ramps = [ramp_between(float(at), float(step)) for at, step in zip(means, steps, strict=True)]
+        known = tuple(ramp for ramp in ramps if ramp is not None)
+        if len(known) < len(ramps):
+            raise UnsupportedLayer(
+                f"{op.label}: a channel whose mean is more than 8,192 standard deviations from zero has no form in "
+                "integers; subtract most of it from the data"
+            )
+        walk.add(replace(op, x=walk.input, output=output, ramps=known))
 
 
 def _activate(walk: _Walk, op: Activate) -> None:

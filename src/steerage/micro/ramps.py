@@ -9,15 +9,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import TypeAlias, final
+from dataclasses import replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from steerage.micro.calibrate import HIGH, LOW, Scheme
-from steerage.micro.ir import Bins, Encode, Features, Flag, Gather, Number, Op, Program, Quantization, Ramp, Value
+from steerage.micro.ir import (
+    Bins,
+    Column,
+    Encode,
+    Features,
+    Flag,
+    Gather,
+    Number,
+    Op,
+    Program,
+    Quantization,
+    Ramp,
+    Value,
+)
 
 BITS = 22  # that a product with a factor is shifted by
 REACH = 2**15  # of a difference to the start of a ramp: more than what leads to -128 or 127
@@ -52,23 +65,45 @@ def encoded(program: Program, scheme: Scheme) -> Mapping[Op, Encode]:
     return found
 
 
+def ramp_of(one: Quantization, place: int = 0) -> Ramp:
+    """What makes floats integers of that quantization, of its number at ``place``."""
+    scale, zero = (float(each[min(place, len(each) - 1)]) for each in (one.scale, one.zero))
+    scale = min(max(scale, 2.0**-POWERS), 2.0 ** (POWERS // 2))  # beyond that, no float is far from 0 in steps
+    ramp = ramp_between(-zero * scale, scale)
+    assert ramp is not None
+    return ramp
+
+
+def ramp_between(zero: float, step: float) -> Ramp | None:
+    """``(x - zero) / step`` in integers; None where they would not do: where ``zero`` is too many steps away."""
+    if not (math.isfinite(zero) and math.isfinite(step)) or step <= 0.0:
+        return None
+    power = math.floor(math.log2((2 * REACH - 1) / 256 / step))
+    if not -POWERS // 2 <= power <= POWERS + 8 or abs(zero) > FARTHEST * 256 * step:
+        return None
+    per_step = step * 2.0**power  # 128 to 256
+    return Ramp(round(zero * 2.0**power), round(2.0**BITS / per_step), power)
+
+
 def fixed(x: Tensor, power: int) -> Tensor:
-    """``x`` (n,) times 2**power towards zero, in whole numbers of 2**30 at most: float64 (n,)."""
+    """``x`` times 2**power towards zero, in whole numbers of 2**30 at most: float64. NAN is as large as can be."""
     scaled = x.double() * 2.0**power
-    return scaled.sign() * scaled.abs().floor().clamp(max=LARGEST)
+    whole = scaled.sign() * scaled.abs().floor().clamp(max=LARGEST)
+    return torch.where(x.isnan(), torch.copysign(torch.tensor(float(LARGEST), dtype=torch.float64), x), whole)
 
 
 def ramped(ramp: Ramp, x: Tensor) -> Tensor:
-    """A column (n,), float32, in steps: float64 (n,), whole numbers from -128 to 127."""
-    there = x.isfinite()
-    reached = (fixed(torch.where(there, x, 0.0), ramp.power) - ramp.start).clamp(-REACH, REACH - 1)
-    steps = ((reached * ramp.factor + 2.0 ** (BITS - 1)) * 2.0**-BITS).floor().clamp(LOW, HIGH)
-    return torch.where(there, steps, float(ramp.filled))
+    """Floats in steps: float64 of the shape of ``x``, whole numbers from -128 to 127."""
+    reached = (fixed(x, ramp.power) - ramp.start).clamp(-REACH, REACH - 1)
+    return ((reached * ramp.factor + 2.0 ** (BITS - 1)) * 2.0**-BITS).floor().clamp(LOW, HIGH)
 
 
 def encode(op: Encode, x: Tensor) -> Tensor:
     """Rows of a table (n, columns), float32: float64 (n, numbers)."""
-    made = [ramped(one, x[:, one.at]) for one in op.ramps]
+    made = []
+    for number in op.columns:
+        column = x[:, number.at]
+        made.append(torch.where(column.isfinite(), ramped(number.ramp, column), float(number.filled)))
     on, off = torch.tensor(float(op.on), dtype=torch.float64), torch.tensor(float(op.off), dtype=torch.float64)
     made += [torch.where(x[:, at].isfinite(), off, on) for at in op.missing]
     for one in op.hot:
@@ -94,38 +129,26 @@ def _sources(op: Features) -> list[_Source]:
     return found + [Flag(one.at, code, one.fill, 0, 1) for one in op.hot for code in range(one.codes)]
 
 
-@final
-@dataclass(frozen=True)
-class _Line:
-    """``(x - zero) / step``, rounded to the nearest: what a ramp is to be."""
-
-    zero: float
-    step: float
-
-    def ramp(self, number: Number) -> Ramp | None:
-        """In integers; None where they would not do."""
-        if not (math.isfinite(self.zero) and math.isfinite(self.step)) or self.step <= 0.0:
-            return None
-        power = math.floor(math.log2((2 * REACH - 1) / 256 / self.step))
-        if abs(power) > POWERS or abs(self.zero) > FARTHEST * 256 * self.step:
-            return None
-        per_step = self.step * 2.0**power  # 128 to 256
-        ramp = Ramp(number.at, round(self.zero * 2.0**power), round(2.0**BITS / per_step), power, 0)
-        filled = ramped(ramp, torch.tensor([number.fill], dtype=torch.float32))
-        return Ramp(ramp.at, ramp.start, ramp.factor, ramp.power, int(filled.item()))
+def _column(number: Number, zero: float, step: float) -> Column | None:
+    """``(x - zero) / step`` of a column."""
+    ramp = ramp_between(zero, step)
+    if ramp is None:
+        return None
+    filled = ramped(ramp, torch.tensor([number.fill], dtype=torch.float32))
+    return Column(number.at, ramp, int(filled.item()))
 
 
 def _of_features(op: Features, one: Quantization) -> Encode | None:
     if op.logs or op.clipped:
         return None
     scale, zero = (np.broadcast_to(each, op.output.size) for each in (one.scale, one.zero))
-    ramps = []
-    for place, number in enumerate(op.numbers):
-        line = _Line(number.mean - number.std * zero[place] * scale[place], number.std * scale[place])
-        ramps.append(line.ramp(number))
+    columns = [
+        _column(number, number.mean - number.std * zero[place] * scale[place], number.std * scale[place])
+        for place, number in enumerate(op.numbers)
+    ]
     last = op.output.size - 1
     off, on = (round(float(np.clip(truth / scale[last] + zero[last], LOW, HIGH))) for truth in (0.0, 1.0))
-    return _complete(op, ramps, off, on)
+    return _complete(op, columns, off, on)
 
 
 def _of_bins(op: Bins, sources: list[_Source], one: Quantization) -> Encode | None:
@@ -133,18 +156,18 @@ def _of_bins(op: Bins, sources: list[_Source], one: Quantization) -> Encode | No
     ends = np.stack([(LOW - zero) * scale, (HIGH - zero) * scale])
     if not np.allclose(ends, [[0.0], [1.0]]):  # what cuts bins off at 0 and 1
         return None
-    ramps: list[Ramp | None] = []
+    columns: list[Column | None] = []
     flags: list[Flag] = []
     for place, (at, low, high) in enumerate(_bins(op)):
         source, step = sources[at] if at < len(sources) else None, (high - low) * scale[place]
         if isinstance(source, Flag):
             off, on = (round(min(max((truth - low) / step + LOW, LOW), HIGH)) for truth in (0.0, 1.0))
             flags.append(replace(source, off=off, on=on))
-        elif source is None or flags:  # ramps come first
+        elif source is None or flags:  # numbers come first
             return None
         else:
-            ramps.append(_Line(source.mean + source.std * (low - zero[place] * step), source.std * step).ramp(source))
-    return _complete(op, ramps, LOW, HIGH, tuple(flags))
+            columns.append(_column(source, source.mean + source.std * (low - zero[place] * step), source.std * step))
+    return _complete(op, columns, LOW, HIGH, tuple(flags))
 
 
 def _bins(op: Bins) -> Iterator[tuple[int, float, float]]:
@@ -154,10 +177,10 @@ def _bins(op: Bins) -> Iterator[tuple[int, float, float]]:
 
 
 def _complete(
-    op: Features | Bins, ramps: list[Ramp | None], off: int, on: int, flags: tuple[Flag, ...] = ()
+    op: Features | Bins, columns: list[Column | None], off: int, on: int, flags: tuple[Flag, ...] = ()
 ) -> Encode | None:
-    whole = [ramp for ramp in ramps if ramp is not None]
-    if len(whole) != len(ramps):
+    whole = [column for column in columns if column is not None]
+    if len(whole) != len(columns):
         return None
     missing, hot = (op.missing, op.hot) if isinstance(op, Features) else ((), ())
     return Encode(op.label, op.x, op.output, tuple(whole), missing, hot, off, on, flags)

@@ -14,6 +14,7 @@ from steerage.data.tabular import CLIP
 from steerage.micro.ir import (
     Affine,
     Bins,
+    Column,
     Combine,
     Conv,
     Encode,
@@ -26,7 +27,6 @@ from steerage.micro.ir import (
     Op,
     Pixels,
     Pool,
-    Ramp,
 )
 from steerage.micro.storage import Layer, Stored, in_memory_order
 
@@ -76,8 +76,12 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Table]:
     elif isinstance(op, Affine):
         small, large = _types(op.output.dtype == "int8")
         yield from (_constants("scale", op.scale, small), _constants("shift", op.shift, large))
+    elif isinstance(op, Pixels) and op.ramps:
+        yield Table("start", "int32_t", len(op.ramps), lambda: np.array([one.start for one in op.ramps]))
+        yield Table("factor", "uint16_t", len(op.ramps), lambda: np.array([one.factor for one in op.ramps]))
+        yield Table("power", "int8_t", len(op.ramps), lambda: np.array([one.power for one in op.ramps]))
     elif isinstance(op, Pixels):
-        small, large = _types(op.output.dtype == "int8" and op.x.dtype == "uint8")
+        small, large = _types(op.output.dtype == "int8")
         yield from (_constants("mean", op.mean, large), _constants("scale", op.scale, small))
     elif isinstance(op, Features):
         yield from _of_features(op)
@@ -153,13 +157,13 @@ def _of_features(op: Features) -> Iterator[Table]:
 
 
 def _of_encode(op: Encode) -> Iterator[Table]:
-    def column(name: str, type: Type, of: Callable[[Ramp], int]) -> Table:
-        return Table(f"ramps_{name}", type, len(op.ramps), lambda: np.array([of(one) for one in op.ramps]))
+    def column(name: str, type: Type, of: Callable[[Column], int]) -> Table:
+        return Table(f"columns_{name}", type, len(op.columns), lambda: np.array([of(one) for one in op.columns]))
 
-    yield from _places("ramps", [one.at for one in op.ramps], op.x.size)
-    yield column("start", "int32_t", lambda one: one.start)
-    yield column("factor", "uint16_t", lambda one: one.factor)
-    yield column("power", "int8_t", lambda one: one.power)
+    yield from _places("columns", [one.at for one in op.columns], op.x.size)
+    yield column("start", "int32_t", lambda one: one.ramp.start)
+    yield column("factor", "uint16_t", lambda one: one.ramp.factor)
+    yield column("power", "int8_t", lambda one: one.ramp.power)
     yield column("filled", "int8_t", lambda one: one.filled)
     yield from _places("missing", list(op.missing), op.x.size)
     yield from _of_hot(op)

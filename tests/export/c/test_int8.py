@@ -41,7 +41,7 @@ def is_exact(net: Network, *, target: str = "host", n: int = 8, **options: objec
 
 @needs_host
 @pytest.mark.parametrize("density", [1.0, 0.4])
-@pytest.mark.parametrize("template", ["mlp", "cnn", "resnet", "mobile"])
+@pytest.mark.parametrize("template", ["mlp", "cnn", "signal", "resnet", "mobile"])
 def test_every_template_is_exact(template: str, density: float) -> None:
     net = network(template, **({"bins": 4, "skips": True, "depth": 3} if template == "mlp" else {}))
     is_exact(pruned(net, density) if density < 1 else net)
@@ -149,6 +149,14 @@ def test_columns_without_floats_are_exact(genes: dict[str, int], density: float)
 def test_columns_without_floats_are_exact_on_a_microcontroller(target: str) -> None:
     made = is_exact(network("mlp", bins=4), target=target, n=40)
     assert made.library == 0
+
+
+@needs_board
+def test_signals_of_integers_need_no_floats_of_the_compiler() -> None:
+    net = network("signal")
+    made = is_exact(net, target="cortex-m0")
+    assert made.library == made.predicted_library < 600  # moving memory, and a quotient
+    assert generate(net, name="net").layout.library_bytes("cortex-m0") > 1000
 
 
 @needs_host

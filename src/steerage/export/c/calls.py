@@ -7,8 +7,6 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Any, final
 
-import numpy as np
-
 from steerage.export.c.text import array, number, wrapped
 from steerage.micro.ir import (
     BYTES,
@@ -36,6 +34,7 @@ from steerage.micro.ir import (
 )
 from steerage.micro.kernels import Kernel, index_bits, layer_kernel, load_kind
 from steerage.micro.layout import Layout
+from steerage.micro.ramps import ramp_of
 from steerage.micro.tables import Table
 
 # Activations that never fall: the largest of several may be taken before them.
@@ -252,8 +251,7 @@ def _steps(out: Writer, op: Conv) -> dict[str, str]:
     if op.mean is None:
         found["zero"] = str(int(op.x.quantization.zero[0]))
     elif op.x.dtype == "float32":
-        scale, zero = float(op.x.quantization.scale[0]), float(op.x.quantization.zero[0])
-        found |= {"inverse": number(1.0 / scale), "base": number(zero)}
+        found |= {name: str(value) for name, value in asdict(ramp_of(op.x.quantization)).items()}
     return found
 
 
@@ -284,7 +282,7 @@ def _encode(out: Writer, op: Encode) -> Iterator[str]:
     bits, at = index_bits(op.x.size - 1), out.layout.plan.values[op.output]
     truth = (op.off, op.on)
     groups = (
-        ("ramps", "ramps", len(op.ramps), len(op.ramps), ("start", "factor", "power", "filled"), ()),
+        ("ramps", "columns", len(op.columns), len(op.columns), ("start", "factor", "power", "filled"), ()),
         ("absent", "missing", len(op.missing), len(op.missing), (), truth),
         ("categories", "hot", len(op.hot), sum(one.codes for one in op.hot), ("codes", "fill"), truth),
         ("flags", "flags", len(op.flags), len(op.flags), ("code", "fill", "off", "on"), ()),
@@ -322,7 +320,7 @@ def _stack(out: Writer, op: Stack) -> Iterator[str]:
 
 
 def _pixels(out: Writer, op: Pixels) -> Iterator[str]:
-    tables = (out.table(op, name) for name in ("mean", "scale"))
+    tables = [out.table(op, name) for name in (("start", "factor", "power") if op.ramps else ("mean", "scale"))]
     channels, rows, columns = op.x.shape
     shift = [op.shift] if op.output.dtype == "int8" and op.x.dtype == "uint8" else []
     yield out.call("pixels", "x", out.place(op.output), channels, rows, columns, *tables, *shift)
@@ -369,11 +367,10 @@ def _quantize(out: Writer, op: Quantize) -> Iterator[str]:
     """Call after call for numbers of one quantization."""
     one = op.output.quantization
     assert one is not None
-    scale, zeros = (np.broadcast_to(each, op.output.size) for each in (one.scale, one.zero))
     x, y = out.place(op.x), out.place(op.output)
     for begin, end in pairwise(runs(op)):
-        inverse, zero = number(1.0 / scale[begin]), number(zeros[begin])
-        yield out.call("quantize", f"{x} + {begin}", f"{y} + {begin}", end - begin, inverse, zero)
+        ramp = asdict(ramp_of(one, begin)).values()
+        yield out.call("quantize", f"{x} + {begin}", f"{y} + {begin}", end - begin, *ramp)
 
 
 def _nothing(out: Writer, op: Join) -> Iterator[str]:

@@ -92,9 +92,13 @@ def _called(text: str, kernel: Kernel) -> str:
     text = re.sub(r"STORE\(([\w\[\]]+)\)", r"NAME_narrow(NAME_scaled(\1, code))" if whole else r"\1", text)
     pixel = r"CAST \1 - c->mean[channel]"
     if whole:
-        pixel = r"(int8_t)(\1 - 128)" if "uint8" in kernel.flags else r"NAME_quantized(\1 * c->inverse + c->base)"
+        pixel = (
+            r"(int8_t)(\1 - 128)"
+            if "uint8" in kernel.flags
+            else r"NAME_ramp(NAME_bits(\1), c->start, c->factor, c->power)"
+        )
     text = re.sub(r"PIXEL\(([^()]*)\)", pixel, text)
-    return text.replace("QUANTIZED(", "NAME_quantized(" if whole else "(")
+    return text
 
 
 def _worded(text: str, kernel: Kernel) -> str:

@@ -30,7 +30,8 @@ struct NAME_rows {
     const SUM *bias;
     const uint8_t *codes; /* how a sum becomes an output */ //? int8
     const NUMBER *mean; /* of the pixels of each channel of an image */ //? image
-    float inverse, base; /* steps of a pixel, and where they begin */ //? floats
+    int32_t start; /* how a pixel becomes an integer: see NAME_ramp */ //? floats
+    int factor, power; //? floats
     const struct NAME_plus *plus; //? plus
     const NUMBER *added; //? plus
     const struct NAME_rescale *rescale; //? rescale

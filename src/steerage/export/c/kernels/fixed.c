@@ -1,19 +1,3 @@
-/* The bits of a number. */
-static inline uint32_t NAME_bits(float v)
-{
-    const union {
-        float number;
-        uint32_t bits;
-    } both = {v};
-    return both.bits;
-}
-
-/* Whether it is none: NAN or an infinity. */
-static inline int NAME_none(uint32_t bits)
-{
-    return (bits >> 23 & 255u) == 255u;
-}
-
 /* A number times 2^power, towards zero, 2^30 at most. */
 static inline int32_t NAME_fixed(uint32_t bits, int power)
 {

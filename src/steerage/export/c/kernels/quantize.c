@@ -1,6 +1,6 @@
-/* y = x in steps, from `zero` on; `inverse`: steps of a unit. */
-static KERNEL void NAME_quantize(const float *x, int8_t *y, int n, float inverse, float zero)
+/* y = x in steps; see NAME_ramp. */
+static KERNEL void NAME_quantize(const float *x, int8_t *y, int n, int32_t start, int factor, int power)
 {
     for (int i = 0; i < n; ++i)
-        y[i] = NAME_quantized(x[i] * inverse + zero);
+        y[i] = NAME_ramp(NAME_bits(x[i]), start, factor, power);
 }

@@ -4,8 +4,6 @@ static KERNEL void NAME_rampsBITS(const float *x, int8_t *y, int n, const INDEX 
 {
     for (int i = 0; i < n; ++i) {
         const uint32_t bits = NAME_bits(x[at ? at[i] : i]);
-        int32_t a = NAME_fixed(bits, power[i]) - start[i];
-        a = a < -32768 ? -32768 : a > 32767 ? 32767 : a;
-        y[i] = NAME_none(bits) ? filled[i] : NAME_narrow((a * factor[i] + 0x200000) >> 22);
+        y[i] = NAME_none(bits) ? filled[i] : NAME_ramp(bits, start[i], factor[i], power[i]);
     }
 }
