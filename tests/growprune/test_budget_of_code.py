@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -74,6 +75,24 @@ def test_flash_of_integers_is_kept_and_used() -> None:
     floats = compact_cost(model, data.spec.input_shape, editor.masks, Price(data, "cortex-m4"))
     assert cost.flash is not None and 2600 < cost.flash <= 2800
     assert floats.flash is not None and floats.flash > 2800
+
+
+@pytest.mark.parametrize("budget", [Budget(max_flash=4000), Budget(max_macs=5000)], ids=["flash", "MACs"])
+def test_connections_leave_step_by_step_while_others_are_exchanged(budget: Budget) -> None:
+    _, editor = trained(budget, schemes.gradual(steps=6, exchange=0.1), images())
+    start, *left = [editor.edits[0].before, *(edit.after for edit in editor.edits)]
+    assert all(later < earlier for earlier, later in pairwise(left))
+    assert left[0] < 0.8 * start
+    assert left[2] < 3 * left[-1]
+    assert sum(edit.grown for edit in editor.edits) > 0
+
+
+def test_connections_come_back_where_flash_has_room_for_them() -> None:
+    steps = (schemes.Connections(0.1, 1.0), schemes.Connections(0.3, 0.5), schemes.Connections(0.6, 1.0))
+    _, editor = trained(Budget(max_flash=4000), steps, images())
+    least, grown, last = (edit.after for edit in editor.edits)
+    assert least < 0.9 * grown
+    assert last < 0.9 * grown
 
 
 def test_the_tighter_of_parameters_and_flash_decides() -> None:

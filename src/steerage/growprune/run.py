@@ -179,8 +179,10 @@ class GrowPrune:
         among = {name: mask & self.masks[name] for name, mask in allowed.items()}
         chosen = connections.keep_best(scores, min(keep, masking.active(among)), among=among)
         chosen = self._target.within_flash(self._target.within_macs(chosen, scores, done), scores, done)
-        if done < 1.0 and self._gradients and (exchange > 0.0 or keep > active):
-            chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
+        if done < 1.0 and self._gradients:
+            keep = self._target.room(chosen, done)
+            if exchange > 0.0 or keep > active:
+                chosen = self._with_growth(chosen, scores, exchange, keep, allowed)
         if done == 1.0 and self.exact:
             chosen = self._target.filled(chosen, self._with_wishes(scores), allowed)
         self._restore_(chosen)

@@ -91,13 +91,34 @@ class Target:
         target = min(self.start, self.budget.max_params - self.fixed_params + slack)
         return round(self.start + (target - self.start) * done)
 
+    def room(self, chosen: Masks, done: float) -> int:
+        """How many there may be when ``done`` of the way is, by parameters and by what ``chosen`` leaves of the rest.
+
+        ``chosen``: inside the MACs and flash of that moment. What comes beside is taken to be as dear as the average.
+        """
+        active = masking.active(chosen)
+        rooms = [self.connections(done)]
+        if self.budget.max_macs is not None:
+            macs = self.macs_of(chosen)
+            rooms.append(active + max(0, self._macs_limit(chosen, done) - macs) * active // max(1, macs))
+        if self.budget.max_flash is not None:
+            left = self._flash_limit(done) - (self.price(self.model, chosen).flash or 0)
+            rooms.append(active + max(0, math.floor(left)) // BYTES)
+        return min(rooms)
+
+    def _macs_limit(self, masks: Masks, done: float, *, slack: int = 0) -> int:
+        total = self.macs_of({name: torch.ones_like(mask) for name, mask in masks.items()})
+        target = min(total, (self.budget.max_macs or 0) - self.fixed_macs + slack)
+        return round(total + (target - total) * done)
+
+    def _flash_limit(self, done: float) -> float:
+        return self._largest + (min(self._largest, self.budget.max_flash or 0) - self._largest) * done
+
     def within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], done: float, *, slack: int = 0) -> Masks:
         """The best of ``chosen`` whose MACs are no more than ``done`` of the way allows."""
         if self.budget.max_macs is None:
             return chosen
-        total = self.macs_of({name: torch.ones_like(mask) for name, mask in chosen.items()})
-        target = min(total, self.budget.max_macs - self.fixed_macs + slack)
-        limit = round(total + (target - total) * done)
+        limit = self._macs_limit(chosen, done, slack=slack)
         if self.macs_of(chosen) <= limit:
             return chosen
         low, high = 0, masking.active(chosen)  # MACs grow with the count, so the largest one is found by halves
@@ -113,7 +134,7 @@ class Target:
         """The best of ``chosen`` whose code takes no more flash than ``done`` of the way allows, or a little less."""
         if self.budget.max_flash is None:
             return chosen
-        limit = self._largest + (min(self._largest, self.budget.max_flash) - self._largest) * done
+        limit = self._flash_limit(done)
 
         def flash(masks: Masks) -> int:
             return self.price(self.model, masks).flash or 0
