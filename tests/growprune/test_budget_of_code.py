@@ -15,10 +15,11 @@ from steerage.cost import Budget, Price
 from steerage.data.build import dataset_from_arrays
 from steerage.data.dataset import Dataset
 from steerage.errors import BadArgument, InfeasibleBudget
+from steerage.growprune import masks as masking
 from steerage.growprune import schemes
 from steerage.growprune.choose import scheme_for
 from steerage.growprune.run import GrowPrune
-from steerage.growprune.target import compact_cost
+from steerage.growprune.target import Target, compact_cost
 
 STEPS = 40
 
@@ -85,6 +86,20 @@ def test_connections_leave_step_by_step_while_others_are_exchanged(budget: Budge
     assert left[0] < 0.8 * start
     assert left[2] < 3 * left[-1]
     assert sum(edit.grown for edit in editor.edits) > 0
+
+
+@pytest.mark.parametrize("done", [0.01, 0.3, 0.7])
+def test_integers_that_are_stored_densely_up_to_half_of_them_are_not_cut_to_nothing(done: float) -> None:
+    data = images()
+    model, price = small().eval(), Price(data, "cortex-m0", int8=True)
+    masks = masking.full(model)
+    target = Target(model, Budget(max_flash=2800), data.spec.input_shape, masks, price=price)
+    scores = {name: weight.detach().abs() for name, weight in masking.weights(model).items()}
+    left = target.within_flash(masks, scores, done)
+    full, flash = price(model).flash, price(model, left).flash
+    assert full is not None and flash is not None
+    assert flash <= full - (full - 2800) * done
+    assert masking.active(left) > 0.15 * masking.active(masks)
 
 
 def test_connections_come_back_where_flash_has_room_for_them() -> None:

@@ -20,7 +20,8 @@ from steerage.growprune.connections import Score, Signals
 from steerage.growprune.masks import Masks
 
 BYTES = 5  # of flash for a connection: its weight, and where it comes from
-LOOKS = 8  # at most, for the number of connections at which code has the size that is allowed
+LOOKS = 8  # for the number of connections at which code has the size that is allowed
+MOST_LOOKS = 40  # until any number is found
 CLOSE = 0.01  # by which share it may be smaller
 Pricing = Callable[[nn.Module, Masks], Cost]
 
@@ -142,13 +143,14 @@ class Target:
         most, taken = masking.active(chosen), flash(chosen)
         if taken <= limit:
             return chosen
-        # Nearly a straight line in the number of connections, once layers are stored sparsely.
+        # A straight line in the number of connections where layers are stored sparsely, level where they are dense:
+        # a look where the line would be is followed by one half-way.
         low, least, best = 0, flash({name: torch.zeros_like(mask) for name, mask in chosen.items()}), chosen
         guess = most - math.ceil((taken - limit) / BYTES)
-        for _ in range(LOOKS):
-            middle = min(most - 1, max(low + 1, guess))
-            if most - low <= 1:
+        for look in range(MOST_LOOKS):
+            if most - low <= 1 or (look >= LOOKS and low > 0):
                 break
+            middle = (low + most) // 2 if look % 2 else min(most - 1, max(low + 1, guess))
             tried = connections.keep_best(scores, middle, among=chosen)
             size = flash(tried)
             if size <= limit:
