@@ -21,6 +21,7 @@ FROM_REPORT = {  # by how the figure describes itself
     "how-pruning": "active connections over training",
     "how-network": "the network, layer by layer",
 }
+OWN = ("svg { background: var(--ground); font-family: system-ui, sans-serif; }", "svg text { white-space: pre; }")
 
 
 def main() -> None:
@@ -79,7 +80,7 @@ def alone(svg: str) -> str:
     svg = svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" role="img" ', 1)
     colours, _, rest = CSS.partition("* {")
     rules = [line for line in rest.splitlines() if line.startswith("svg") and not line.startswith("svg {")]
-    look = colours + "\n".join(rules) + "\nsvg { background: var(--ground); font-family: system-ui, sans-serif; }\nsvg text { white-space: pre; }"
+    look = "\n".join([colours, *rules, *OWN])
     return re.sub(r"(<svg[^>]*>)", lambda head: f"{head[1]}<style>{look}</style>", svg, count=1) + "\n"
 
 

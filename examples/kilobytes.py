@@ -6,7 +6,7 @@ import steerage
 from steerage.export import export_c
 
 budget = steerage.Budget(max_flash=4000, max_ram=500)
-result = steerage.synthesize("iris", budget=budget, device="cortex-m0", trials=2, epochs=10, out="runs/kilobytes")
+result = steerage.synthesize("iris", budget=budget, device="cortex-m0", trials=2, epochs=5, out="runs/kilobytes")
 print(result.summary["flash_bytes"], "bytes of flash,", result.summary["ram_bytes"], "of RAM")
 assert result.summary["flash_bytes"] <= 4000 and result.summary["ram_bytes"] <= 500
 

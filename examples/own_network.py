@@ -5,6 +5,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import steerage
+from steerage.growprune.schemes import gradual
 
 
 def net() -> nn.Module:
@@ -19,7 +20,7 @@ assert done.cost.params <= 700
 x, y = (torch.as_tensor(one) for one in load_digits(return_X_y=True))
 x, model, steps = x.float() / 16, net(), 150
 optimizer = torch.optim.AdamW(model.parameters(), lr=0.003)
-editor = steerage.GrowPrune(model, budget, (64,))
+editor = steerage.GrowPrune(model, budget, (64,), gradual())
 for step in range(steps):
     batch = torch.randint(len(x), (128,))
     loss = nn.functional.cross_entropy(model(x[batch]), y[batch])
