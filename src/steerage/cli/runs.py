@@ -192,6 +192,7 @@ def _told(
         from steerage.synthesis.run_directory import RunDirectory
         from steerage.synthesis.summary import title_of
 
+        others = listeners_for(wish.logs)
         effort = effort_from(wish.minutes, trials, wish.epochs)
         budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
         dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
@@ -206,7 +207,7 @@ def _told(
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
         story.wanted = None if effort.timed and trials is None else effort.trials
         story.recall(directory.logged())
-        others, heard = listeners_for(wish.logs), False
+        heard = False
         title = iter([story.title])  # said with the first event, so that a wish refused leaves one line
 
         def listener(event: object) -> None:
