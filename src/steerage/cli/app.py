@@ -184,7 +184,7 @@ def synth(
         kind_name(kind),
         max_latency_ms,
         int8,
-        tuple(log or ()),
+        logs=tuple(log or ()),
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(

@@ -213,8 +213,7 @@ def synthesize(
             latency=latency,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
-        with closing(request.listener):
-            return _run(request, budget or Budget(), template)
+        return _run(request, budget or Budget(), template)
 
 
 @contextmanager
@@ -283,8 +282,7 @@ def refine(
         latency=_latency(device, None, budget),
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
-    with closing(request.listener):
-        return _run(request, budget, network)
+    return _run(request, budget, network)
 
 
 @dataclass(frozen=True)
@@ -345,6 +343,11 @@ def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
 
 
 def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
+    with closing(request.listener):
+        return _listened_to(request, budget, template)
+
+
+def _listened_to(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
     dataset = with_objective(dataset, metric=request.metric, balanced=request.balanced)
     given = None if template is None or template == "auto" else template
