@@ -7,8 +7,8 @@ VENV := .venv
 PY ?= $(VENV)/bin/python
 READY := $(if $(filter $(VENV)/bin/python,$(PY)),$(VENV)/.ready)
 DEMO := runs/demo
-# --strict: a link or a reference that leads nowhere is an error. The banner is one of the theme's.
-SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict --quiet
+# --strict: a link or a reference that leads nowhere is an error (with --quiet it would be none). The banner is one of the theme's.
+SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: demo test docs clean
