@@ -134,10 +134,11 @@ def test_without_the_package_one_is_told_how_to_install_it(monkeypatch: pytest.M
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_mlflow_has_what_was_sent(tmp_path: Path) -> None:
+def test_mlflow_has_what_was_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("mlflow", reason="MLflow is not installed (pip install 'steerage-nn[mlflow]')")
     from mlflow import MlflowClient
 
+    monkeypatch.chdir(tmp_path)  # where a local store puts artifacts
     (tmp_path / "report.html").write_text("<html></html>")
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     tell(MLflow(uri), tmp_path)
