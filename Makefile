@@ -1,5 +1,5 @@
 # make demo   a network for 1,500 parameters in two minutes, and its report
-# make test   what CI runs (two test processes of one thread each)
+# make test   what CI runs (two test processes of one thread each), and the site with its links where mkdocs is installed
 # make docs   the documentation as a site, in site/
 # Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
 PYTHON ?= python3
@@ -7,6 +7,8 @@ VENV := .venv
 PY ?= $(VENV)/bin/python
 READY := $(if $(filter $(VENV)/bin/python,$(PY)),$(VENV)/.ready)
 DEMO := runs/demo
+# --strict: a link or a reference that leads nowhere is an error (with --quiet it would be none). The banner is one of the theme's.
+SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 export PYTHONPATH := $(CURDIR)/src
 
 .PHONY: demo test docs clean
@@ -20,17 +22,19 @@ test: $(READY)
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict src
 	OMP_NUM_THREADS=1 $(PY) -m pytest -q -n 2
+	@if $(PY) -c 'import mkdocs, material, mkdocstrings' 2>/dev/null; then $(SITE) --site-dir build/site; \
+	else echo "the site is not built: $(PY) -m pip install 'steerage-nn[docs]'"; fi
 
-# The site, with every link checked. Its tools have an environment of their own.
+# The site, in site/.
 docs: $(READY)
-	test -x .venv-docs/bin/mkdocs || ($(PYTHON) -m venv .venv-docs && .venv-docs/bin/pip install -q 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26')
-	.venv-docs/bin/mkdocs build --strict --site-dir site
+	$(SITE) --site-dir site
 
 # torch goes first and alone: the largest download is then not repeated when a later package fails to install.
 $(VENV)/.ready: pyproject.toml constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt $$(grep '^torch==' constraints.txt)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[dev]'
+	$(VENV)/bin/python -m pip install -q -c constraints.txt -e '.[docs]' || echo 'the tools of the site cannot be installed'
 	touch $@
 
 clean:

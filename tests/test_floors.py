@@ -16,7 +16,7 @@ FLOORS = (
     ("nn", "micro", "templates"),
     ("cost", "training"),
     ("search", "growprune"),
-    ("bundle", "export", "report", "analysis", "execute"),
+    ("bundle", "export", "report", "analysis", "execute", "listeners"),
     ("synthesis",),
     ("estimator", "cli"),
     ("__init__", "__main__"),

@@ -4,7 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import final
+from pathlib import Path
+from typing import Any, final
+
+
+@final
+@dataclass(frozen=True)
+class RunStarted:
+    """A run begins, or goes on; shown, not kept.
+
+    ``title``: data and bounds in a line. ``settings``: what was asked, as in run.json. ``seconds``: what the run may
+    take, None where that is not limited; ``used``: of them by earlier processes. ``target_std``: as in ``Dataset``.
+    ``earlier``: what was logged before, as in events.jsonl.
+    """
+
+    folder: Path
+    title: str
+    settings: Mapping[str, Any]
+    seconds: float | None
+    used: float
+    target_std: float | tuple[float, ...]
+    earlier: Sequence[Mapping[str, Any]]
+
+
+@final
+@dataclass(frozen=True)
+class RunFinished:
+    """Everything is done and written; ``summary`` as in summary.json. Shown, not kept."""
+
+    folder: Path
+    summary: Mapping[str, Any]
 
 
 @final

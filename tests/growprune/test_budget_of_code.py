@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from steerage.cost import Budget, Price
+from steerage.cost.count import count
 from steerage.data.build import dataset_from_arrays
 from steerage.data.dataset import Dataset
 from steerage.errors import BadArgument, InfeasibleBudget
@@ -142,6 +143,17 @@ def test_a_ram_that_holds_nothing_is_refused() -> None:
         )
     with pytest.raises(InfeasibleBudget, match="max_flash"):
         trained(Budget(max_flash=200), schemes.gradual(steps=2), data)
+
+
+def test_filling_up_what_is_far_outside_asks_for_no_fewer_than_no_connections() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    price = lambda model, masks: replace(count(model, (4,), masks=masks), flash=5000, ram=100)  # noqa: E731
+    masks = masking.full(model)
+    target = Target(model, Budget(max_flash=1000), (4,), masks, price=price)
+    chosen = target.filled(
+        masks, {name: weight.detach().abs() for name, weight in masking.weights(model).items()}, masks
+    )
+    assert all(torch.equal(chosen[name], masks[name]) for name in masks)  # nothing fits: it is left to the last check
 
 
 def test_bounds_on_code_ask_for_a_price() -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from steerage._version import __version__
+from steerage.cli import dashboard as dashboards
 from steerage.cli import devices, inspection, networks, runs
 from steerage.cli import doctor as installation
 from steerage.cli.options import (
@@ -27,6 +28,7 @@ from steerage.cli.options import (
     Jobs,
     KindChoice,
     Like,
+    Logs,
     MaxFlash,
     MaxLatency,
     MaxLoss,
@@ -154,6 +156,7 @@ def synth(
     ahead: Ahead = None,
     ray: Ray = None,
     out: Out = None,
+    log: Logs = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> Job:
@@ -181,6 +184,7 @@ def synth(
         kind_name(kind),
         max_latency_ms,
         int8,
+        logs=tuple(log or ()),
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -233,6 +237,7 @@ def search(
     ahead: Ahead = None,
     ray: Ray = None,
     out: Out = None,
+    log: Logs = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> Job:
@@ -257,6 +262,7 @@ def search(
         kind=kind_name(kind),
         max_latency_ms=max_latency_ms,
         int8=int8,
+        logs=tuple(log or ()),
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
@@ -312,6 +318,7 @@ def refine(
     seed: Seed = 0,
     factory: Factory = None,
     out: Out = None,
+    log: Logs = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> Job:
@@ -335,6 +342,7 @@ def refine(
         balance,
         kind_name(kind),
         int8=int8,
+        logs=tuple(log or ()),
     )
     return runs.refine(wish, network=network, factory=factory)
 
@@ -466,6 +474,20 @@ def inspect(
 ) -> Job:
     """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
     return inspection.inspection(data, target=target, task=task_name(task), kind=kind_name(kind), as_json=as_json)
+
+
+@app.command(
+    epilog=_examples("steerage dashboard runs/digits", "steerage dashboard runs/digits --port 8090 --no-browser")
+)
+def dashboard(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, finished or under way.")],
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="Where it is served; 0 for any that is free.")
+    ] = 8080,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open it in a browser.")] = True,
+) -> Job:
+    """Watch the trials of a run in optuna-dashboard, in a browser, until Ctrl-C."""
+    return dashboards.serving(run, port=port, browser=browser)
 
 
 @app.command(epilog=_examples("steerage doctor"))

@@ -23,6 +23,13 @@ State = Literal["ok", "none", "bad"]
 DISTRIBUTION = "steerage-nn"
 LEAST_BYTES = 1_000_000_000  # of free disk and of memory, below which a run of any size may fail
 WIDTH = 80
+OPTIONAL = (  # what it is called, the extra that brings it, and packages that have it
+    ("Ray", "ray", ("ray",)),
+    ("torchvision", "vision", ("torchvision",)),
+    ("dashboard", "dashboard", ("optuna-dashboard",)),
+    ("TensorBoard", "tensorboard", ("tensorboard",)),
+    ("MLflow", "mlflow", ("mlflow", "mlflow-skinny")),
+)
 
 
 @dataclass(frozen=True)
@@ -159,8 +166,9 @@ def _compilers() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for subject, extra in (("Ray", "ray"), ("torchvision", "vision")):
-        try:
-            yield Check("ok", subject, metadata.version(subject.lower()))
-        except metadata.PackageNotFoundError:
+    for subject, extra, names in OPTIONAL:
+        versions = [found.version for name in names for found in metadata.distributions(name=name)]
+        if versions:
+            yield Check("ok", subject, versions[0])
+        else:
             yield Check("none", subject, f"optional, not there: pip install '{DISTRIBUTION}[{extra}]'")

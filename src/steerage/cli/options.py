@@ -216,6 +216,14 @@ TemplateName = Annotated[
 Out = Annotated[
     Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")
 ]
+Logs = Annotated[
+    list[str] | None,
+    Option(
+        "--log",
+        metavar="KIND:WHERE",
+        help="Also write what happens to tensorboard:FOLDER or mlflow:URI; may be given several times.",
+    ),
+]
 PreferChoice = Annotated[
     Prefer, Option("--prefer", help="C: store each layer as small, or for as few instructions, as can be.")
 ]

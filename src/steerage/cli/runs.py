@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 from steerage.cli import owncode, progress, signals
 from steerage.cli.networks import OwnCode, is_of_own_template, open_network
 from steerage.cli.session import Job, Session, Stopped
-from steerage.cli.story import Story
 from steerage.errors import BadArgument
+from steerage.listeners.story import Story
 from steerage.metrics import metric_named
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from steerage.bundle import Network
     from steerage.cost.budget import Budget
     from steerage.data.dataset import Dataset
+    from steerage.listeners import Listener
     from steerage.synthesis.main import Result
-
-Listener = Callable[[object], None]
 
 
 @dataclass(frozen=True)
@@ -51,6 +50,7 @@ class Wish:
     kind: Literal["table", "image", "signal"] | None = None
     max_latency_ms: float | None = None
     int8: bool = False
+    logs: tuple[str, ...] = ()
 
     @property
     def tolerated(self) -> float | None:
@@ -78,7 +78,7 @@ def synth(
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
     def job(session: Session) -> str:
-        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+        def work(dataset: Dataset, budget: Budget, listeners: Sequence[Listener]) -> Result:
             from steerage.synthesis.main import synthesize
 
             return synthesize(
@@ -106,7 +106,7 @@ def synth(
                 target=wish.target,
                 task=wish.task,
                 out=session.folder,
-                listener=listener,
+                listener=listeners,
                 local=local,
                 started=session.started,
                 command=session.command,
@@ -135,7 +135,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             made = _again(given)
         target = wish.target if wish.target is not None or given is None else given.target_name
 
-        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+        def work(dataset: Dataset, budget: Budget, listeners: Sequence[Listener]) -> Result:
             from steerage.synthesis.main import refine as refined
             from steerage.synthesis.own_network import OwnNetwork, exported_network
 
@@ -160,7 +160,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 target=wish.target,
                 task=wish.task,
                 out=session.folder,
-                listener=listener,
+                listener=listeners,
                 started=session.started,
                 command=session.command,
             )
@@ -177,19 +177,22 @@ def _told(
     target: str | None,
     trials: int | None,
     template: str,
-    work: Callable[[Dataset, Budget, Listener], Result],
+    work: Callable[[Dataset, Budget, Sequence[Listener]], Result],
 ) -> str:
     """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
     chapters = f"{kind} down" if wish.front or wish.max_loss is not None else kind
     story = Story(chapters, f"reading {wish.data}", clock=lambda: time.monotonic() - session.started, seconds=None)
     with progress.shown(story, quiet=wish.quiet) as say:
+        from steerage.cli.logs import listeners_for
         from steerage.cost.budget import Budget
         from steerage.data.load import load_dataset
         from steerage.data.objective import with_objective
         from steerage.synthesis.main import Interrupted
         from steerage.synthesis.plan import effort_from
         from steerage.synthesis.run_directory import RunDirectory
+        from steerage.synthesis.summary import title_of
 
+        others = listeners_for(wish.logs)
         effort = effort_from(wish.minutes, trials, wish.epochs)
         budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
         dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
@@ -197,7 +200,8 @@ def _told(
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title, story.target_std = _title(dataset, budget, wish.max_latency_ms), dataset.target_std
+        story.title = title_of(dataset, {**budget.to_json(), "max_latency_ms": wish.max_latency_ms})
+        story.target_std = dataset.target_std
         story.metric = metric_named(dataset.metric, dataset.spec.task)
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
@@ -216,7 +220,7 @@ def _told(
                 say(line)
 
         try:
-            result = work(dataset, budget, listener)
+            result = work(dataset, budget, [listener, *others])
         except Interrupted as stop:
             raise Stopped(str(stop), rests=stop.rests) from None
         for line in story.end_of_phase():
@@ -268,19 +272,6 @@ def _front(folder: Path) -> tuple[str, list[int]] | None:
 
     told = [event for event in RunDirectory(folder).logged() if event.get("event") == "FrontFound"]
     return (str(told[-1]["cost"]), [int(number) for number in told[-1]["trials"]]) if told else None
-
-
-def _title(dataset: Dataset, budget: Budget, max_latency_ms: float | None) -> str:
-    """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
-    from steerage.report.text import bounded, counted
-
-    several = f" of {dataset.spec.outputs} targets" if dataset.spec.outputs > 1 else ""
-    noun = "labels" if dataset.spec.task == "multilabel" else "classes"
-    kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} {noun}"
-    given: dict[str, float | None] = {**budget.to_json(), "max_latency_ms": max_latency_ms}
-    bounds = [bounded(name, bound) for name, bound in given.items() if bound is not None]
-    within = f"; at most {' and '.join(bounds)}" if bounds else ""
-    return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
 
 
 def _option(bound: str) -> str:

@@ -37,7 +37,8 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     goes by the data. ``scheme``, ``patience``, ``metric``: as for ``steerage.synthesize``. ``class_weight``: by label
     (1 for missing ones), or "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
-    goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too.
+    goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too; 0
+    shows a live view in a notebook and nothing elsewhere, -1 nothing anywhere.
 
     After ``fit``: ``classes_`` (classes,), ``network_`` (a ``steerage.Network``), ``summary_`` (as in summary.json; of
     a fit that was stopped the errors and costs alone), ``n_features_in_``, and ``feature_names_in_`` where rows came

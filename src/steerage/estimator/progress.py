@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from steerage import events
+from steerage.listeners import Listener
 
 
-def printer(verbose: int) -> Callable[[object], None] | None:
-    """Listener that prints a line for each phase and trained network, and above 1 for each trial; None for silence."""
+def printer(verbose: int) -> Listener | tuple[()] | None:
+    """Listener that prints a line for each phase and trained network, and above 1 for each trial.
+
+    None for 0, which is silence but in a notebook; nothing listens below that.
+    """
     if verbose <= 0:
-        return None
+        return None if verbose == 0 else ()
     began = time.monotonic()
 
     def listener(event: object) -> None:

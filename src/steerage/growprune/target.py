@@ -179,7 +179,7 @@ class Target:
             if free == 0 and free_macs == 0:
                 break
             macs_slack += free_macs
-            keep = min(keep + free, self.start, most)
+            keep = max(0, min(keep + free, self.start, most))
             larger = connections.keep_best(scores, keep, among=allowed)
             larger = self.within_macs(larger, scores, 1.0, slack=macs_slack)
             if all(torch.equal(larger[name], chosen[name]) for name in chosen):

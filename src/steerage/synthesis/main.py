@@ -6,9 +6,9 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +28,8 @@ from steerage.data.objective import with_objective
 from steerage.errors import BadArgument, ExportMismatch, SteerageError, TrainingFailed, UnsupportedLayer
 from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
+from steerage.listeners import Listener, Listeners
+from steerage.listeners.notebook import of_notebook
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.synthesis import local_search, phases, summary
@@ -51,7 +53,6 @@ from steerage.templates.template import Template
 from steerage.training.split import validation_split
 
 Fidelity = Literal["auto", "full"]
-Listener = Callable[[object], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def synthesize(
     target: str | None = None,
     task: Task | None = None,
     out: str | Path | None = None,
-    listener: Listener | None = None,
+    listener: Listener | Iterable[Listener] | None = None,
     local: bool = True,
     started: float | None = None,
     command: str = "",
@@ -123,7 +124,10 @@ def synthesize(
     the global search; with ``epochs`` (of the final training) instead of ``minutes`` the result depends on the seed
     alone, whatever the machine's speed. ``local=False`` stops after the global search. ``out``: folder of the run
     (default ``runs/NAME``); a run found there goes on, or is returned if it is finished; with ``local=False`` a run of
-    fewer ``minutes`` or ``trials`` goes on as well. ``listener`` is called with the events of ``steerage.events``.
+    fewer ``minutes`` or ``trials`` goes on as well. ``listener``, or each of several, is called with the events of
+    ``steerage.events`` and closed in the end if it has a ``close`` (``steerage.listeners``); one that fails is left out
+    with a warning, and KeyboardInterrupt stops the run. In a notebook a live view is shown where none is given; ``()``
+    is for none.
     ``started``: second of ``time.monotonic()`` from which the minutes count, now by
     default. ``command``: the line that gives this run again, for the report. ``patience``: the search ends early once
     that many rounds in a row promised next to nothing; what it leaves of its time goes to the later phases.
@@ -198,7 +202,7 @@ def synthesize(
             wanted,
             seed,
             out,
-            listener or _ignore,
+            Listeners(of_notebook() if listener is None else listener),
             started,
             command,
             like,
@@ -238,7 +242,7 @@ def refine(
     target: str | None = None,
     task: Task | None = None,
     out: str | Path | None = None,
-    listener: Listener | None = None,
+    listener: Listener | Iterable[Listener] | None = None,
     started: float | None = None,
     command: str = "",
     max_loss: float | None = None,
@@ -271,7 +275,7 @@ def refine(
         wanted,
         seed,
         out,
-        listener or _ignore,
+        Listeners(of_notebook() if listener is None else listener),
         started,
         command,
         device=place,
@@ -292,7 +296,7 @@ class _Request:
     wanted: Wanted
     seed: int
     out: str | Path | None
-    listener: Listener
+    listener: Listeners
     started: float | None
     command: str
     like: str | None = None
@@ -338,11 +342,12 @@ def _about_local(wanted: Wanted, scheme: str) -> dict[str, Any]:
     return {**sizes, **({"scheme": scheme} if scheme != "auto" else {})}
 
 
-def _ignore(event: object) -> None:
-    pass
-
-
 def _run(request: _Request, budget: Budget, template: str | Template | None) -> Result:
+    with closing(request.listener):
+        return _listened_to(request, budget, template)
+
+
+def _listened_to(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
     dataset = with_objective(dataset, metric=request.metric, balanced=request.balanced)
     given = None if template is None or template == "auto" else template
@@ -418,7 +423,10 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
                 team.executor, team.own = WorkerPool(request.plan.jobs), True
                 for _ in range(request.plan.jobs):
                     team.executor.submit(get_ready)
-            return _phases(run_wide, request)
+            request.listener(_started(run_wide, request, asked))
+            result = _phases(run_wide, request)
+            request.listener(events.RunFinished(directory.path, result.summary))
+            return result
         except KeyboardInterrupt as stop:
             team.stop()
             rests = isinstance(stop, _CallIsOver)
@@ -426,6 +434,19 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         finally:
             team.stop()
             directory.heartbeat(clock)
+
+
+def _started(run: Run, request: _Request, asked: Mapping[str, Any]) -> events.RunStarted:
+    dataset, effort, directory = run.bench.dataset, request.effort, run.directory
+    return events.RunStarted(
+        directory.path,
+        summary.title_of(dataset, asked["budget"]),
+        asked,
+        seconds=60.0 * effort.minutes if effort.timed and effort.minutes is not None else None,
+        used=run.bench.clock(),
+        target_std=dataset.target_std,
+        earlier=directory.logged(),
+    )
 
 
 def _team(request: _Request, directory: RunDirectory, clock: RunClock, ahead: int) -> Team:

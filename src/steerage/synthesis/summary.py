@@ -1,4 +1,4 @@
-"""What a run delivered, in the documented form of summary.json."""
+"""What a run is about, in a line, and what it delivered, in the documented form of summary.json."""
 
 from __future__ import annotations
 
@@ -10,9 +10,20 @@ from steerage.cost.count import Cost
 from steerage.cost.latency import Latency
 from steerage.data.dataset import Dataset
 from steerage.metrics import metric_named, unit
+from steerage.report.text import bounded, counted
 from steerage.training.evaluate import Scores
 
 VERSION = 1
+
+
+def title_of(dataset: Dataset, bounds: Mapping[str, float | None]) -> str:
+    """``digits: 1,437 training rows, 10 classes; at most 1,500 parameters``."""
+    several = f" of {dataset.spec.outputs} targets" if dataset.spec.outputs > 1 else ""
+    noun = "labels" if dataset.spec.task == "multilabel" else "classes"
+    kind = f"regression{several}" if dataset.spec.task == "regression" else f"{dataset.spec.outputs} {noun}"
+    given = [bounded(name, bound) for name, bound in bounds.items() if bound is not None]
+    within = f"; at most {' and '.join(given)}" if given else ""
+    return f"{dataset.name}: {counted(dataset.spec.rows, 'training row')}, {kind}{within}"
 
 
 def errors(dataset: Dataset, *, validation: Scores | None, test: Scores | None) -> dict[str, Any]:

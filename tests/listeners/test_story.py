@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 
 from steerage import events
-from steerage.cli.progress import shown, view
-from steerage.cli.story import Story, minutes
+from steerage.listeners.story import Story, minutes
+from steerage.listeners.view import view
 from steerage.metrics import METRICS
 
 
@@ -100,13 +100,14 @@ def test_the_live_view_fits_80_columns() -> None:
     told(one, events.RoundFinished(0, 4, 0.5, 0.5, 0.5, 0.2, 0.8, 0.01))
     told(one, events.Training("trial 4 " * 20, 0.5, 0.123456))
     lines = rendered(one, 80)
-    assert len(lines) == 6
+    assert len(lines) == 7
     assert max(map(len, lines)) <= 80
     text = "\n".join(lines)
     for part in (
         "1:12 left of 2:00",
         "2 of 4: global search",
-        "4 done; predictor τ 0.50; expected gain 1.00 %",
+        "trials     4 done",
+        "round      0; predictor τ 0.50; expected gain 1.00 %",
         "validation error 25.00 %",
     ):
         assert part in text
@@ -114,18 +115,6 @@ def test_the_live_view_fits_80_columns() -> None:
 
 def test_the_live_view_of_a_refinement_has_no_trials() -> None:
     assert not any(line.startswith("trials") for line in rendered(story("refine", seconds=None), 80))
-
-
-def test_plain_lines_go_to_stderr_with_the_time(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(story(), quiet=False) as say:
-        say("plain baseline: done")
-    assert capsys.readouterr() == ("", "[0:48] plain baseline: done\n")
-
-
-def test_quiet_is_quiet(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown(story(), quiet=True) as say:
-        say("plain baseline: done")
-    assert capsys.readouterr() == ("", "")
 
 
 def test_the_best_of_a_search_that_trained_again_is_a_mean() -> None:

@@ -47,6 +47,7 @@ class Story:
         self.resting: set[int] = set()  # trials that stopped at a rung and did not go on
         self.best: float | None = None
         self.best_name = ""
+        self.round: int | None = None
         self.tau: float | None = None
         self.gain: float | None = None
         self.training: events.Training | None = None
@@ -79,7 +80,7 @@ class Story:
             noun = {"params": "parameters", "macs": "MACs"}.get(event.cost, event.cost)
             return [*lines, f"front of error and {noun}: {places} candidate{'' if places == 1 else 's'}"]
         elif isinstance(event, events.RoundFinished):
-            self.tau, self.gain = event.tau, event.gain
+            self.round, self.tau, self.gain = event.round, event.tau, event.gain
             return [self._round(event)]
         elif isinstance(event, events.NetworkTrained):
             if self.phase in CHOOSING:
