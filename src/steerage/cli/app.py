@@ -73,7 +73,8 @@ def parse(argv: Sequence[str]) -> Job | None:
         if message is None:
             raise
         command = getattr(getattr(error, "ctx", None), "command_path", "steerage")
-        raise BadArgument(f"{' '.join(message().split()).rstrip('.')}; see {command} --help") from error
+        text = " ".join(message().split()).replace("Value error, ", "").partition(", unable to parse")[0]
+        raise BadArgument(f"{text.rstrip('.?')}; see {command} --help") from error
     return answer if callable(answer) else None
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TextIO
 
 from steerage.cli import signals
+from steerage.cli.message import fitted
 from steerage.cli.session import Session, Stopped
 from steerage.errors import SteerageError
 
@@ -50,16 +51,18 @@ def _work(argv: Sequence[str], session: Session) -> int:
     from steerage.cli.app import parse
 
     job = parse(argv or ["--help"])
+    signals.check()
     if job is not None:
         with _short_warnings(), contextlib.redirect_stdout(sys.stderr):
             text = job(session)
+        signals.check()
         sys.stdout.write(text)
     sys.stdout.flush()  # a reader that has gone away is noticed here, and not when Python ends
     return DONE
 
 
 def _stopped(stop: BaseException) -> int:
-    _say("", str(stop) if isinstance(stop, Stopped) else "stopped; give the same command again to go on")
+    _say("", str(stop) if isinstance(stop, Stopped) else signals.STOPPED)
     return RESTS if isinstance(stop, Stopped) and stop.rests else signals.exit_code()
 
 
@@ -68,7 +71,7 @@ def _failed(error: BaseException, session: Session) -> int:
         traceback.print_exception(error)
     mendable = _mendable(error)
     if mendable is not None:
-        _say("error: ", mendable)
+        _say("error: ", mendable if _debugging() else fitted(" ".join(mendable.split())))
         return WRONG
     where = "" if _debugging() else f"; the traceback is in {_kept_traceback(error, session)}"
     what = f"{type(error).__name__}: {error}".rstrip(": ")
