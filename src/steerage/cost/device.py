@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, Device]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadArgument(f"{path} cannot be read ({error.strerror}); it must be a TOML file of devices") from None
+        raise BadArgument(f"{path} cannot be read ({error.strerror}); give a TOML file of devices") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadArgument(f"{path} is no TOML file ({error}); see docs/devices.md for one") from None
     return {name: _checked(f"{path}: {name}", name, table) for name, table in tables.items()}

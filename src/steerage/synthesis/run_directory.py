@@ -143,7 +143,10 @@ class RunDirectory:
 def _difference(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     if name == "fingerprint":
         return "the rows of the data are others"
-    return f"{name} was {earlier.get(name)} and is {wanted.get(name)}"
+    before, after = earlier.get(name), wanted.get(name)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return ", ".join(_difference(key, before, after) for key in after if before.get(key) != after[key])
+    return f"{name} was {before} and is {after}"
 
 
 def _grown(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -37,7 +37,7 @@ def jobs_for(jobs: Jobs, effort: Effort, *, here: bool = True) -> int:
     if not isinstance(jobs, int) or jobs < 1:
         raise BadArgument(f"jobs must be positive or 'auto', got {jobs!r}; leave it out for auto")
     if here and jobs > MOST:
-        raise BadArgument(f"jobs must be at most {MOST} on one machine, got {jobs}; {usable_cores()} keep this one busy")
+        raise BadArgument(f"jobs must be at most {MOST} on one machine, got {jobs}; leave it out for auto")
     return jobs
 
 

@@ -31,6 +31,19 @@ class Odd(nn.Module):
     def forward(self, x):
         return self.layer(x) if x.sum() > 0 else self.layer(-x)
 """
+TEMPLATE = """
+from optuna.distributions import IntDistribution
+from torch import nn
+from steerage import Space, Template
+class Tiny(Template):
+    name = "tiny"
+    def space(self, spec):
+        return Space({"width": IntDistribution(4, 6)})
+    def build(self, values, spec):
+        return nn.Sequential(nn.Linear(4, values["width"]), nn.ReLU(), nn.Linear(values["width"], spec.outputs))
+    def baseline(self, spec):
+        return {"width": 6}
+"""
 DEVICES = """
 [mine]
 core = "z80"
@@ -46,6 +59,7 @@ def build(folder: Path) -> None:
     _signals(folder / "windows")
     _networks(folder)
     (folder / "my_model.py").write_text(MODELS, encoding="utf-8")
+    (folder / "tiny.py").write_text(TEMPLATE, encoding="utf-8")
     (folder / "broken.py").write_text("import nonsense_that_is_not_there\n", encoding="utf-8")
     (folder / "boards.toml").write_text(DEVICES, encoding="utf-8")
     (folder / "notes.txt").write_text("a;b\n", encoding="utf-8")
@@ -72,7 +86,7 @@ def _tables(folder: Path) -> None:
     good.assign(kind=np.nan).to_csv(folder / "unlabelled.csv", index=False)
     good.assign(kind=[0.5 * row if row != 7 else "abc" for row in range(40)]).to_csv(folder / "text.csv", index=False)
     good.assign(kind=3.0).to_csv(folder / "constant.csv", index=False)
-    pd.DataFrame({"id": [f"a{row}" for row in range(40)], "kind": good["kind"]}).to_csv(folder / "id.csv", index=False)
+    pd.DataFrame({"id": [f"a{row}" for row in range(80)], "kind": CLASSES * 40}).to_csv(folder / "id.csv", index=False)
     good.assign(kind=[f"name {row}" for row in range(40)]).to_csv(folder / "names.csv", index=False)
     good[["kind"]].to_csv(folder / "alone.csv", index=False)
     (folder / "twice.csv").write_text(text.replace("length,width", "length,length", 1), encoding="utf-8")
