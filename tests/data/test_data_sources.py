@@ -274,7 +274,7 @@ def test_torchvision_is_asked_for_only_when_needed(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "torchvision.datasets", None)
     with pytest.raises(MissingDependency, match=r"steerage-nn\[vision\]"):
         load_dataset("torchvision:MNIST")
-    with pytest.raises(BadData, match="must be one of MNIST"):
+    with pytest.raises(BadData, match="known are MNIST"):
         load_dataset("torchvision:Nothing")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shlex
 import sqlite3
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from steerage.cli import signals
 from steerage.cli.message import fitted
 from steerage.cli.session import Session, Stopped
 from steerage.errors import SteerageError
+from steerage.shellwords import joined
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DONE, UNEXPECTED, WRONG, RESTS, PIPE = 0, 1, 2, 3, 141
@@ -31,7 +31,7 @@ def run(argv: Sequence[str], *, started: float) -> int:
     0: done. 1: a fault of the program. 2: something that the user can mend. 3: the minutes of this call are over, and
     the same command goes on. 130 and 143: stopped by Ctrl-C and SIGTERM.
     """
-    session = Session(started, shlex.join(["steerage", *argv]))
+    session = Session(started, joined(["steerage", *argv]))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without "²" is no reason to fail

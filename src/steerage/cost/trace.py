@@ -38,7 +38,7 @@ def trace(model: nn.Module, input_shape: Shape) -> tuple[list[LayerUse], int]:
         try:
             return _run(model, input_shape, lambda tensor: tensor.detach().clone())
         except Exception as error:
-            raise BadArgument(f"no network for inputs of shape {input_shape}: {error}; give one that runs on them") from error
+            raise BadArgument(f"the network fails on inputs of shape {input_shape}: {str(error).rstrip('.')}; give one that takes them") from error
 
 
 def _run(model: nn.Module, input_shape: Shape, stand_in: Callable[[Tensor], Tensor]) -> tuple[list[LayerUse], int]:
