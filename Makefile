@@ -1,6 +1,7 @@
 # make demo   a network for 1,500 parameters in two minutes, and its report
 # make test   what CI runs (two test processes of one thread each)
 # make docs   the documentation as a site, in site/
+# make wheel  what a release consists of, in dist/, built and tried in an environment of its own
 # Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ READY := $(if $(filter $(VENV)/bin/python,$(PY)),$(VENV)/.ready)
 DEMO := runs/demo
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: demo test docs clean
+.PHONY: demo test docs wheel clean
 
 demo: $(READY)
 	$(PY) -m steerage synth digits --max-params 1500 --minutes 2 --out $(DEMO)
@@ -25,6 +26,15 @@ test: $(READY)
 docs: $(READY)
 	test -x .venv-docs/bin/mkdocs || ($(PYTHON) -m venv .venv-docs && .venv-docs/bin/pip install -q 'mkdocs-material>=9.5' 'mkdocstrings[python]>=0.26')
 	.venv-docs/bin/mkdocs build --strict --site-dir site
+
+# Built from what git knows, so that no file of this folder alone gets in.
+wheel: $(READY)
+	test -x .venv-build/bin/python || $(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install -q build
+	rm -rf dist build/release && mkdir -p build/release
+	git ls-files -z | xargs -0 cp --parents -t build/release
+	.venv-build/bin/python -m build --outdir dist build/release
+	$(PY) tests/release.py dist
 
 # torch goes first and alone: the largest download is then not repeated when a later package fails to install.
 $(VENV)/.ready: pyproject.toml constraints.txt
