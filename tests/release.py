@@ -1,7 +1,7 @@
 """Is what ``python -m build`` has made ready to be released? ``make wheel`` runs this on dist/.
 
-The wheel has less than 1 MB and every file of the package; the source archive has tests and documentation as well. In an
-environment where nothing else is the package can be imported; with its dependencies added the command works.
+The wheel has less than 1 MB and every file of the package; the source archive has tests and documentation as well. In
+an environment where nothing else is the package can be imported; with its dependencies added the command works.
 """
 
 from __future__ import annotations

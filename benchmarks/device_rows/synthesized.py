@@ -39,7 +39,15 @@ class Kilobytes:
 
     @property
     def options(self) -> list[str]:
-        words = ["--device", CORE, "--int8", "--max-flash", f"{self.flash // KIB}Ki", "--max-ram", f"{self.ram // KIB}Ki"]
+        words = [
+            "--device",
+            CORE,
+            "--int8",
+            "--max-flash",
+            f"{self.flash // KIB}Ki",
+            "--max-ram",
+            f"{self.ram // KIB}Ki",
+        ]
         return [*words, "--minutes", str(self.minutes)]
 
 

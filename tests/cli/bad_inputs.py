@@ -656,8 +656,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "a network that does not fit",
             "refine my_model.py:Narrow iris --max-params 20",
-            "no network for inputs of shape (4,): a and b must have same reduction dim, but got [1, 4] X [7, 3].",
-            "give one that runs on them",
+            "the network fails on inputs (4,): a and b must have same reduction dim, but got [1, 4] X [7, 3]",
+            "give one that takes them",
         ),
         Case(
             "a network that needs arguments",
@@ -686,8 +686,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "a network that cannot be followed",
             "refine my_model.py:Odd iris --max-params 10 --epochs 1",
-            "no network for inputs of shape (4,): Tensor.item() cannot be called on meta tensors",
-            "give one that runs on them",
+            "the network fails on inputs (4,): Tensor.item() cannot be called on meta tensors",
+            "give one that takes them",
         ),
         Case(
             "too few parameters for what is fixed",
@@ -976,9 +976,10 @@ CASES: dict[str, tuple[Case, ...]] = {
 
 HEAD = """# Errors
 
-What can be wrong with what you give to the command line, and what it says. Every such message is one line on stderr: the cause, and after the last semicolon
-what to do, each in at most 100 characters (what is longer is shortened in its middle: `STEERAGE_DEBUG=1` shows all of it). The exit code is 2, and nothing is
-written. The list is the one that `tests/cli/test_bad_inputs.py` tries, command by command.
+What can be wrong with what you give to the command line, and what it says. Every such message is one
+line on stderr: the cause, and after the last semicolon what to do, each in at most 100 characters (what is longer is
+shortened in its middle: `STEERAGE_DEBUG=1` shows all of it). The exit code is 2, and nothing is written. The list is
+the one that `tests/cli/test_bad_inputs.py` tries, command by command.
 """
 
 

@@ -1,4 +1,4 @@
-"""Names that the shell completes: written out, since a Tab must not wait for torch. A test compares them with what there is."""
+"""Names that the shell completes: written out, since a Tab must not wait for torch; tests compare them."""
 
 from __future__ import annotations
 

@@ -67,7 +67,9 @@ def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions)
     if to not in FORMATS:
         raise BadArgument(f"there is no format {to!r} to export to; --to takes {' or '.join(FORMATS)}")
     if to != "c" and replace(c, int8=False, data=None) != COptions():
-        raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}; leave them out")
+        raise BadArgument(
+            f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}; leave them out"
+        )
     if c.data is not None and not c.int8:
         raise BadArgument("--data is what --int8 finds the ranges of numbers by; add --int8, or leave it out")
 

@@ -56,7 +56,9 @@ class Wish:
     def tolerated(self) -> float | None:
         """``max_loss``, percentage points, as a fraction. Raises: BadArgument for one outside [0, 100)."""
         if self.max_loss is not None and not 0.0 <= self.max_loss < 100.0:
-            raise BadArgument(f"--max-loss must be from 0 to 100 percentage points, got {self.max_loss:g}; give 0.2, say")
+            raise BadArgument(
+                f"--max-loss must be from 0 to 100 percentage points, got {self.max_loss:g}; give 0.2, say"
+            )
         return None if self.max_loss is None else self.max_loss / 100.0
 
 
@@ -325,7 +327,8 @@ def _check_same_task(network: Network, dataset: Dataset, name: str) -> None:
     theirs = (dataset.spec.task, dataset.spec.input_shape, dataset.classes, dataset.spec.outputs)
     if ours != theirs:
         raise BadArgument(
-            f"{name} is for {_described(*ours, other=theirs)}, and {dataset.name} has {_described(*theirs, other=ours)}; "
+            f"{name} is for {_described(*ours, other=theirs)}, "
+            f"and {dataset.name} has {_described(*theirs, other=ours)}; "
             "give the data that it was made from"
         )
 

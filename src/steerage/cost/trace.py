@@ -38,7 +38,8 @@ def trace(model: nn.Module, input_shape: Shape) -> tuple[list[LayerUse], int]:
         try:
             return _run(model, input_shape, lambda tensor: tensor.detach().clone())
         except Exception as error:
-            raise BadArgument(f"the network fails on inputs of shape {input_shape}: {str(error).rstrip('.')}; give one that takes them") from error
+            why = str(error).rstrip(".")
+            raise BadArgument(f"the network fails on inputs {input_shape}: {why}; give one that takes them") from error
 
 
 def _run(model: nn.Module, input_shape: Shape, stand_in: Callable[[Tensor], Tensor]) -> tuple[list[LayerUse], int]:

@@ -124,7 +124,9 @@ def _opened(
                     image.load()
                 yield image
         except UnidentifiedImageError as error:
-            raise BadData(f"{name} must be an image, but is damaged or of an unknown format; mend or remove it") from error
+            raise BadData(
+                f"{name} must be an image, but is damaged or of an unknown format; mend or remove it"
+            ) from error
         except (OSError, SyntaxError, ValueError, TypeError) as error:
             raise BadData(f"{name} must be an image, but cannot be read ({error}); mend or remove it") from error
         except Image.DecompressionBombError as error:

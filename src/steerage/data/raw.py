@@ -73,7 +73,9 @@ def as_array(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise BadData(f"{name} must be an array with rows of equal length, got rows of unlike lengths; cut them alike") from error
+        raise BadData(
+            f"{name} must be an array with rows of equal length, got rows of unlike lengths; cut them alike"
+        ) from error
 
 
 def text_of(value: object) -> str:

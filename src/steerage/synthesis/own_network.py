@@ -71,5 +71,7 @@ def exported_network(path: str | Path, spec: TaskSpec) -> OwnNetwork:
     with evaluating(program), torch.no_grad():
         outputs = program(torch.zeros(1, *shape)).shape[1]
     if outputs != spec.outputs:
-        raise BadArgument(f"{path} has {outputs} outputs, and the data needs {spec.outputs}; give it a last layer of so many")
+        raise BadArgument(
+            f"{path} has {outputs} outputs, and the data needs {spec.outputs}; give it a last layer of so many"
+        )
     return OwnNetwork(str(path), lambda: copy.deepcopy(program), architecture=FromProgram(program.graph))

@@ -44,7 +44,9 @@ def load_template(name: str) -> Template:
         raise BadArgument(f"there is no template {name!r}; choose one of {', '.join(TEMPLATES)}, or file.py:Class")
     found = getattr(import_file(Path(file)), class_name, None)
     if not inspect.isclass(found) or not issubclass(found, Template):
-        raise BadArgument(f"{file} must define a class {class_name} that extends steerage.templates.Template; see docs/templates.md")
+        raise BadArgument(
+            f"{file} must define a class {class_name} that extends steerage.templates.Template; see docs/templates.md"
+        )
     if inspect.isabstract(found) or not isinstance(getattr(found, "name", None), str):
         raise BadArgument(f"{class_name} in {file} must define name, space, build and baseline; see docs/templates.md")
     return found()
