@@ -161,14 +161,14 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
 
 def _usable(raw: Raw, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels, np.ndarray | None]:
     """Rows that have a label, and a weight other than zero; their labels; their weights. Raises: BadData for few."""
-    _check_rows(raw, int(known_labels(y).sum()))
+    if raw.weights is None:
+        _check_rows(raw, int(known_labels(y).sum()))  # before it is told how many have none
+        return *drop_unlabelled(raw.x, y), None
     x, labels = drop_unlabelled(raw.x, y)
-    weights = None
-    if raw.weights is not None:
-        weights = raw.weights[known_labels(y)]
-        counted = np.flatnonzero(weights)
-        x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
-        _check_rows(raw, appearances(weights), " and a weight that is not zero")
+    weights = raw.weights[known_labels(y)]
+    counted = np.flatnonzero(weights)
+    x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
+    _check_rows(raw, appearances(weights), " and a weight that is not zero")
     return x, labels, weights
 
 
