@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class Case(NamedTuple):
-    """Something wrong, a command with it, and the message: its cause and its remedy."""
+    """Something wrong, a command with it, and the message: its cause and its remedy. BYTES is any number of them."""
 
     wrong: str
     command: str
@@ -334,14 +334,14 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "too little flash",
             "refine my_model.py:Net iris --max-flash 100 --epochs 1",
-            "max_flash=100 cannot be met: the smallest network found needs 807",
-            "raise max_flash to at least 807",
+            "max_flash=100 cannot be met: the smallest network found needs BYTES",
+            "raise max_flash to at least BYTES",
         ),
         Case(
             "too little RAM",
             "synth iris --max-ram 10 --epochs 1 --template tiny.py:Tiny",
-            "max_ram=10 cannot be met: the smallest network found needs 132",
-            "raise max_ram to at least 132",
+            "max_ram=10 cannot be met: the smallest network found needs BYTES",
+            "raise max_ram to at least BYTES",
         ),
         Case(
             "a size that is none",
@@ -583,8 +583,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         ),
         Case(
             "an unknown option",
-            "synth iris --nonsense",
-            "No such option: --nonsense (Possible options: --seed)",
+            "synth iris --zzz",
+            "No such option: --zzz",
             "see steerage synth --help",
         ),
         Case(
@@ -979,7 +979,7 @@ HEAD = """# Errors
 What can be wrong with what you give to the command line, and what it says. Every such message is one
 line on stderr: the cause, and after the last semicolon what to do, each in at most 100 characters (what is longer is
 shortened in its middle: `STEERAGE_DEBUG=1` shows all of it). The exit code is 2, and nothing is written. The list is
-the one that `tests/cli/test_bad_inputs.py` tries, command by command.
+the one that `tests/cli/test_bad_inputs.py` tries, command by command. BYTES stands for a number of them.
 """
 
 
