@@ -31,8 +31,8 @@ docs: $(READY)
 wheel: $(READY)
 	test -x .venv-build/bin/python || $(PYTHON) -m venv .venv-build
 	.venv-build/bin/python -m pip install -q build
-	rm -rf dist build/release && mkdir -p build/release
-	git ls-files -z | xargs -0 cp --parents -t build/release
+	rm -rf dist build/release
+	git checkout-index --all --prefix=build/release/
 	.venv-build/bin/python -m build --outdir dist build/release
 	$(PY) tests/release.py dist
 
