@@ -1,6 +1,7 @@
 # make demo   a network for 1,500 parameters in two minutes, and its report
 # make test   what CI runs (two test processes of one thread each), and the site with its links where mkdocs is installed
 # make docs   the documentation as a site, in site/
+# make wheel  what a release consists of, in dist/, built and tried in an environment of its own
 # Both build .venv once, with PYTHON. PY=path/to/python uses an environment that is there already.
 PYTHON ?= python3
 VENV := .venv
@@ -11,7 +12,7 @@ DEMO := runs/demo
 SITE = NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 export PYTHONPATH := $(CURDIR)/src
 
-.PHONY: demo test docs clean
+.PHONY: demo test docs wheel clean
 
 demo: $(READY)
 	$(PY) -m steerage synth digits --max-params 1500 --minutes 2 --out $(DEMO)
@@ -28,6 +29,15 @@ test: $(READY)
 # The site, in site/.
 docs: $(READY)
 	$(SITE) --site-dir site
+
+# Built from what git knows, so that no file of this folder alone gets in.
+wheel: $(READY)
+	test -x .venv-build/bin/python || $(PYTHON) -m venv .venv-build
+	.venv-build/bin/python -m pip install -q build
+	rm -rf dist build/release
+	git checkout-index --all --prefix=build/release/
+	.venv-build/bin/python -m build --outdir dist build/release
+	$(PY) tests/release.py dist
 
 # torch goes first and alone: the largest download is then not repeated when a later package fails to install.
 $(VENV)/.ready: pyproject.toml constraints.txt

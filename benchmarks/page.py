@@ -22,6 +22,7 @@ STYLE = (
     "svg{background:#fff;font-family:sans-serif}text{font-size:13px;fill:#555}.axis{text-anchor:middle}"
     ".grid,.frame{stroke:#ccc}.path{fill:none;stroke:#36c}circle{fill:#36c}"
 )
+COUNTED = ("parameters", "s", "bytes", "cores", "instructions", "rows", "words", "characters", "commands")
 DATA = {
     "digits": ("`digits` (scikit-learn)", 2),
     "letter": ("UCI letter", 10),
@@ -38,11 +39,7 @@ def shown(row: dict[str, Any], key: str) -> str:
         return "-"
     if row["unit"] == "fraction":
         return f"{100 * value:.2f}%"
-    return (
-        f"{value:,.0f}"
-        if row["unit"] in ("parameters", "s", "bytes", "cores", "instructions", "rows")
-        else f"{value:.4f}"
-    )
+    return f"{value:,.0f}" if row["unit"] in COUNTED else f"{value:.4f}"
 
 
 def table(document: dict[str, Any]) -> str:

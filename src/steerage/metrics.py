@@ -77,5 +77,5 @@ def metric_named(name: str | None, task: str) -> Metric:
         return USUAL[task]
     fitting = [metric.name for metric in METRICS.values() if task in metric.tasks]
     if name not in fitting:
-        raise BadArgument(f"metric must be one of {', '.join(fitting)} for {task}, got {name!r}")
+        raise BadArgument(f"there is no metric {name!r} for {task}; choose one of {', '.join(fitting)}")
     return METRICS[name]

@@ -126,7 +126,8 @@ def parse_json(data: bytes, *, name: str) -> Any:
     try:
         return json.loads(data.decode())
     except (ValueError, RecursionError) as error:
-        raise BadBundle(f"{name} is damaged: it is not JSON ({error}); restore it or make it again") from error
+        where = f"line {error.lineno}" if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        raise BadBundle(f"{name} is damaged: it is not JSON ({where}); restore it or make it again") from error
 
 
 def read_bytes(path: str | Path) -> bytes:

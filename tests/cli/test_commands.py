@@ -259,68 +259,6 @@ def test_options_reach_the_synthesis(command: Type, tmp_path: Path, monkeypatch:
     assert (asked["jobs"], asked["ahead"], asked["ray"]) == ("auto", None, None)
 
 
-FAULTS = {
-    "a file that is not there": (["synth", "nope.csv"], "there is no file or data set 'nope.csv'"),
-    "an empty file": (["synth", "empty.csv"], "it is empty"),
-    "a header alone": (["synth", "header.csv"], "it has only column names"),
-    "one class": (["synth", "one.csv"], "at least two classes"),
-    "an unknown target": (["synth", "mixed.csv", "--target", "zz"], "no column 'zz'"),
-    "a target that a set of ours lacks": (["synth", "iris", "--target", "zz"], "no column 'zz'"),
-    "text where a number belongs": (["synth", "mixed.csv", "--task", "regression"], "got 'abc' in row"),
-    "an impossible budget": (["synth", "iris", "--max-params", "5", "--epochs", "1"], "max_params=5 cannot be met"),
-    "a size that is none": (["synth", "iris", "--max-macs", "lots"], "--max-macs: a size must be"),
-    "an unknown template": (["synth", "iris", "--template", "huge"], "template must be one of"),
-    "a file without that template": (["synth", "iris", "--template", "my_model.py:Net"], "must define a class Net"),
-    "a template for other data": (["synth", "iris", "--template", "cnn"], "does not take table data"),
-    "no time": (["synth", "iris", "--minutes", "0"], "minutes must be positive"),
-    "all the time there is": (["synth", "iris", "--minutes", "inf"], "minutes must be positive and finite"),
-    "no jobs": (["search", "iris", "--jobs", "0"], "--jobs must be auto or a positive number, got '0'"),
-    "no trials": (["search", "iris", "--trials", "0"], "trials must be positive"),
-    "a folder of someone else": (["synth", "iris", "--epochs", "1", "--out", "foreign"], "holds other files"),
-    "a file as the folder": (["synth", "iris", "--epochs", "1", "--out", "one.csv"], "one.csv is a file"),
-    "refine without a budget": (
-        ["refine", "my_model.py:Net", "iris"],
-        "--max-params, --max-macs, --max-flash, --max-ram, --device, --max-loss or --front",
-    ),
-    "a loss below nothing": (["refine", "my_model.py:Net", "iris", "--max-loss", "-1"], "from 0 to 100"),
-    "a loss of everything": (["synth", "iris", "--max-loss", "100"], "from 0 to 100"),
-    "a scheme that is none": (["refine", "my_model.py:Net", "iris", "--front", "--scheme", "Z"], "auto, A, B, C"),
-    "a module that does not fit": (["refine", "my_model.py:Narrow", "iris", "--max-params", "20"], "input of shape"),
-    "a module that needs arguments": (["refine", "my_model.py:Needy", "iris", "--max-params", "20"], "'width'"),
-    "something else than a module": (["refine", "my_model.py:Number", "iris", "--max-params", "20"], "got int"),
-    "a name that is missing": (["refine", "my_model.py:Nope", "iris", "--max-params", "20"], "must define Nope"),
-    "a file without a name": (["refine", "my_model.py", "iris", "--max-params", "20"], "file.py:Net"),
-    "an export that is none": (["refine", "one.csv", "iris", "--max-params", "20"], "torch.export.save"),
-    "an export that is missing": (["refine", "no.pt2", "iris", "--max-params", "20"], "no.pt2 does not exist"),
-    "not a bundle": (["eval", "foreign", "iris"], "network.json does not exist"),
-    "a folder that is missing": (["eval", "nowhere", "iris"], "nowhere does not exist"),
-    "not a run": (["report", "foreign"], "is not a run"),
-    "an unknown format": (["export", "foreign", "--to", "tflite"], "--to must be onnx"),
-}
-
-
-@pytest.mark.parametrize("name", FAULTS)
-def test_bad_input_is_one_line_and_leaves_nothing_behind(
-    name: str, command: Type, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    words, expected = FAULTS[name]
-    monkeypatch.chdir(tmp_path)
-    Path("empty.csv").touch()
-    Path("header.csv").write_text("a,y\n")
-    pd.DataFrame({"a": range(20), "y": ["x"] * 20}).to_csv("one.csv", index=False)
-    pd.DataFrame({"a": range(40), "y": [*(0.5 + row for row in range(7)), "abc", *range(32)]}).to_csv(
-        "mixed.csv", index=False
-    )
-    Path("foreign").mkdir()
-    Path("foreign/notes.txt").touch()
-    before = sorted(tmp_path.rglob("*"))
-    code, out, err = command(*words)
-    assert (code, out, err.count("\n")) == (2, "", 1), err
-    assert err.startswith("error: ")
-    assert expected in err
-    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and "pycache" not in str(path)] == []
-
-
 def test_help_and_the_package_need_no_heavy_import() -> None:
     code = "import sys, steerage, steerage.cli.app; print({'torch', 'numpy', 'optuna', 'rich'} & {*sys.modules})"
     there = {**os.environ, "PYTHONPATH": str(Path(steerage.__file__).parents[1])}

@@ -152,13 +152,13 @@ def test_without_any_compiler_verify_ends_with_one_line(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["verify", "RUN", "--target", "pdp-11"], "device must be one of cortex-m4, cortex-m3, cortex-m0, "),
+        (["verify", "RUN", "--target", "pdp-11"], "there is no device 'pdp-11'; give a core"),
         (["export", "RUN", "--to", "onnx", "--softmax"], "are for --to c"),
         (["export", "RUN", "--to", "c", "--prefer", "beauty"], "beauty"),
         (["verify", "nowhere"], "nowhere does not exist"),
         (["export", "RUN", "--to", "onnx", "--data", "iris"], "add --int8, or leave it out"),
         (["verify", "RUN", "digits"], "rows must have shape (n, 4)"),
-        (["export", "RUN", "--to", "c", "--out", "RUN/summary.json"], "cannot be written"),
+        (["export", "RUN", "--to", "c", "--out", "RUN/summary.json"], "is a file; give --out"),
     ],
 )
 def test_what_cannot_be_is_one_line(command: Type, iris: Path, words: list[str], message: str) -> None:

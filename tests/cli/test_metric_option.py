@@ -98,7 +98,7 @@ def test_another_metric_is_another_run(folder: Path, capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["diabetes", "--metric", "f1"], "metric must be one of r2, rmse, mae for regression, got 'f1'"),
+        (["diabetes", "--metric", "f1"], "there is no metric 'f1' for regression; choose one of r2, rmse, mae"),
         (["diabetes", "--balance"], "balance needs classes"),
     ],
 )

@@ -47,7 +47,9 @@ def test_a_faulty_file_is_refused_with_the_place(tmp_path: Path, text: str, mess
 
 
 def test_unknown_names_and_missing_files_say_what_there_is() -> None:
-    with pytest.raises(BadArgument, match="blue-pill"):
+    with pytest.raises(BadArgument, match=r"a core \(cortex-m4, cortex-m3, cortex-m0\), a board"):
         device("toaster")
+    with pytest.raises(BadArgument, match="give blue-pill"):
+        device("bluepill")
     with pytest.raises(BadArgument, match="cannot be read"):
         device("nowhere.toml:a")

@@ -82,7 +82,7 @@ def test_a_balanced_data_set_is_another_one() -> None:
 
 @pytest.mark.parametrize(("data", "metric"), [(table(), "mae"), (numbers(), "f1"), (table(), "accuracy")])
 def test_metrics_of_other_tasks_are_refused(data: Dataset, metric: str) -> None:
-    with pytest.raises(BadArgument, match=r"metric must be one of .* for "):
+    with pytest.raises(BadArgument, match=r"there is no metric .* for .*; choose one of "):
         with_objective(data, metric=metric)
 
 

@@ -212,7 +212,7 @@ def test_a_look_sees_several_targets(folder: Path) -> None:
 
 
 def test_metrics_of_classes_are_refused() -> None:
-    with pytest.raises(BadArgument, match="must be one of r2, rmse, mae"):
+    with pytest.raises(BadArgument, match="choose one of r2, rmse, mae"):
         steerage.synthesize(dataset_from_arrays(X, Y), metric="f1", trials=1, epochs=1)
 
 

@@ -177,7 +177,7 @@ def test_rows_may_come_as_array_or_frame_in_any_column_order() -> None:
 
 def test_wrong_columns_are_named() -> None:
     preprocess = fit_table(table(a=np.arange(20.0), b=np.arange(20.0)))
-    with pytest.raises(BadData, match="must have the columns b, it has a"):
+    with pytest.raises(BadData, match="must have the columns b; it has a"):
         preprocess.encode(table(a=[1.0]))
     with pytest.raises(BadData, match=r"shape \(n, 2\).*got \(5, 3\)"):
         preprocess.encode(np.zeros((5, 3)))

@@ -52,7 +52,7 @@ def test_templates_of_two_files_with_one_stem_do_not_collide(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "name", "message"),
     [
-        (None, "resnext", "must be one of signal, cnn, mlp, resnet, mobile, or file.py:Class; got 'resnext'"),
+        (None, "resnext", "'resnext'; choose one of signal, cnn, mlp, resnet, mobile, or file.py:Class"),
         (None, "{file}:Net", "does not exist"),
         ("raise ValueError('no')", "{file}:Net", "fails with ValueError: no"),
         ("x = 1", "{file}:Net", "must define a class Net"),

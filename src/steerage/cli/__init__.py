@@ -14,10 +14,14 @@ def main() -> None:
 
     from steerage.cli import signals
 
-    signals.install()
-    from steerage.cli.guard import run
+    try:
+        signals.install()
+        from steerage.cli.guard import run
 
-    code = run(sys.argv[1:], started=STARTED)
+        code = run(sys.argv[1:], started=STARTED)
+        signals.finish(code)
+    except KeyboardInterrupt:  # while there was no guard yet, or no more
+        code = signals.stopped()
     # Taking thousands of imported modules apart would keep the user waiting for seconds after the last line.
     gc.disable()
     gc.freeze()

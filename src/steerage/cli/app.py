@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from steerage._version import __version__
+from steerage.cli import completion, devices, inspection, networks, runs
 from steerage.cli import dashboard as dashboards
-from steerage.cli import devices, inspection, networks, runs
 from steerage.cli import doctor as installation
 from steerage.cli.options import (
     Ahead,
@@ -62,20 +62,25 @@ from steerage.cli.options import (
 from steerage.cli.session import Job
 from steerage.errors import BadArgument
 
-app = typer.Typer(rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 def parse(argv: Sequence[str]) -> Job | None:
     """The job that a command line asks for; None when it was answered here, as --help is. Raises: BadArgument."""
     try:
         answer = app(list(argv), prog_name="steerage", standalone_mode=False)
+    except SystemExit as ended:  # which is how the parser has answered a shell that completes
+        if ended.code not in (None, 0):
+            raise BadArgument("there is no completion for this shell; use bash, zsh, fish or PowerShell") from None
+        return None
     except Exception as error:
         # The parser's own error classes have different homes in different versions of typer.
         message = getattr(error, "format_message", None)
         if message is None:
             raise
         command = getattr(getattr(error, "ctx", None), "command_path", "steerage")
-        raise BadArgument(f"{' '.join(message().split()).rstrip('.')}; see {command} --help") from error
+        text = " ".join(message().split()).replace("Value error, ", "").partition(", unable to parse")[0]
+        raise BadArgument(f"{text.rstrip('.?')}; see {command} --help") from error
     return answer if callable(answer) else None
 
 
@@ -359,7 +364,13 @@ def eval(
     data: Data,
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,
     metric: Annotated[
-        str | None, typer.Option("--metric", metavar="NAME", help="Besides the error: balanced_error, f1, auroc; mae.")
+        str | None,
+        typer.Option(
+            "--metric",
+            metavar="NAME",
+            help="Besides the error: balanced_error, f1, auroc; mae.",
+            autocompletion=completion.metric,
+        ),
     ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
@@ -387,7 +398,15 @@ def eval(
 )
 def export(
     network: NetworkPath,
-    to: Annotated[str, typer.Option("--to", metavar="FORMAT", help="Format to write: onnx, or c for C99.")],
+    to: Annotated[
+        str,
+        typer.Option(
+            "--to",
+            metavar="FORMAT",
+            help="Format to write: onnx, or c for C99.",
+            autocompletion=completion.export_format,
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="PATH", help="File, or folder for C; by default beside the network's folder."),
@@ -434,6 +453,7 @@ def verify(
             "--device",
             metavar="NAME",
             help="cortex-m4, cortex-m3, cortex-m0 (in QEMU), a board, or host; onnxruntime: latency on this machine.",
+            autocompletion=completion.target,
         ),
     ] = "cortex-m4",
     part: Annotated[Part, typer.Option("--part", help="Test rows of DATA, or all its rows.")] = Part.test,

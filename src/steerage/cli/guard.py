@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shlex
 import sqlite3
 import sys
 import tempfile
@@ -16,8 +15,10 @@ from pathlib import Path
 from typing import TextIO
 
 from steerage.cli import signals
+from steerage.cli.message import fitted
 from steerage.cli.session import Session, Stopped
 from steerage.errors import SteerageError
+from steerage.shellwords import joined
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DONE, UNEXPECTED, WRONG, RESTS, PIPE = 0, 1, 2, 3, 141
@@ -30,7 +31,7 @@ def run(argv: Sequence[str], *, started: float) -> int:
     0: done. 1: a fault of the program. 2: something that the user can mend. 3: the minutes of this call are over, and
     the same command goes on. 130 and 143: stopped by Ctrl-C and SIGTERM.
     """
-    session = Session(started, shlex.join(["steerage", *argv]))
+    session = Session(started, joined(["steerage", *argv]))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without "²" is no reason to fail
@@ -50,16 +51,18 @@ def _work(argv: Sequence[str], session: Session) -> int:
     from steerage.cli.app import parse
 
     job = parse(argv or ["--help"])
+    signals.check()
     if job is not None:
         with _short_warnings(), contextlib.redirect_stdout(sys.stderr):
             text = job(session)
+        signals.check()
         sys.stdout.write(text)
     sys.stdout.flush()  # a reader that has gone away is noticed here, and not when Python ends
     return DONE
 
 
 def _stopped(stop: BaseException) -> int:
-    _say("", str(stop) if isinstance(stop, Stopped) else "stopped; give the same command again to go on")
+    _say("", str(stop) if isinstance(stop, Stopped) else signals.STOPPED)
     return RESTS if isinstance(stop, Stopped) and stop.rests else signals.exit_code()
 
 
@@ -68,7 +71,7 @@ def _failed(error: BaseException, session: Session) -> int:
         traceback.print_exception(error)
     mendable = _mendable(error)
     if mendable is not None:
-        _say("error: ", mendable)
+        _say("error: ", mendable if _debugging() else fitted(" ".join(mendable.split())))
         return WRONG
     where = "" if _debugging() else f"; the traceback is in {_kept_traceback(error, session)}"
     what = f"{type(error).__name__}: {error}".rstrip(": ")

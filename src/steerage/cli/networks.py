@@ -65,9 +65,11 @@ def evaluation(
 def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions) -> Job:
     """The network in another format; ``c`` says how C code is to be, ``c.data`` what integers are calibrated on."""
     if to not in FORMATS:
-        raise BadArgument(f"--to must be {' or '.join(FORMATS)}, got {to!r}")
+        raise BadArgument(f"there is no format {to!r} to export to; --to takes {' or '.join(FORMATS)}")
     if to != "c" and replace(c, int8=False, data=None) != COptions():
-        raise BadArgument(f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}")
+        raise BadArgument(
+            f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}; leave them out"
+        )
     if c.data is not None and not c.int8:
         raise BadArgument("--data is what --int8 finds the ranges of numbers by; add --int8, or leave it out")
 
@@ -87,6 +89,7 @@ def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions)
 def _as_onnx(network: Network, path: Path, out: Path | None) -> str:
     from steerage.export.onnx import export_onnx
 
+    _check_file(out, "network.onnx")
     written = export_onnx(network, out if out is not None else _beside(path, ".onnx"))
     return f"{_short(written)}: {written.stat().st_size:,} bytes, agrees with PyTorch\n"
 
@@ -94,10 +97,11 @@ def _as_onnx(network: Network, path: Path, out: Path | None) -> str:
 def _as_int8(network: Network, path: Path, out: Path | None, data: str) -> str:
     from steerage.export.int8 import MAX_DROP, export_int8
 
+    _check_file(out, "network.onnx")
     target = out if out is not None else _beside(path, ".int8.onnx")
     (calibration, _), (rows, labels) = (labelled(network, data, part) for part in ("train", "test"))
     if labels is None or len(rows) == 0:
-        raise BadData(f"{data} has no labelled test rows to compare with the float network on")
+        raise BadData(f"{data} has no labelled test rows to compare with the float network on; give other --data")
     made = export_int8(network, target, calibration=calibration, rows=rows, labels=labels)
     if made.drop > MAX_DROP:
         warnings.warn(
@@ -137,6 +141,8 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
     from steerage.export.c.folder import can_compare, export_c
     from steerage.export.c.generate import Options
 
+    if out is not None and out.is_file():
+        raise BadArgument(f"{out} is a file; give --out the path of a folder")
     folder = (out if out is not None else _beside(path, "-c")).resolve()
     name = c.name or (folder.name if out is not None else own_name(path))
     whole = int8.calibrated(network, c.data or int8.source_of(path)) if c.int8 else None
@@ -152,6 +158,14 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
         f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
         f"{'' if whole is None else int8.in_words(whole, network.spec.task) + chr(10)}"
     )
+
+
+def _check_file(out: Path | None, name: str) -> None:
+    """Raises: BadArgument, before time is spent, if ``out`` is no place for a file such as ``name``."""
+    if out is not None and out.is_dir():
+        raise BadArgument(f"{out} is a folder; give --out the path of a file, such as {out / name}")
+    if out is not None and out.parent.is_file():
+        raise BadArgument(f"{out.parent} is a file and no folder; give --out another path")
 
 
 def _beside(path: Path, ending: str) -> Path:
@@ -175,7 +189,7 @@ def report(runs: Sequence[Path], out: Path | None) -> Job:
     if len(runs) == 1 and out is not None:
         raise BadArgument("--out is for a page on several runs; that of one is report.html in its folder")
     if len(runs) > MOST_RUNS:
-        raise BadArgument(f"a page compares up to {MOST_RUNS} runs, got {len(runs)}")
+        raise BadArgument(f"a page compares up to {MOST_RUNS} runs, got {len(runs)}; name fewer")
 
     def job(session: Session) -> str:
         from steerage.report.compare import write_comparison
@@ -183,6 +197,7 @@ def report(runs: Sequence[Path], out: Path | None) -> Job:
 
         if len(runs) == 1:
             return f"{write_report(runs[0])}\n"
+        _check_file(out, "comparison.html")
         return f"{write_comparison(runs, out or Path('comparison.html'))}\n"
 
     return job
@@ -203,12 +218,12 @@ def open_network(path: Path, code: OwnCode) -> Network:
     made = _architecture(folder)
     if "factory" in made and code.factory is None:
         raise BadArgument(
-            f"{folder} was made from {made['factory']}, which is not run unless you ask for it: "
+            f"{folder} was made from {made['factory']}, which is not run unless you ask for it; "
             f"add --factory {made['factory']}"
         )
     if is_of_own_template(path) and code.template is None:
         raise BadArgument(
-            f"{folder} was built by the template {made['template']!r}, which is not steerage's own: "
+            f"{folder} was built by the template {made['template']!r}, which is not steerage's own; "
             "add --template file.py:Class"
         )
     if code.template is not None:

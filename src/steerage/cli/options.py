@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 from typer import Argument, Option
 
+from steerage.cli import completion
+
 
 class Task(str, Enum):
     """What kind of thing is predicted."""
@@ -90,9 +92,21 @@ class Scratch(str, Enum):
     static = "static"
 
 
-Data = Annotated[str, Argument(metavar="DATA", help="A file, a folder, or a name such as digits; see docs/data.md.")]
+Data = Annotated[
+    str,
+    Argument(
+        metavar="DATA",
+        help="A file, a folder, or a name such as digits; see docs/data.md.",
+        autocompletion=completion.data,
+    ),
+]
 NetworkPath = Annotated[
-    Path, Argument(metavar="NETWORK", help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.")
+    Path,
+    Argument(
+        metavar="NETWORK",
+        help="Folder of a network or of its run (runs/x/network, runs/x), or zoo:NAME.",
+        autocompletion=completion.network,
+    ),
 ]
 Target = Annotated[
     str | None,
@@ -108,6 +122,7 @@ MetricName = Annotated[
         "--metric",
         metavar="NAME",
         help="What networks are compared by: error, balanced_error, f1, auroc; of numbers r2, rmse, mae.",
+        autocompletion=completion.metric,
     ),
 ]
 Balance = Annotated[
@@ -139,6 +154,7 @@ DeviceName = Annotated[
         "--device",
         metavar="NAME",
         help="The board or core it is for, whose flash and RAM it fits, or onnxruntime: see docs/devices.md.",
+        autocompletion=completion.device,
     ),
 ]
 Minutes = Annotated[
@@ -182,6 +198,7 @@ Like = Annotated[
         "--like",
         metavar="NAME",
         help="A published network (resnet20) to beat: the baseline, with its cost as the budget.",
+        autocompletion=completion.published,
     ),
 ]
 Depth = Annotated[
@@ -190,7 +207,12 @@ Depth = Annotated[
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
 SchemeName = Annotated[
     str,
-    Option("--scheme", metavar="NAME", help="How it grows and prunes: auto, A, B or C; see docs/grow-and-prune.md."),
+    Option(
+        "--scheme",
+        metavar="NAME",
+        help="How it grows and prunes: auto, A, B or C; see docs/grow-and-prune.md.",
+        autocompletion=completion.scheme,
+    ),
 ]
 Jobs = Annotated[
     str,
@@ -211,7 +233,12 @@ Ray = Annotated[
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str,
-    Option("--template", metavar="NAME", help="auto, mlp, cnn, resnet, mobile, signal, or file.py:Class (executed)."),
+    Option(
+        "--template",
+        metavar="NAME",
+        help="auto, mlp, cnn, resnet, mobile, signal, or file.py:Class (executed).",
+        autocompletion=completion.template,
+    ),
 ]
 Out = Annotated[
     Path | None, Option("--out", metavar="DIR", help="Folder of the run, by default runs/NAME; a run in it goes on.")

@@ -25,19 +25,23 @@ def factory_from(reference: str) -> Callable[[], nn.Module]:
 
     file, separator, name = reference.rpartition(":")
     if not separator or not name or not file.endswith(".py"):
-        raise BadArgument(f"a network of one's own is named as file.py:Net, got {reference!r}")
+        raise BadArgument(
+            f"a network of one's own is named as file.py:Net, got {reference!r}; add what the file defines"
+        )
     find_neighbours(reference)
     found = getattr(import_file(Path(file)), name, None)
     if found is None or not callable(found) or isinstance(found, nn.Module):
-        raise BadArgument(f"{file} must define {name}, a class or function that returns a torch.nn.Module")
+        raise BadArgument(
+            f"{file} must define {name}, a class or function that returns a torch.nn.Module; check the name"
+        )
     try:
         model = found()
     except Exception as error:
         raise BadArgument(
-            f"{reference} must be callable without arguments, got {type(error).__name__}: {error}"
+            f"{reference}() fails with {type(error).__name__}: {error}; it is called without arguments"
         ) from error
     if not isinstance(model, nn.Module):
-        raise BadArgument(f"{reference} must return a torch.nn.Module, got {type(model).__name__}")
+        raise BadArgument(f"{reference} must return a torch.nn.Module, got {type(model).__name__}; let it return one")
     factory: Callable[[], nn.Module] = found
     return factory
 

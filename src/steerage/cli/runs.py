@@ -56,7 +56,9 @@ class Wish:
     def tolerated(self) -> float | None:
         """``max_loss``, percentage points, as a fraction. Raises: BadArgument for one outside [0, 100)."""
         if self.max_loss is not None and not 0.0 <= self.max_loss < 100.0:
-            raise BadArgument(f"--max-loss must be from 0 to 100 percentage points, got {self.max_loss:g}")
+            raise BadArgument(
+                f"--max-loss must be from 0 to 100 percentage points, got {self.max_loss:g}; give 0.2, say"
+            )
         return None if self.max_loss is None else self.max_loss / 100.0
 
 
@@ -125,7 +127,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
         bounded = wish.device is not None or any(bound is not None for bound in wish.bounds.values())
         if not bounded and wish.tolerated is None and not wish.front:
             options = ", ".join(map(_option, wish.bounds))
-            raise BadArgument(f"refine needs to know how far: give {options}, --device, --max-loss or --front")
+            raise BadArgument(f"refine needs to know how far; give {options}, --device, --max-loss or --front")
         given, made = None, None
         if network.endswith(".py") or network.rpartition(":")[0].endswith(".py"):
             made = owncode.factory_from(network)
@@ -284,7 +286,7 @@ def _jobs(text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal() or int(text) < 1:
-        raise BadArgument(f"--jobs must be auto or a positive number, got {text!r}")
+        raise BadArgument(f"--jobs must be auto or a positive number, got {text!r}; leave it out")
     return int(text)
 
 
@@ -300,8 +302,8 @@ def _size(option: str, text: str | None) -> int | None:
 def _refuse_own_template(path: Path) -> None:
     if is_of_own_template(path):
         raise BadArgument(
-            f"{path} was built by a template of your own; write a function that returns its module "
-            "(steerage.load(path, template=...).model), and give that as file.py:function"
+            f"{path} was built by a template of your own; give a function that returns its module "
+            "(steerage.load(...).model) as file.py:function"
         )
 
 
@@ -316,11 +318,22 @@ def _check_same_task(network: Network, dataset: Dataset, name: str) -> None:
     theirs = (dataset.spec.task, dataset.spec.input_shape, dataset.classes, dataset.spec.outputs)
     if ours != theirs:
         raise BadArgument(
-            f"{name} has learnt {_described(*ours)}, and {dataset.name} has {_described(*theirs)}; "
+            f"{name} is for {_described(*ours, other=theirs)}, "
+            f"and {dataset.name} has {_described(*theirs, other=ours)}; "
             "give the data that it was made from"
         )
 
 
-def _described(task: str, shape: tuple[int, ...], classes: tuple[str, ...], outputs: int) -> str:
-    into = f" into {len(classes)} classes" if classes else f" into {outputs} numbers" if outputs > 1 else ""
-    return f"{task} of inputs {'x'.join(map(str, shape))}{into}"
+_Learnt = tuple[str, tuple[int, ...], tuple[str, ...], int]  # task, shape of inputs, classes, outputs
+
+
+def _described(task: str, shape: tuple[int, ...], classes: tuple[str, ...], outputs: int, *, other: _Learnt) -> str:
+    from steerage.data.raw import listed
+
+    if other[2] != classes and (other[0], other[1], other[3]) == (task, shape, outputs):
+        return f"the classes {listed(classes, width=20)}"
+    if task == "regression":
+        what = f"regression of {outputs}" if outputs > 1 else "regression"
+    else:
+        what = f"{len(classes)} {'labels' if task == 'multilabel' else 'classes'}"
+    return f"{what}, inputs {'x'.join(map(str, shape))}"

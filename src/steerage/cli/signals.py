@@ -7,6 +7,7 @@ import signal
 import sys
 from types import FrameType
 
+STOPPED = "stopped; give the same command again to go on"
 _SHOW_CURSOR = "\x1b[?25h"  # a live view hides it, and nobody is left to bring it back
 _received: list[int] = []
 
@@ -33,6 +34,21 @@ def check() -> None:
 def exit_code() -> int:
     """128 and the number of the signal, as shells have it: 130 for Ctrl-C, 143 for SIGTERM."""
     return 128 + (_received[0] if _received else signal.SIGINT)
+
+
+def stopped() -> int:
+    """Say that the command was stopped; return its exit code. What goes wrong from here on is not worth a word."""
+    finish(exit_code())
+    if sys.stderr is not None:
+        print(STOPPED, file=sys.stderr, flush=True)
+    return exit_code()
+
+
+def finish(code: int) -> None:
+    """From here on a signal ends the process at once, with ``code``: all is said, and Python only tidies up."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: os._exit(code))
 
 
 def _on_unraisable(lost: sys.UnraisableHookArgs) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from steerage.metrics import METRICS, Metric, metric_named
 from steerage.report.run import at, number
 from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, count, measure, settings
+from steerage.shellwords import quoted
 
 if TYPE_CHECKING:
     from steerage.search.ranking import RankedTrial
@@ -131,16 +131,16 @@ def whereabouts(folder: Path, data: str, *, factory: str | None = None, template
 
     ``factory``, ``template``: the user's code that they need, as file.py:Name.
     """
-    network = shlex.quote(str(folder / "network"))
+    network = quoted(str(folder / "network"))
     needed = [(name, code) for name, code in (("factory", factory), ("template", template)) if code]
-    own = "".join(f" --{name} {shlex.quote(code)}" for name, code in needed)
+    own = "".join(f" --{name} {quoted(code)}" for name, code in needed)
     given = "".join(f", {name}={code.rpartition(':')[2]}{'()' * (name == 'template')}" for name, code in needed)
     python = f"steerage.load({str(folder / 'network')!r}{given}).predict(X)"
     return [
         f"network: {folder / 'network'}",
         f"report:  {folder / 'report.html'}",
         "",
-        f"steerage eval {network} {shlex.quote(data)}{own}",
+        f"steerage eval {network} {quoted(data)}{own}",
         f"steerage export {network} --to onnx{own}",
         f"python: {python}",
     ]

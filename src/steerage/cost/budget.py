@@ -36,7 +36,7 @@ class Budget:
     def __post_init__(self) -> None:
         for name, bound in self.to_json().items():
             if bound is not None and (not isinstance(bound, int) or isinstance(bound, bool) or bound < 1):
-                raise BadArgument(f"{name} must be a positive integer, got {bound!r}")
+                raise BadArgument(f"{name} must be a positive integer, got {bound!r}; give a number such as 5000")
 
     @property
     def on_device(self) -> bool:
@@ -87,5 +87,5 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?(?:e\d+)?)((?:[kmg]i?)?)", text.strip().lower())
     size = float(match[1]) * _SUFFIXES[match[2]] if match else math.nan
     if not 1 <= size < 1e15:
-        raise BadArgument(f"a size must be a number of at least 1 such as 1500, 20k, 1.5M or 32Ki, got {text!r}")
+        raise BadArgument(f"a size must be a number of at least 1, got {text!r}; write it as 1500, 20k, 1.5M or 32Ki")
     return round(size)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -50,7 +51,9 @@ def device(name: str) -> Device:
         return Device(name, CORES[CORES.index(name)])
     boards = _boards()
     if name not in boards:
-        raise BadArgument(f"device must be one of {', '.join([*CORES, *boards])}, or FILE.toml:NAME, got {name!r}")
+        close = difflib.get_close_matches(name, [*CORES, *boards], n=3)
+        likely = " or ".join(close) or f"a core ({', '.join(CORES)})"
+        raise BadArgument(f"there is no device {name!r}; give {likely}, a board of docs/devices.md, or FILE.toml:NAME")
     return boards[name]
 
 
@@ -72,19 +75,20 @@ def _read(path: Path) -> dict[str, Device]:
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise BadArgument(f"{path} cannot be read ({error.strerror}); it must be a TOML file of devices") from None
+        raise BadArgument(f"{path} cannot be read ({error.strerror}); give a TOML file of devices") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadArgument(f"{path} is no TOML file: {error}") from None
+        raise BadArgument(f"{path} is no TOML file ({error}); see docs/devices.md for one") from None
     return {name: _checked(f"{path}: {name}", name, table) for name, table in tables.items()}
 
 
 def _checked(where: str, name: str, table: Any) -> Device:
     if not isinstance(table, dict) or table.get("core") not in CORES:
-        raise BadArgument(f"{where} must be a table with core = one of {', '.join(CORES)}")
+        raise BadArgument(f"{where} must be a table with a core that is known; set core to one of {', '.join(CORES)}")
     if unknown := [key for key in table if key not in KEYS]:
         raise BadArgument(f"{where} has {unknown[0]!r}; what it may have is {', '.join(KEYS)}")
     for key in ("flash", "ram", "mhz"):
         value = table.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int if key != "mhz" else (int, float)) or value <= 0:
-            raise BadArgument(f"{where}: {key} must be a positive number{' of bytes' * (key != 'mhz')}, got {value!r}")
+            unit = "" if key == "mhz" else " of bytes"
+            raise BadArgument(f"{where}: {key} must be a positive number{unit}, got {value!r}; mend the file")
     return Device(name, table["core"], table.get("flash"), table.get("ram"), table.get("mhz"))

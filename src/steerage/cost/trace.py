@@ -38,7 +38,8 @@ def trace(model: nn.Module, input_shape: Shape) -> tuple[list[LayerUse], int]:
         try:
             return _run(model, input_shape, lambda tensor: tensor.detach().clone())
         except Exception as error:
-            raise BadArgument(f"the network cannot run on an input of shape {input_shape}: {error}") from error
+            why = str(error).rstrip(".")
+            raise BadArgument(f"the network fails on inputs {input_shape}: {why}; give one that takes them") from error
 
 
 def _run(model: nn.Module, input_shape: Shape, stand_in: Callable[[Tensor], Tensor]) -> tuple[list[LayerUse], int]:

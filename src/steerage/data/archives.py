@@ -40,7 +40,9 @@ def read_npz(path: Path, *, labelled: bool = True, kind: Kind | None = None) -> 
     told = get("kind")
     if kind is None and told is not None:
         if told.ndim != 0 or str(told) not in KINDS:
-            raise BadData(f"{path.name} must have one of {listed(KINDS)} as its kind, got {told!r}")
+            raise BadData(
+                f"{path.name} must have one of {listed(KINDS)} as its kind, got '{told}'; change it, or leave it out"
+            )
         kind = KINDS[str(told)]
     return raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test, kind=kind)
 

@@ -48,7 +48,7 @@ def dataset_from_arrays(
     Raises: BadData.
     """
     if (x_test is None) != (y_test is None):
-        raise BadData("x_test and y_test must be given together, got only one of them")
+        raise BadData("x_test and y_test must be given together, got only one of them; give both")
     raw = raw_from_arrays(name, x, y, x_test, y_test, kind=kind)
     if weights is not None:
         raw = replace(raw, weights=_row_weights(weights, x))
@@ -59,7 +59,7 @@ def _row_weights(weights: Any, x: Any) -> np.ndarray:
     try:
         array = as_array(weights, "weights").astype(np.float64)
     except (ValueError, TypeError) as error:
-        raise BadData(f"weights must be numbers, got {as_array(weights, 'weights').dtype}") from error
+        raise BadData(f"weights must be numbers, got {as_array(weights, 'weights').dtype}; convert them") from error
     if array.shape != (len(x),):
         raise BadData(f"weights must be one number per row, shape ({len(x)},), got {array.shape}")
     if not (np.isfinite(array) & (array >= 0)).all():
@@ -81,9 +81,12 @@ def raw_from_arrays(
     check_kind(name, found, kind)
     test = None if x_test is None else read(x_test)
     if test is not None and (isinstance(test, pd.DataFrame) != (found == "table") or test.ndim != rows.ndim):
-        raise BadData(f"x_test must have as many axes as x, got {np.shape(x_test)} and {np.shape(x)}")
+        raise BadData(f"x_test must have as many axes as x, got {np.shape(x_test)} and {np.shape(x)}; reshape one")
     if found == "signal" and test is not None and test.shape[1:] != rows.shape[1:]:
-        raise BadData(f"x_test must have the channels and the length of x, got {np.shape(x_test)} and {np.shape(x)}")
+        raise BadData(
+            f"x_test must have the channels and the length of x, got {np.shape(x_test)} and {np.shape(x)}; "
+            "cut all signals alike"
+        )
     test_labels = None if y_test is None else _labels(y_test, x_test)
     return Raw(name, found, rows, labels, test, test_labels, (), name_of(labels))
 
@@ -104,7 +107,7 @@ def _rows(x: Any) -> pd.DataFrame | np.ndarray:
         return pd.DataFrame(array, columns=[f"x{at}" for at in range(array.shape[1])])
     if array.ndim in (3, 4):
         return as_images(array)
-    raise BadData(f"x must have 2 axes (a table) or 3 or 4 (images), got shape {array.shape}")
+    raise BadData(f"x must have 2 axes (a table) or 3 or 4 (images), got shape {array.shape}; reshape it")
 
 
 def name_of(labels: Labels | None) -> str | None:
@@ -122,10 +125,10 @@ def _labels(y: Any, x: Any) -> Labels:
         array = as_array(array, "y")
         array = array.reshape(-1) if array.ndim == 2 and array.shape[1] == 1 else array
         if array.ndim not in (1, 2):
-            raise BadData(f"y must have shape (n,), or (n, targets) for several, got {array.shape}")
+            raise BadData(f"y must have shape (n,), or (n, targets) for several, got {array.shape}; reshape it")
         array = pd.Series(array) if array.ndim == 1 else pd.DataFrame(array, columns=_numbered(array.shape[1]))
     if len(array) != len(x):
-        raise BadData(f"x and y must have the same number of rows, got {len(x)} and {len(array)}")
+        raise BadData(f"x and y must have the same number of rows, got {len(x)} and {len(array)}; cut or complete one")
     return array
 
 
@@ -158,16 +161,20 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
 
 def _usable(raw: Raw, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels, np.ndarray | None]:
     """Rows that have a label, and a weight other than zero; their labels; their weights. Raises: BadData for few."""
+    if raw.weights is None:
+        _check_rows(raw, int(known_labels(y).sum()))  # before it is told how many have none
+        return *drop_unlabelled(raw.x, y), None
     x, labels = drop_unlabelled(raw.x, y)
-    weights, found, counting = None, len(labels), ""
-    if raw.weights is not None:
-        weights = raw.weights[known_labels(y)]
-        counted = np.flatnonzero(weights)
-        x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
-        found, counting = appearances(weights), " and a weight that is not zero"
-    if found < MIN_ROWS:
-        raise BadData(f"{raw.name} must have at least {MIN_ROWS} rows with a label{counting}, got {found}")
+    weights = raw.weights[known_labels(y)]
+    counted = np.flatnonzero(weights)
+    x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
+    _check_rows(raw, appearances(weights), " and a weight that is not zero")
     return x, labels, weights
+
+
+def _check_rows(raw: Raw, found: int, counting: str = "") -> None:
+    if found < MIN_ROWS:
+        raise BadData(f"{raw.name} must have at least {MIN_ROWS} rows with a label{counting}, got {found}; add rows")
 
 
 def drop_unlabelled(x: pd.DataFrame | np.ndarray, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels]:

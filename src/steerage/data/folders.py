@@ -37,7 +37,9 @@ def read_folder(folder: Path, *, shape: Shape | None = None) -> Raw:
             return Raw(name, "signal", signals, _labels(train))
         later = _signals(test, folder)
         if later.shape[1:] != signals.shape[1:]:
-            raise BadData(f"test files of {name} must be like its training files, of shape {signals.shape[1:]}")
+            raise BadData(
+                f"test files of {name} must be like its training files, of shape {signals.shape[1:]}; cut them alike"
+            )
         return Raw(name, "signal", signals, _labels(train), later, _labels(test))
     images = _read(train, folder, shape)
     if test is None:
@@ -59,8 +61,11 @@ def _files(folder: Path) -> list[Path]:
     ]
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not files:
-        inside = listed(sorted(entry.name for entry in folder.iterdir()), 5) or "nothing"
-        raise BadData(f"folder {folder.name} must have one subfolder of images per class, it has {inside}")
+        inside = listed(sorted(entry.name for entry in folder.iterdir()), 5, width=24) or "nothing"
+        raise BadData(
+            f"folder {folder.name} must have one subfolder of images per class, it has {inside}; "
+            "sort the images into such, or name another folder"
+        )
     return images or files  # tables beside images are notes on them
 
 
@@ -96,7 +101,8 @@ def read_image_parquet(
         return Raw(name, "image", images, labels, class_names=names, target_name=label)
     missing = {column, label} - {None, *read_schema(test).names}
     if missing:
-        raise BadData(f"{test.name} must have the columns of {path.name}, it lacks {listed(sorted(map(str, missing)))}")
+        lacking = listed(sorted(map(str, missing)))
+        raise BadData(f"{test.name} must have the columns of {path.name}, it lacks {lacking}; add or rename them")
     test_table = read_arrow(test)
     test_images = _cells(test_table, column, shape or (images.shape[1], images.shape[2], images.shape[3]))
     test_labels = None if label is None else _column(test_table, label)

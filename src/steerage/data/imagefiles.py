@@ -123,7 +123,11 @@ def _opened(
                 if decode:
                     image.load()
                 yield image
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError) as error:
+        except UnidentifiedImageError as error:
+            raise BadData(
+                f"{name} must be an image, but is damaged or of an unknown format; mend or remove it"
+            ) from error
+        except (OSError, SyntaxError, ValueError, TypeError) as error:
             raise BadData(f"{name} must be an image, but cannot be read ({error}); mend or remove it") from error
         except Image.DecompressionBombError as error:
             raise BadData(f"{name} is too large to be read ({error}); resize it") from error

@@ -75,7 +75,7 @@ def load_labelled(
             rows = test if part == "test" else train
             x, y = take(x, rows), y.iloc[rows]
     if len(y) == 0:
-        raise BadData(f"{raw.name} must have rows with a label, got none")
+        raise BadData(f"{raw.name} must have rows with a label, got none; check the target column")
     encoded = preprocess.encode(x)
     if task == "regression":
         return encoded, torch.from_numpy(quantities(y).astype(np.float32))

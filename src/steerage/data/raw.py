@@ -55,11 +55,14 @@ def notice(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=3)
 
 
-def listed(names: Iterable[object], limit: int = 10) -> str:
-    """``a, b, c and 4 more``."""
+def listed(names: Iterable[object], limit: int = 10, *, width: int = 60) -> str:
+    """``a, b, c and 4 more``: at most ``limit``, and as many as fit into ``width`` characters, but one at least."""
     all_names = [str(name) for name in names]
-    shown = ", ".join(all_names[:limit])
-    return shown if len(all_names) <= limit else f"{shown} and {len(all_names) - limit} more"
+    shown = all_names[:limit]
+    while len(shown) > 1 and len(", ".join(shown)) > width:
+        shown.pop()
+    left = len(all_names) - len(shown)
+    return f"{', '.join(shown)} and {left} more" if left else ", ".join(shown)
 
 
 def as_array(values: Any, name: str) -> np.ndarray:
@@ -70,7 +73,9 @@ def as_array(values: Any, name: str) -> np.ndarray:
     try:
         return np.asarray(values)
     except ValueError as error:
-        raise BadData(f"{name} must be an array with rows of equal length, got rows of unlike lengths") from error
+        raise BadData(
+            f"{name} must be an array with rows of equal length, got rows of unlike lengths; cut them alike"
+        ) from error
 
 
 def text_of(value: object) -> str:

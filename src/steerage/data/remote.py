@@ -24,7 +24,7 @@ def read_openml(name: str, *, target: str | None = None) -> Raw:
 
     title, _, version = name.partition("@")
     if version and not version.isdigit():
-        raise BadData(f"openml:{name} must be NAME or NAME@VERSION with a whole number, got version {version!r}")
+        raise BadData(f"openml:{name} must have a whole number as its version, got {version!r}; write NAME or NAME@2")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # several active versions, outdated descriptions
@@ -47,7 +47,7 @@ def read_openml(name: str, *, target: str | None = None) -> Raw:
 def read_torchvision(name: str) -> Raw:
     """One of ``TORCHVISION``, downloaded once. Raises: MissingDependency; BadData for other names, or when offline."""
     if name not in TORCHVISION:
-        raise BadData(f"torchvision:{name} must be one of {listed(TORCHVISION)}")
+        raise BadData(f"there is no data set {name!r} of torchvision here; known are {listed(TORCHVISION)}")
     try:
         module = importlib.import_module("torchvision.datasets")
     except ImportError as error:

@@ -62,7 +62,7 @@ def _series(raw: Raw) -> Raw:
         if not isinstance(x, pd.DataFrame):
             return None
         if x.shape[1] == 0:
-            raise BadData(f"{raw.name} must have columns that are moments of a signal, got none")
+            raise BadData(f"{raw.name} must have columns that are moments of a signal, got none; add them")
         return as_signals(np.stack([numbers(x[name]) for name in x.columns], axis=1))
 
     signals = read(raw.x)
@@ -147,7 +147,7 @@ def _parquet(path: Path, target: str | None, labelled: bool, shape: Shape | None
 def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: str | None, labelled: bool) -> Raw:
     name = data_name(path, paired=test is not None)
     if frame.shape[0] == 0:
-        raise BadData(f"{path.name} must have rows, but it has only column names")
+        raise BadData(f"{path.name} must have rows, but it has only column names; add rows")
     if labelled and frame.shape[1] < 2:
         raise BadData(f"{path.name} must have at least two columns, got {listed(frame.columns)}; is the separator odd?")
     columns = _target_columns(frame, str(frame.columns[-1]) if target is None else target)
@@ -157,7 +157,7 @@ def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: s
             raise BadData(f"{path.name} has no column {absent[0]!r}; it has {listed(frame.columns)}")
         return Raw(name, "table", frame, None, test, None, target_name=wanted)
     if labelled and len(columns) == frame.shape[1]:
-        raise BadData(f"{path.name} must have a column besides its targets, got {listed(frame.columns)}")
+        raise BadData(f"{path.name} must have a column besides its targets, got {listed(frame.columns)}; name fewer")
     if test is not None and (absent := [column for column in columns if column not in test.columns]):
         raise BadData(f"the test part of {path.name} has no column {absent[0]!r}; it has {listed(test.columns)}")
     # One column is a series, several are a table.
@@ -174,5 +174,5 @@ def _target_columns(frame: pd.DataFrame, target: str) -> list[str]:
         return [target]
     columns = [name.strip() for name in target.split(",")]
     if len(set(columns)) < len(columns):
-        raise BadData(f"the target must name each column once, got {target!r}")
+        raise BadData(f"the target must name each column once, got {target!r}; leave out the second")
     return columns

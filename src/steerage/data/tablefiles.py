@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 import warnings
 import zlib
 from pathlib import Path
@@ -41,6 +42,12 @@ def read_csv(path: Path) -> pd.DataFrame:
     except UnicodeDecodeError as error:
         raise BadData(f"{path.name} must be text in UTF-8, got other bytes at {error.start}; convert it") from error
     except (pd.errors.ParserError, csv.Error, zlib.error, OSError, EOFError, ValueError) as error:
+        if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
+            wanted, line, cells = found.groups()
+            raise BadData(
+                f"{path.name} must have as many cells in every row as in its header, got {cells} for {wanted} in line "
+                f"{line}; check the commas"
+            ) from error
         raise BadData(f"{path.name} cannot be read as CSV ({_line(error)}); check the file") from error
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     frame.columns = [name.strip() for name in header]
@@ -52,7 +59,7 @@ def _header(path: Path) -> tuple[list[str], str]:
     with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
         line = next((line for line in file if line.strip()), None)
     if line is None:
-        raise BadData(f"{path.name} must have a header and rows, but it is empty")
+        raise BadData(f"{path.name} must have a header and rows, but it is empty; write the table again")
     separator = "," if "," in line else ";" if ";" in line else "\t" if "\t" in line else ","
     return next(csv.reader([line], delimiter=separator, skipinitialspace=True)), separator
 
@@ -131,4 +138,4 @@ def data_name(path: Path, *, paired: bool = False) -> str:
 
 def _line(error: BaseException) -> str:
     text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return re.split(r"\n|\. ", text)[0] if text else type(error).__name__

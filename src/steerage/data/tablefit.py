@@ -32,7 +32,7 @@ def fit_table(frame: pd.DataFrame) -> TablePreprocess:
     if not columns:
         raise BadData(f"the table must have a column to learn from, got {listed(dropped)}; check the target column")
     if dropped:
-        notice(f"columns left out: {listed(dropped)}")
+        notice(f"columns left out: {listed(dropped, width=400)}")
     return TablePreprocess(source, columns)
 
 

@@ -78,7 +78,7 @@ class TablePreprocess:
         frame = self._frame(raw)
         absent = [column.name for column in self.columns if column.name not in frame.columns]
         if absent:
-            raise BadData(f"the table must have the columns {listed(absent)}, it has {listed(frame.columns)}")
+            raise BadData(f"the table must have the columns {listed(absent)}; it has {listed(frame.columns)}")
         twice = [column.name for column in self.columns if list(frame.columns).count(column.name) > 1]
         if twice:
             raise BadData(f"column names must be unique, got {listed(twice)} more than once; rename them")

@@ -76,7 +76,7 @@ def read_target(labels: Labels, *, task: Task | None, class_names: tuple[str, ..
     if len(values) < 2:
         raise BadData(
             f"target {_named(labels)}must have at least two classes, got only {listed(values)!r}; "
-            f"choose another target column"
+            "choose another target column, or add rows of other classes"
         )
     if len(values) > max(MANY_VALUES, len(labels) / 2):
         raise BadData(
@@ -89,7 +89,9 @@ def read_target(labels: Labels, *, task: Task | None, class_names: tuple[str, ..
 
 def _read_targets(labels: pd.DataFrame, task: Task | None) -> Target:
     if task == "classification":
-        raise BadData(f"several targets ({listed(labels)}) must be numbers, or labels that are 0 or 1 (multilabel)")
+        raise BadData(
+            f"several targets ({listed(labels)}) must be numbers, or labels that are 0 or 1; name one column of classes"
+        )
     columns = [labels.iloc[:, at] for at in range(labels.shape[1])]
     if task == "regression" or (task is None and not all(map(_is_switch, columns))):
         return Target(np.stack([read_target(one, task="regression").values for one in columns], axis=1), ())

@@ -31,7 +31,7 @@ class RayExecutor(Executor):
         try:
             import ray
         except ImportError as error:
-            raise MissingDependency("a cluster needs Ray; pip install 'steerage-nn[ray]'") from error
+            raise MissingDependency("a cluster needs Ray; install it with pip install 'steerage-nn[ray]'") from error
         self._ray, self._cpus, self._gpus = ray, cpus, gpus
         self._began_it = not ray.is_initialized()
         if self._began_it:

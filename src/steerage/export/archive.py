@@ -52,7 +52,9 @@ def read_archive(path: str | Path) -> Archive:
     except OSError as error:
         raise BadBundle(f"{path} cannot be read ({error.strerror}); check the path and its permissions") from error
     except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
-        raise BadBundle(f"{path} is damaged, or was not written by torch.export.save ({error})") from error
+        raise BadBundle(
+            f"{path} is damaged, or was not written by torch.export.save ({error}); export it again"
+        ) from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError, RuntimeError) as error:
         raise BadBundle(f"{path} is damaged: {type(error).__name__}: {error}; export it again") from error
 

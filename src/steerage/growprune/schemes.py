@@ -213,5 +213,5 @@ def named(name: str, *, convolutional: bool, expansion: float, crowding: float =
 def checked_name(name: str) -> str:
     """``name`` of a scheme. Raises: BadArgument for one that is none of ``NAMES``."""
     if name not in NAMES:
-        raise BadArgument(f"scheme must be one of {', '.join(NAMES)}, got {name!r}")
+        raise BadArgument(f"there is no scheme {name!r}; choose one of {', '.join(NAMES)}")
     return name

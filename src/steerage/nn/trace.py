@@ -111,4 +111,4 @@ def _shapes(root: nn.Module, graph: fx.Graph, shape: tuple[int, ...]) -> dict[fx
             real.run(torch.zeros(shape, dtype=first.dtype, device=first.device))
         return real.shapes
     except Exception as error:
-        raise BadArgument(f"the network cannot run on an input of shape {shape[1:]}: {error}") from error
+        raise BadArgument(f"the network fails on inputs {shape[1:]}: {error}; give one that takes them") from error

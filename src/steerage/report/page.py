@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from html import escape
 from pathlib import Path
@@ -17,6 +16,7 @@ from steerage.report.script import SCRIPT, SCRIPT_HASH
 from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
 from steerage.report.style import CSS
 from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, code, measure, section, settings, shown, table
+from steerage.shellwords import joined, quoted
 from steerage.store import write_atomic
 
 COSTS = (
@@ -140,7 +140,7 @@ def _use(run: Run) -> str:
     network, command = str(run.folder / "network"), run.asked.get("command")
     content = ""
     if run.summary:
-        place = shlex.quote(network)
+        place = quoted(network)
         shell = (
             f"steerage eval {place} DATA",
             f"steerage export {place} --to onnx",
@@ -151,7 +151,7 @@ def _use(run: Run) -> str:
         content += f"<p>Measure it on other data, and export it:</p>{code(*shell)}"
         content += f"<p>Use it in Python:</p>{code(*python)}"
     if command:
-        line = shlex.join(map(str, command)) if isinstance(command, list) else shown(command)
+        line = joined(map(str, command)) if isinstance(command, list) else shown(command)
         content += f"<p>Make it again, or go on with a run that was stopped:</p>{code(line)}"
     return section("Use it", content) if content else ""
 

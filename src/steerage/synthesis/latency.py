@@ -67,7 +67,7 @@ class LatencyBound:
 
     def __post_init__(self) -> None:
         if not self.max_ms > 0:
-            raise BadArgument(f"max_latency_ms must be positive, got {self.max_ms:g}")
+            raise BadArgument(f"max_latency_ms must be positive, got {self.max_ms:g}; give milliseconds such as 0.05")
 
     @property
     def bounds(self) -> bool:

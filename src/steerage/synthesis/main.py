@@ -198,7 +198,7 @@ def synthesize(
             task,
             asked,
             effort,
-            replace(plan, jobs=jobs_for(jobs, effort) if latency is None else 1),
+            replace(plan, jobs=jobs_for(jobs, effort, here=others is None) if latency is None else 1),
             wanted,
             seed,
             out,
@@ -322,17 +322,19 @@ def _latency(device: str | Device | None, max_ms: float | None, budget: Budget) 
     """What measures latencies where the device is ONNX Runtime. Raises: BadArgument for bounds of another device."""
     if device != RUNTIME:
         if max_ms is not None:
-            raise BadArgument(f"max_latency_ms is measured in ONNX Runtime on this machine: add device {RUNTIME}")
+            raise BadArgument(f"max_latency_ms is measured in ONNX Runtime on this machine; add device {RUNTIME}")
         return None
     if budget.on_device:
-        raise BadArgument(f"max_flash and max_ram are of code for a microcontroller, and the device is {RUNTIME}")
+        raise BadArgument(
+            f"max_flash and max_ram are of code for a microcontroller, and the device is {RUNTIME}; leave out either"
+        )
     return LatencyBound() if max_ms is None else LatencyBound(max_ms)
 
 
 def _positive(name: str, value: int | None) -> int | None:
     """``value``, if it is one or none. Raises: BadArgument."""
     if value is not None and value < 1:
-        raise BadArgument(f"{name} must be positive, got {value}")
+        raise BadArgument(f"{name} must be positive, got {value}; leave it out, or give a number such as 10")
     return value
 
 

@@ -64,9 +64,14 @@ def exported_network(path: str | Path, spec: TaskSpec) -> OwnNetwork:
     program = load_program(path)
     shape = program.graph.input_shape
     if shape != tuple(spec.input_shape):
-        raise BadArgument(f"{path} takes inputs of shape {shape}, and the data has inputs of shape {spec.input_shape}")
+        raise BadArgument(
+            f"{path} takes inputs of shape {shape}, and the data has inputs of shape {spec.input_shape}; "
+            "give the data that it was made for"
+        )
     with evaluating(program), torch.no_grad():
         outputs = program(torch.zeros(1, *shape)).shape[1]
     if outputs != spec.outputs:
-        raise BadArgument(f"{path} has {outputs} outputs, and the data needs {spec.outputs}")
+        raise BadArgument(
+            f"{path} has {outputs} outputs, and the data needs {spec.outputs}; give it a last layer of so many"
+        )
     return OwnNetwork(str(path), lambda: copy.deepcopy(program), architecture=FromProgram(program.graph))

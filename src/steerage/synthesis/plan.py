@@ -51,7 +51,7 @@ class Effort:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             if value is not None and not 0 < value < float("inf"):
-                raise BadArgument(f"{name} must be positive and finite, got {value}")
+                raise BadArgument(f"{name} must be positive and finite, got {value:g}; give a number such as 10")
 
     @property
     def timed(self) -> bool:

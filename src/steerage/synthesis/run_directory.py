@@ -16,10 +16,12 @@ import torch
 
 from steerage import store
 from steerage._version import __version__
+from steerage.data.raw import listed
 from steerage.errors import BadBundle, RunConflict
 from steerage.synthesis.clock import RunClock
 
 VERSION = 1  # of run.json and summary.json
+MOST_DIFFERENCES = 50  # characters of what tells a run from another one
 
 
 class RunDirectory:
@@ -105,7 +107,9 @@ class RunDirectory:
     def _refuse_foreign(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise RunConflict(f"{self.path} is a file; choose another folder with --out")
-        if self.path.is_dir() and not self.request.is_file():
+        if self.request.is_file():
+            store.read_json(self.request)  # one that is damaged is refused before anything is written
+        elif self.path.is_dir():
             strangers = [child.name for child in self.path.iterdir() if not child.name.startswith(".")]
             if strangers:
                 raise RunConflict(f"{self.path} holds other files ({strangers[0]}); choose another folder with --out")
@@ -132,8 +136,17 @@ class RunDirectory:
             self._reopen()
             store.write_json(self.request, {**earlier, **wanted, "command": command or earlier.get("command", "")})
         elif names:
-            differences = ", ".join(f"{name} was {earlier.get(name)} and is {wanted.get(name)}" for name in names)
+            differences = listed((_difference(name, earlier, wanted) for name in names), 2, width=MOST_DIFFERENCES)
             raise RunConflict(f"{self.path} belongs to another run ({differences}); choose another folder with --out")
+
+
+def _difference(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+    if name == "fingerprint":
+        return "the rows of the data are others"
+    before, after = earlier.get(name), wanted.get(name)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return ", ".join(_difference(key, before, after) for key in after if before.get(key) != after[key])
+    return f"{name} was {before} and is {after}"
 
 
 def _grown(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

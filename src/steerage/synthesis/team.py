@@ -21,19 +21,23 @@ Jobs = int | Literal["auto"]
 
 AUTO_FROM_MINUTES = 1.0  # shorter runs are over before the workers have paid for their start
 AUTO_MOST = 8  # more workers than that are for whoever asks for them
+MOST = 256  # processes of one machine: each takes a few hundred MB before it has done anything
 
 
-def jobs_for(jobs: Jobs, effort: Effort) -> int:
+def jobs_for(jobs: Jobs, effort: Effort, *, here: bool = True) -> int:
     """How many trainings go on at a time: as many as are asked for, or as suit this machine.
 
     Runs whose effort is counted are to be the same everywhere, so one process does them unless more are asked for.
-    Raises: BadArgument for less than one.
+    ``here``: whether they are processes of this machine. Raises: BadArgument for less than one, and for more processes
+    than a machine can hold.
     """
     if jobs == "auto":
         minutes = effort.minutes if effort.timed else None
         return min(AUTO_MOST, usable_cores()) if minutes is not None and minutes >= AUTO_FROM_MINUTES else 1
     if not isinstance(jobs, int) or jobs < 1:
-        raise BadArgument(f"jobs must be positive or 'auto', got {jobs!r}")
+        raise BadArgument(f"jobs must be positive or 'auto', got {jobs!r}; leave it out for auto")
+    if here and jobs > MOST:
+        raise BadArgument(f"jobs must be at most {MOST} on one machine, got {jobs}; leave it out for auto")
     return jobs
 
 

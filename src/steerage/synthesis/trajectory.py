@@ -35,7 +35,10 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.max_loss is not None and not 0.0 <= self.max_loss < 1.0:
-            raise BadArgument(f"the tolerated loss must be from 0 to 100 points of error, got {100 * self.max_loss:g}")
+            raise BadArgument(
+                f"the tolerated loss must be from 0 to 100 points of error, got {100 * self.max_loss:g}; "
+                "give 0.002 for 0.2"
+            )
 
     @property
     def anything(self) -> bool:

@@ -8,6 +8,7 @@ from typing import final
 from torch import nn
 
 from steerage.data.dataset import TaskSpec
+from steerage.data.raw import listed
 from steerage.errors import BadArgument
 from steerage.space import Space, Value, Values
 from steerage.templates.registry import TEMPLATES
@@ -74,4 +75,5 @@ def published_like(name: str, spec: TaskSpec, template: Template | None = None) 
         if name in one.named(spec):
             return Like(one, name)
     known = [published for one in able for published in one.named(spec)]
-    raise BadArgument(f"no published network is called {name!r} for such data; known are {', '.join(known) or 'none'}")
+    remedy = f"known are {listed(known)}" if known else "leave it out: there is none for such data"
+    raise BadArgument(f"no published network is called {name!r} for such data; {remedy}")

@@ -41,12 +41,14 @@ def load_template(name: str) -> Template:
         return TEMPLATES[name]
     file, separator, class_name = name.rpartition(":")
     if not separator or not file.endswith(".py"):
-        raise BadArgument(f"template must be one of {', '.join(TEMPLATES)}, or file.py:Class; got {name!r}")
+        raise BadArgument(f"there is no template {name!r}; choose one of {', '.join(TEMPLATES)}, or file.py:Class")
     found = getattr(import_file(Path(file)), class_name, None)
     if not inspect.isclass(found) or not issubclass(found, Template):
-        raise BadArgument(f"{file} must define a class {class_name} that extends steerage.templates.Template")
+        raise BadArgument(
+            f"{file} must define a class {class_name} that extends steerage.templates.Template; see docs/templates.md"
+        )
     if inspect.isabstract(found) or not isinstance(getattr(found, "name", None), str):
-        raise BadArgument(f"{class_name} in {file} must define name, space, build and baseline")
+        raise BadArgument(f"{class_name} in {file} must define name, space, build and baseline; see docs/templates.md")
     return found()
 
 
@@ -64,7 +66,7 @@ def import_file(path: Path) -> object:
         spec.loader.exec_module(module)
     except Exception as error:
         del sys.modules[name]
-        raise BadArgument(f"{path} fails with {type(error).__name__}: {error}") from error
+        raise BadArgument(f"{path} fails with {type(error).__name__}: {error}; mend the file") from error
     return module
 
 
