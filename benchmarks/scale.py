@@ -94,11 +94,15 @@ def random_proposals(space: Space, history: object, *, n: int, seed: int, **_: o
     return [space.normalize({gene.name: gene.from_unit(float(rng.random())) for gene in space.genes}) for _ in range(n)]
 
 
+def no_round(*state: Any) -> RoundFinished:
+    return RoundFinished(state[4], len(state[3]), None, None, None, 1.0)
+
+
 def without_proposals(n_trials: int, at_each: Callable[[int], None], *, known: int = 0) -> None:
     """A search whose proposals and rounds cost nothing, from ``known`` trials on; ``at_each`` that finished."""
     kept = sampler.propose, search_run._round
     sampler.propose = random_proposals  # type: ignore[assignment]
-    search_run._round = lambda *_: RoundFinished(0, 0, None, None, None, 1.0)  # type: ignore[assignment]
+    search_run._round = no_round
     try:
         with tempfile.TemporaryDirectory() as folder, study_file(Path(folder) / "study.db") as study:
             study.add_trials([known_trial(number) for number in range(known)])

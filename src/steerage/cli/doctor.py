@@ -159,7 +159,7 @@ def _compilers() -> Iterator[Check]:
 
 
 def _extras() -> Iterator[Check]:
-    for subject, extra in (("Ray", "ray"), ("torchvision", "vision")):
+    for subject, extra in (("Ray", "ray"), ("torchvision", "vision"), ("psycopg", "postgresql")):
         try:
             yield Check("ok", subject, metadata.version(subject.lower()))
         except metadata.PackageNotFoundError:
