@@ -218,7 +218,7 @@ def test_a_study_about_something_else_is_refused_with_the_differences_named(tmp_
     with shared_study(address(tmp_path, template="mlp", seed=0), "two"):
         pass
     with (
-        pytest.raises(RunConflict, match="study one belongs to another search .template was mlp and is cnn"),
+        pytest.raises(RunConflict, match=r"study one belongs to another search .template was mlp and is cnn"),
         shared_study(address(tmp_path, template="cnn", seed=0), "three"),
     ):
         pass

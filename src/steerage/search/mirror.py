@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar, final
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, check_distribution_compatibility, distribution_to_json
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import Study, StudyDirection
@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from optuna.study._frozen import FrozenStudy
 
 T = TypeVar("T")
+
+# What Optuna would take three statements for each of; the columns are those of its tables.
+PARAM = (
+    "INSERT INTO trial_params (trial_id, param_name, param_value, distribution_json) "
+    "VALUES (:trial_id, :param_name, :param_value, :distribution_json)"
+)
+ATTRIBUTE = "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (:trial_id, :key, :value_json)"
 
 
 def at_once(study: Study, action: Callable[[], T]) -> T:
@@ -51,11 +58,13 @@ class Mirror(BaseStorage):
     def __init__(self, backend: RDBStorage, sharing: Sharing | None = None) -> None:
         self.sharing = sharing
         self._backend, self._sessions = backend, _Sessions(backend.scoped_session)
-        backend.scoped_session = self._sessions
+        backend.scoped_session = self._sessions  # type: ignore[assignment]  # it is called, and removed
         self._study_id = -1
         self._trials: list[FrozenTrial] = []  # by number; never changed, only replaced
         self._numbers: dict[int, int] = {}  # by id of a trial
         self._attributes: dict[str, Any] = {}  # of the study
+        self._distributions: dict[str, BaseDistribution] = {}  # by name of a parameter
+        self._rows: dict[str, list[dict[str, Any]]] = {}  # by statement, to be written with the end of a transaction
         self._known = False
 
     def whole(self, action: Callable[[], T]) -> T:
@@ -78,15 +87,23 @@ class Mirror(BaseStorage):
         return lost
 
     def _transaction(self, action: Callable[[], T]) -> T:
+        from sqlalchemy import text
+
         try:
             with self._sessions.join() as session:
                 if self.sharing is not None:
                     self.sharing.lock(session, self._study_id)
                     self._known = False
-                return action()
+                outcome = action()
+                for statement, rows in self._rows.items():
+                    if rows:
+                        session.execute(text(statement), rows)
+                return outcome
         except BaseException:
             self._known = False
             raise
+        finally:
+            self._rows = {}
 
     def _look(self) -> None:
         """Know all that there is to know."""
@@ -98,6 +115,8 @@ class Mirror(BaseStorage):
     def _read(self) -> None:
         reader = self._backend if self.sharing is None else self.sharing.reader
         self._trials = reader.get_all_trials(self._study_id, deepcopy=False)
+        for one in self._trials[:1] + self._trials[-1:]:
+            self._distributions |= one.distributions
         self._numbers = {one._trial_id: one.number for one in self._trials}
         self._attributes = self._backend.get_study_user_attrs(self._study_id)
         self._known = True
@@ -112,6 +131,7 @@ class Mirror(BaseStorage):
 
         def both() -> None:
             before = self._at(trial_id)
+            self.check_trial_is_updatable(trial_id, before.state)
             write()
             trial = copy.copy(before)
             for name, value in changed.items():
@@ -180,9 +200,16 @@ class Mirror(BaseStorage):
         self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
     ) -> None:
         value = distribution.to_external_repr(param_value_internal)
+
+        def write() -> None:
+            known = self._distributions.setdefault(param_name, distribution)
+            check_distribution_compatibility(known, distribution)
+            row = {"param_value": param_value_internal, "distribution_json": distribution_to_json(distribution)}
+            self._rows.setdefault(PARAM, []).append({"trial_id": trial_id, "param_name": param_name, **row})
+
         self._change(
             trial_id,
-            lambda: self._backend.set_trial_param(trial_id, param_name, param_value_internal, distribution),
+            write,
             params=lambda trial: {**trial.params, param_name: value},
             distributions=lambda trial: {**trial.distributions, param_name: distribution},
         )
@@ -215,9 +242,17 @@ class Mirror(BaseStorage):
         )
 
     def set_trial_user_attr(self, trial_id: int, key: str, value: Any) -> None:
+        def write() -> None:
+            rows = self._rows.setdefault(ATTRIBUTE, [])
+            left = [row for row in rows if (row["trial_id"], row["key"]) != (trial_id, key)]
+            if len(left) == len(rows) and key in self._at(trial_id).user_attrs:
+                self._backend.set_trial_user_attr(trial_id, key, value)
+            else:
+                self._rows[ATTRIBUTE] = [*left, {"trial_id": trial_id, "key": key, "value_json": json.dumps(value)}]
+
         self._change(
             trial_id,
-            lambda: self._backend.set_trial_user_attr(trial_id, key, value),
+            write,
             user_attrs=lambda trial: {**trial.user_attrs, key: _as_read(value)},
         )
 
@@ -229,7 +264,12 @@ class Mirror(BaseStorage):
         )
 
     def get_trial(self, trial_id: int) -> FrozenTrial:
-        return self._at(trial_id)
+        trial = self._at(trial_id)
+        if not trial.state.is_finished():  # Optuna's trials write into what they are given
+            trial = copy.copy(trial)
+            for name in ("params", "distributions", "user_attrs", "system_attrs", "intermediate_values"):
+                setattr(trial, name, {**getattr(trial, name)})
+        return trial
 
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None

@@ -457,7 +457,7 @@ def _requeue(study: Study, space: Space) -> None:
 def _queue_in_place(
     study: Study, trial: FrozenTrial, values: Mapping[str, Value], attributes: Mapping[str, Any]
 ) -> None:
-    """Queue a trial that takes the place of ``trial``, which was cut off."""
+    """Queue a trial that takes the place of ``trial``, which was cut off, with ``attributes`` more."""
     kept = {name: value for name, value in trial.user_attrs.items() if name in (REPEATS, CONTINUES, ENDED, LOST)}
     resumes = {RESUMES: trial.number, ORIGIN: origin(trial)}
     study.enqueue_trial(dict(values), user_attrs={**kept, **attributes, **resumes})

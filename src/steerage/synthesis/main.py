@@ -30,7 +30,7 @@ from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
-from steerage.search.shared_study import StudyAddress
+from steerage.search.shared_study import StudyAddress, shared_study
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
@@ -162,9 +162,9 @@ def synthesize(
     not on ``jobs``, so that a run goes on with the number with which it began. ``ray``: address of a Ray cluster that
     sees the folder of the run, or "auto"; ``jobs``, "auto" too, is then how many of its processors are used
     (docs/scaling.md).
-    ``storage``: URL of a database in which the trials are, under the name ``study`` (by default that of the data), to be
-    shared by all runs of the same data, template, budget and seed that name it, each in a folder of its own; ``trials``
-    are then those of all of them together, and each is trained in full.
+    ``storage``: URL of a database in which the trials are, under the name ``study`` (by default that of the data), to
+    be shared by all runs of the same data, template, budget and seed that name it, each in a folder of its own;
+    ``trials`` are then those of all of them together, and each is trained in full.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -425,6 +425,9 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
         check_feasible(replace(bench, latency=None), request.seed)
         check_latency(bench, request.seed)
+    if shared is not None and not directory.finished():
+        with shared_study(shared, ""):  # so that one that cannot be used is refused at once
+            pass
     with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
             if not directory.report.is_file():  # a stop came just before it
