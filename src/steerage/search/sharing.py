@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar, final
 
 import optuna
@@ -97,8 +97,10 @@ class Sharing:
         def go_on() -> None:
             while not over.wait(beat):
                 for trial_id in [*self._held]:
-                    with suppress(StorageInternalError, SQLAlchemyError):  # whoever needs the database waits for it
+                    try:
                         self.backend.record_heartbeat(trial_id)
+                    except (StorageInternalError, SQLAlchemyError):  # whoever needs the database waits for it
+                        self._heard = time.monotonic()
             self.backend.remove_session()
 
         thread = threading.Thread(target=go_on, name="heartbeat", daemon=True)
