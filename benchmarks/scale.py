@@ -8,8 +8,8 @@ Without names all of them; figures that were measured before with this very sour
   by two, each with a thread, turn by turn; the workers have started before. It needs two free cores.
 - driver: processor's time of the search's own work per trial, around 1,000 trials of a study in a file, with dummy
   trainings and random proposals in place of those of the predictor.
-- memory: of the driver, by how much it grows with each of such trials between the 2,000th and the 10,000th: what a trial itself
-  takes, a dozen small dictionaries, and nothing else.
+- memory: of the driver, by how much it grows with each of such trials between the 2,000th and the 10,000th: what a
+  trial itself takes, a dozen small dictionaries, and nothing else.
 - waiting: 200 simulated workers, whose trainings last from 300 to 900 s at random, on a clock that adds the driver's
   processor time, proposals included, to theirs; the share of its time in which the one that waits most does nothing.
 - ray: a cluster of three nodes on this machine, of which two are lost in mid-run and another joins; needs Ray.

@@ -42,7 +42,7 @@ def test_a_run_goes_on_with_what_another_has_trained_and_keeps_a_copy(tmp_path: 
     with study_file(second.folder / "study.db") as study:
         assert sorted(one.number for one in ranking(study)) == [0, 1, 2, 3]
     assert len((second.folder / "ranking.csv").read_text().splitlines()) == 5
-    with pytest.raises(RunConflict, match=r"study clouds-120 belongs to another search .budget was .*120.* and is .*90"):
+    with pytest.raises(RunConflict, match=r"study clouds-120 belongs to another .* .budget was .*120.* and is .*90"):
         run(tmp_path, "third", 4, [], budget=Budget(max_params=90))
     assert not (tmp_path / "third").exists()
 
