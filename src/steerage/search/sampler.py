@@ -252,9 +252,7 @@ class SteerageSampler(BaseSampler):
                 continue
             if number in ends or number not in known:  # what is expected of one that stopped may change
                 violation = self._shown_violation(study, one.trial)
-                known[number] = observation(
-                    one.trial, one.values, sign=sign, violation=violation, end=ends.get(number)
-                )
+                known[number] = observation(one.trial, one.values, sign=sign, violation=violation, end=ends.get(number))
             found.append(known[number])
         return found
 
