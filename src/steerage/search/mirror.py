@@ -275,7 +275,7 @@ class Mirror(BaseStorage):
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
         self._look()
-        trials = [one for one in self._trials if states is None or one.state in states]
+        trials = [*self._trials] if states is None else [one for one in self._trials if one.state in states]
         return copy.deepcopy(trials) if deepcopy else trials
 
 

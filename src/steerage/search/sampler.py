@@ -158,14 +158,13 @@ class SteerageSampler(BaseSampler):
     def _seats(self, study: Study, words: Vocabulary, *, but: int | None = None) -> list[_Seat]:
         """Started trials that count in the search of ``words.space``, except number ``but``, in order."""
         trials, study_name = started_trials(study), study.study_name
-        for one in trials:
-            if one.state.is_finished():
-                self._given.pop((study_name, one.number), None)
         if self._settled is None or self._settled[0] != (study_name, words):
             self._settled, self._observed = ((study_name, words), {}), {}
         settled, seats = self._settled[1], list[_Seat]()
         for one in trials:
             if one.number not in settled:
+                if one.state.is_finished():
+                    self._given.pop((study_name, one.number), None)
                 seat = self._seat(one, words, self._given.get((study_name, one.number), {}))
                 if seat is not None and seat.values is not None:
                     seat = replace(seat, key=words.space.key(seat.values))
