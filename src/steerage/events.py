@@ -97,10 +97,26 @@ class TrialFailed:
 @final
 @dataclass(frozen=True)
 class TrialLost:
-    """The worker that trained a candidate was lost, and why; the trial is tried once more."""
+    """Who trained a candidate, a worker or another driver, was lost, and why; the trial is tried once more."""
 
     number: int
     reason: str
+
+
+@final
+@dataclass(frozen=True)
+class StorageAway:
+    """The database of a shared study cannot be reached, and why; the search waits for it."""
+
+    reason: str
+
+
+@final
+@dataclass(frozen=True)
+class StorageBack:
+    """It can be reached again after so many ``seconds``; the search goes on."""
+
+    seconds: float
 
 
 @final

@@ -68,6 +68,21 @@ def test_faults_that_a_user_can_mend_are_one_line_and_exit_code_2(ask: Ask, erro
     assert err.startswith(line)
 
 
+def test_passwords_are_neither_shown_nor_kept(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, commands = "postgresql://ann:xyz@host/db", list[str]()
+
+    def job(session: Session) -> str:
+        commands.append(session.command)
+        raise RunConflict(f"{url} is in use")
+
+    monkeypatch.setattr(app, "parse", lambda argv: job)
+    assert guard.run(["synth", "a.csv", "--storage", url], started=time.monotonic()) == 2
+    assert commands == ["steerage synth a.csv --storage postgresql://ann@host/db"]
+    assert "xyz" not in capsys.readouterr().err
+
+
 def test_a_full_disk_is_found_under_another_librarys_exception(ask: Ask) -> None:
     def job(session: Session) -> str:
         try:

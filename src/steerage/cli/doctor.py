@@ -29,6 +29,7 @@ OPTIONAL = (  # what it is called, the extra that brings it, and packages that h
     ("dashboard", "dashboard", ("optuna-dashboard",)),
     ("TensorBoard", "tensorboard", ("tensorboard",)),
     ("MLflow", "mlflow", ("mlflow", "mlflow-skinny")),
+    ("PostgreSQL driver", "postgresql", ("psycopg",)),
 )
 
 

@@ -19,6 +19,7 @@ from steerage.cli.message import fitted
 from steerage.cli.session import Session, Stopped
 from steerage.errors import SteerageError
 from steerage.shellwords import joined
+from steerage.urls import without_password
 
 PACKAGE = Path(__file__).resolve().parents[1]
 DONE, UNEXPECTED, WRONG, RESTS, PIPE = 0, 1, 2, 3, 141
@@ -31,7 +32,7 @@ def run(argv: Sequence[str], *, started: float) -> int:
     0: done. 1: a fault of the program. 2: something that the user can mend. 3: the minutes of this call are over, and
     the same command goes on. 130 and 143: stopped by Ctrl-C and SIGTERM.
     """
-    session = Session(started, joined(["steerage", *argv]))
+    session = Session(started, joined(["steerage", *map(without_password, argv)]))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without "²" is no reason to fail
@@ -114,7 +115,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _kept_traceback(error: BaseException, session: Session) -> Path:
     """Write the traceback into the run's folder, or a temporary file where there is none; return its path."""
-    text = f"{session.command}\n\n{''.join(traceback.format_exception(error))}"
+    text = without_password(f"{session.command}\n\n{''.join(traceback.format_exception(error))}")
     if session.folder is not None and (session.folder / "run.json").is_file():
         with contextlib.suppress(OSError):
             path = session.folder / TRACEBACK
@@ -158,7 +159,7 @@ def _of_library(path: Path) -> bool:
 def _say(kind: str, message: str) -> None:
     """One line on stderr; nothing where that is closed."""
     with contextlib.suppress(OSError, ValueError):
-        print(f"{kind}{' '.join(message.split())}", file=sys.stderr, flush=True)
+        print(f"{kind}{without_password(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 def _forget_stdout() -> None:

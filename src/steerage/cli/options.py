@@ -230,6 +230,17 @@ Ray = Annotated[
     str | None,
     Option("--ray", metavar="ADDRESS", help="Train on a Ray cluster, auto for the one that this machine belongs to."),
 ]
+Storage = Annotated[
+    str | None,
+    Option(
+        "--storage",
+        metavar="URL",
+        help="Share the trials with other runs in a database, postgresql://user@host/db; see docs/scaling.md.",
+    ),
+]
+StudyName = Annotated[
+    str | None, Option("--study", metavar="NAME", help="The study in --storage, by default named after the data.")
+]
 Seed = Annotated[int, Option("--seed", metavar="N", help="All randomness comes from this number.")]
 TemplateName = Annotated[
     str,

@@ -76,6 +76,8 @@ def synth(
     jobs: str = "auto",
     ahead: int | None = None,
     ray: str | None = None,
+    storage: str | None = None,
+    study: str | None = None,
 ) -> Job:
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
@@ -101,6 +103,8 @@ def synth(
                 jobs=_jobs(jobs),
                 ahead=ahead,
                 ray=ray,
+                storage=storage,
+                study=study,
                 max_latency_ms=wish.max_latency_ms,
                 epochs=wish.epochs,
                 seed=wish.seed,

@@ -74,6 +74,10 @@ class Story:
             return [f"trial {event.number} failed: {event.reason}"]
         elif isinstance(event, events.TrialLost):
             return [f"trial {event.number} begins again: {event.reason}"]
+        elif isinstance(event, events.StorageAway):
+            return [f"the study's storage is away, waiting for it: {event.reason}"]
+        elif isinstance(event, events.StorageBack):
+            return [f"the study's storage is back after {event.seconds:.0f} s"]
         elif isinstance(event, events.FrontFound):
             lines = self.end_of_phase()
             places = len(event.trials)

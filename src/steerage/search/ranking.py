@@ -67,8 +67,10 @@ def number_of(trial: FrozenTrial) -> int:
 
 def candidates(trials: Iterable[FrozenTrial]) -> list[Candidate]:
     """Candidates in the order of their first trials; failed ones and trials that were cut off are left out."""
-    trials = sorted(trials, key=origin)
+    trials = list(trials)
     replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
+    if replaced:  # else they are in order
+        trials.sort(key=origin)
     again: dict[int, list[FrozenTrial]] = {}
     for one in trials:
         failed = one.state == TrialState.FAIL and REASON in one.user_attrs and one.number not in replaced

@@ -120,4 +120,6 @@ def cautious(errors: Sequence[Sequence[float]]) -> list[float]:
     squares = [(error - fmean(one)) ** 2 for one in errors if len(one) > 1 for error in one]
     freedom = sum(len(one) - 1 for one in errors)
     spread = math.sqrt(sum(squares) / freedom) if freedom else 0.0
+    if spread == 0.0:
+        return [one[0] if len(one) == 1 else fmean(one) for one in errors]
     return [fmean(one) + spread / math.sqrt(len(one)) for one in errors]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
@@ -20,6 +21,7 @@ from steerage.search.curves import CONTINUES, CURVE, Judge
 from steerage.search.evaluation import Ended, Evaluate, InRungs
 from steerage.search.evolution import Violation
 from steerage.search.gain import expected_gain
+from steerage.search.mirror import Mirror, at_once, mirror_of
 from steerage.search.propose import START, CostFeatures, anywhere, assess, costless
 from steerage.search.propose_front import Cost, expected_growth
 from steerage.search.ranking import (
@@ -30,11 +32,13 @@ from steerage.search.ranking import (
     candidates,
     finished_event,
     leader,
+    number_of,
     predictions,
     ranking,
     stopped_event,
 )
 from steerage.search.sampler import BATCH, SteerageSampler
+from steerage.search.sharing import DRIVER
 from steerage.search.trials import ORIGIN, REPEATS, RESUMES, observed, origin, relevant_trials, values_of
 from steerage.search.under_way import ENDED, LOST, Flight, UnderWay, Workers
 from steerage.space import Space, Value
@@ -42,6 +46,7 @@ from steerage.space import Space, Value
 MAX_FIRST_FAILURES = 5
 ROUND = 4  # new candidates between two looks at how the search stands
 ROUNDS = "rounds"  # user attribute of a study
+SILENT = "its driver is not heard of any more"
 QUEUED_WITH = "fixed_params"  # system attribute in which Optuna keeps the values that a trial was queued with
 
 SearchEvent = TrialStarted | TrialFinished | TrialStopped | TrialFailed | TrialLost | RoundFinished
@@ -54,8 +59,8 @@ def open_study(storage: str | None = None, *, name: str = "steerage") -> Study:
     """
     kept: optuna.storages.BaseStorage | str | None = storage
     if storage is not None and storage.startswith("sqlite"):
-        kept = _in_file(storage)
-    return _study(kept, name)
+        kept = in_file(storage)
+    return study_in(kept, name)
 
 
 @contextmanager
@@ -70,28 +75,30 @@ def study_file(path: Path) -> Iterator[Study]:
         draft = path.with_name(f"{path.name}.new")
         for leftover in path.parent.glob(f"{draft.name}*"):
             leftover.unlink()
-        _in_file(f"sqlite:///{draft.resolve()}").engine.dispose()  # which puts the write-ahead log into the file
+        in_file(f"sqlite:///{draft.resolve()}").engine.dispose()  # which puts the write-ahead log into the file
         draft.replace(path)
-    storage = _in_file(f"sqlite:///{path.resolve()}")
+    storage = in_file(f"sqlite:///{path.resolve()}")
     try:
-        yield _study(storage, "steerage")
+        yield study_in(Mirror(storage), "steerage")
     finally:
         storage.engine.dispose()
 
 
-def _study(storage: optuna.storages.BaseStorage | str | None, name: str) -> Study:
+def study_in(storage: optuna.storages.BaseStorage | str | None, name: str) -> Study:
+    """Study ``name`` that minimizes, new or continued, without Optuna's progress messages."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna.create_study(storage=storage, study_name=name, direction="minimize", load_if_exists=True)
 
 
-def _in_file(url: str) -> optuna.storages.RDBStorage:
-    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}})
+def in_file(url: str, **heartbeats: Any) -> optuna.storages.RDBStorage:
+    """Storage in an SQLite file, which waits for other processes; ``heartbeats``: Optuna's options of them."""
+    storage = optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": {"timeout": 60}}, **heartbeats)
     _hasten(storage)
     return storage
 
 
 def _hasten(storage: optuna.storages.RDBStorage) -> None:
-    """Spare SQLite the wait for the disk at each of the twenty commits of a trial.
+    """Spare SQLite the wait for the disk at each commit of a trial.
 
     With a write-ahead log a killed process loses nothing, and a power cut at most the last trial.
     """
@@ -138,9 +145,13 @@ def search(
 
     ``evaluate(number, values)`` raises TrainingFailed for a candidate that cannot be trained; any other exception ends
     the search and leaves its trial open. Trials that an earlier process left open are run again first, under the same
-    number and values, so a study has one searching process at a time. Numbers count trials from 0 as if nothing had
-    been interrupted; Optuna's own, which count interruptions too, may be larger. ``study`` minimizes; its sampler is
-    replaced.
+    number and values, so a study has one searching process at a time, unless it is a shared one (``shared_study``).
+    Numbers count trials from 0 as if nothing had been interrupted; Optuna's own, which count interruptions too, may be
+    larger. ``study`` minimizes; its sampler is replaced.
+
+    Drivers of a shared study decide one after the other, each knowing all that the others have begun, and ``n_trials``
+    are those of all of them. A trial whose driver is not heard of any more is run again, once, by another. The search
+    ends for a driver when nobody trains any more. Trainings in shared studies do not rest.
 
     Where there are to be 60 trials or more, the share ``again`` of them, the last, trains the best few candidates again
     (see ``retrain``): trials of their own, with numbers of their own. ``used`` answers which share, in [0, 1], of the
@@ -178,8 +189,8 @@ def search(
     def stops() -> bool:
         return should_stop is not None and should_stop()
 
-    def another() -> Generator[SearchEvent, None, bool]:
-        """Whether another trial is to begin now, which is queued then or proposed."""
+    def another() -> RoundFinished | bool:
+        """Whether another trial is to begin now, which is queued then or proposed; or a round that is over instead."""
         begun = relevant_trials(study, space, repeats=True)
         _refuse_hopeless([one for one in begun if one.state.is_finished()])
         queued = _queued(study)
@@ -197,42 +208,88 @@ def search(
                 return True
             finished = _round(sampler, study, space, fresh, index, seed, cost_features, cost)
             _note(study, finished)
-            yield finished
+            return finished
         if patience is not None and _stalled(study, patience, small):
             return False
         if enough or stops():
             return False
         if not queued:
-            new = sum(one.repeats is None and not one.goes_on for one in under_way.flights)
+            training = [one.user_attrs for one in begun if not one.state.is_finished()]
+            new = sum(REPEATS not in one and CONTINUES not in one for one in training)
             total = _expected(len(begun), n_trials, used)
             if retrain.due(len(fresh) + new, trials=total, used=used() if used is not None else 0.0, share=again):
                 if new:
                     return False
-                repeated = [one.repeats for one in under_way.flights if one.repeats is not None]
+                repeated = [int(one[REPEATS]) for one in training if REPEATS in one]
                 _queue_again(study, space, retrain.reserved(total, share=again), seed, cost_features, cost, repeated)
                 queued = _queued(study)
                 if repeated and not queued:
                     return False
         return bool(queued) or sampler.upcoming(study, space) is not None
 
-    _requeue(study, space)
+    def step() -> tuple[list[SearchEvent], Flight | None]:
+        """What there is to say, and the trial that begins, if one does."""
+        said: list[SearchEvent] = _taken_over(study, space)
+        outcome = another()
+        if isinstance(outcome, RoundFinished):
+            return [*said, outcome], None
+        return said, _begun(study, space, start) if outcome else None
+
+    def others() -> bool:
+        """Whether other drivers of the study train, whose trials may become this one's."""
+        return mirror is not None and mirror.sharing is not None and bool(_running(study)) and not stops()
+
+    mirror = mirror_of(study)
+    at_once(study, lambda: _requeue(study, space))
     while True:
-        if under_way.room and (yield from another()):
-            flight = _begun(study, space, start)
+        said, flight = at_once(study, step) if under_way.room else ([], None)
+        yield from said
+        if flight is not None:
             yield TrialStarted(flight.number, flight.point, flight.repeats)
             under_way.begin(flight)
+        elif said:
+            continue
         elif under_way.flights:
-            for flight, lost in under_way.next():
-                yield _told(study, flight) if lost is None else TrialLost(flight.number, lost)
+            for ended, lost in under_way.next():
+                yield _recorded(study, ended) if lost is None else TrialLost(ended.number, lost)
+        elif others():
+            under_way.rest()
         else:
             return
+
+
+def _taken_over(study: Study, space: Space) -> list[SearchEvent]:
+    """Queue once more what other drivers of the study were training that are not heard of any more; say so."""
+    mirror, said = mirror_of(study), list[SearchEvent]()
+    for trial in mirror.lost() if mirror is not None else ():
+        values = _known_values(trial, space)
+        if values is not None and LOST not in trial.user_attrs:
+            _queue_in_place(study, trial, values, {LOST: SILENT})
+            said.append(TrialLost(number_of(trial), SILENT))
+        elif NUMBER in trial.user_attrs:
+            said.append(TrialFailed(number_of(trial), f"{SILENT}; and before: {trial.user_attrs[LOST]}"))
+    return said
+
+
+def _recorded(study: Study, flight: Flight) -> TrialFinished | TrialStopped | TrialFailed | TrialLost:
+    """Tell the study what came of a trial, if it is still this driver's."""
+    try:
+        return at_once(study, lambda: _told(study, flight))
+    except UpdateFinishedTrialError:
+        return TrialLost(flight.number, "another driver has taken it over, for which this one was silent too long")
 
 
 def _begun(study: Study, space: Space, start: int) -> Flight:
     """Begin the next trial."""
     trial = study.ask(fixed_distributions=dict(space.distributions))
     before = relevant_trials(study, space, repeats=True)
-    number = [one.number for one in before].index(trial.number)
+    mirror = mirror_of(study)
+    if mirror is not None and mirror.sharing is not None:
+        number = _next_number(study, trial.user_attrs.get(RESUMES))
+        trial.set_user_attr(DRIVER, mirror.sharing.driver)
+        mirror.sharing.hold(trial._trial_id)
+    else:
+        number = [one.number for one in before].index(trial.number)
     trial.set_user_attr(NUMBER, number)
     values, attributes = {name: trial.params[name] for name in space.names}, trial.user_attrs
     rested = attributes.get(CONTINUES)
@@ -248,6 +305,12 @@ def _begun(study: Study, space: Space, start: int) -> Flight:
     except BadSpace as refusal:
         flight.ended = Ended(None, str(refusal))
     return flight
+
+
+def _next_number(study: Study, resumed: int | None) -> int:
+    """Number of a trial of a shared study, in whose order others begin trials: that of ``resumed``, or a new one."""
+    known = {one.number: number_of(one) for one in study.get_trials(deepcopy=False) if NUMBER in one.user_attrs}
+    return known[resumed] if resumed in known else max(known.values(), default=-1) + 1
 
 
 def _told(study: Study, flight: Flight) -> TrialFinished | TrialStopped | TrialFailed:
@@ -368,25 +431,36 @@ def _stalled(study: Study, patience: int, negligible: Callable[[float], float]) 
 
 
 def _requeue(study: Study, space: Space) -> None:
-    """Queue every trial that a killed process left open, then close the old one (in this order, so none is lost).
+    """Queue every trial that a killed process left open, then close the old one.
 
-    Optuna queues at the end only, but trials have their numbers in the order in which they run. So those that should
-    come later are begun, left open and queued again themselves, until all have their places.
+    Of a shared study those that this driver left. Optuna queues at the end only, but trials have their numbers in the
+    order in which they run. So those that should come later are begun, left open and queued again themselves, until all
+    have their places; numbers of a shared study are Optuna's.
     """
+    mirror = mirror_of(study)
+    sharing = None if mirror is None else mirror.sharing
     while True:
         queued = {one.user_attrs.get(RESUMES) for one in _queued(study)}
-        for one in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        for one in _running(study):
+            if sharing is not None and one.user_attrs.get(DRIVER) != sharing.driver:
+                continue
             values = _known_values(one, space)
             if one.number not in queued and values is not None:
-                kept = {
-                    name: value for name, value in one.user_attrs.items() if name in (REPEATS, CONTINUES, ENDED, LOST)
-                }
-                study.enqueue_trial(values, user_attrs={**kept, RESUMES: one.number, ORIGIN: origin(one)})
+                _queue_in_place(study, one, values, {})
             study.tell(one.number, state=TrialState.FAIL)
         places = [origin(one) for one in _queued(study)]
-        if not places or places[0] == min(places):
+        if sharing is not None or not places or places[0] == min(places):
             return
         study.ask()
+
+
+def _queue_in_place(
+    study: Study, trial: FrozenTrial, values: Mapping[str, Value], attributes: Mapping[str, Any]
+) -> None:
+    """Queue a trial that takes the place of ``trial``, which was cut off, with ``attributes`` more."""
+    kept = {name: value for name, value in trial.user_attrs.items() if name in (REPEATS, CONTINUES, ENDED, LOST)}
+    resumes = {RESUMES: trial.number, ORIGIN: origin(trial)}
+    study.enqueue_trial(dict(values), user_attrs={**kept, **attributes, **resumes})
 
 
 def _known_values(trial: FrozenTrial, space: Space) -> dict[str, Value] | None:
@@ -436,6 +510,10 @@ def _queue_again(
 
 def _queued(study: Study) -> list[FrozenTrial]:
     return study.get_trials(deepcopy=False, states=(TrialState.WAITING,))
+
+
+def _running(study: Study) -> list[FrozenTrial]:
+    return study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
 
 
 def _refuse_hopeless(done: Sequence[FrozenTrial]) -> None:

@@ -81,10 +81,11 @@ class SteerageSampler(BaseSampler):
         self._exploration, self._cost = exploration, cost
         self._violation, self._cost_features, self._constraints_func = violation, cost_features, constraints_func
         self._judged: dict[str, tuple[Vocabulary, dict[Key, float]]] = {}  # figures of points by kind, of what space
-        self._constraints: dict[tuple[str, int], float] = {}  # total violation by study and trial number
+        self._constraints: dict[tuple[str, int], float] = {}  # what constraints_func said, in all, by study and number
         self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
         self._latest: tuple[tuple[str, Vocabulary, int, int], list[dict[str, Value]]] | None = None
         self._settled: tuple[tuple[str, Vocabulary], dict[int, _Seat | None]] | None = None  # seats of finished trials
+        self._observed: dict[int, Observation] = {}  # what they told, of those that came to their end
         self._lock = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -157,14 +158,13 @@ class SteerageSampler(BaseSampler):
     def _seats(self, study: Study, words: Vocabulary, *, but: int | None = None) -> list[_Seat]:
         """Started trials that count in the search of ``words.space``, except number ``but``, in order."""
         trials, study_name = started_trials(study), study.study_name
-        for one in trials:
-            if one.state.is_finished():
-                self._given.pop((study_name, one.number), None)
         if self._settled is None or self._settled[0] != (study_name, words):
-            self._settled = ((study_name, words), {})
+            self._settled, self._observed = ((study_name, words), {}), {}
         settled, seats = self._settled[1], list[_Seat]()
         for one in trials:
             if one.number not in settled:
+                if one.state.is_finished():
+                    self._given.pop((study_name, one.number), None)
                 seat = self._seat(one, words, self._given.get((study_name, one.number), {}))
                 if seat is not None and seat.values is not None:
                     seat = replace(seat, key=words.space.key(seat.values))
@@ -243,18 +243,17 @@ class SteerageSampler(BaseSampler):
     def _history(self, study: Study, before: Sequence[_Seat]) -> list[Observation]:
         """Observations of the finished trials ``before``."""
         sign = -1.0 if study.direction == StudyDirection.MAXIMIZE else 1.0
-        ends = curves.expected([one.trial for one in before])
-        return [
-            observation(
-                one.trial,
-                one.values,
-                sign=sign,
-                violation=self._shown_violation(study, one.trial),
-                end=ends.get(one.trial.number),
-            )
-            for one in before
-            if one.values is not None and one.trial.state.is_finished()
-        ]
+        ends, known = curves.expected([one.trial for one in before]), self._observed
+        found = []
+        for one in before:
+            number = one.trial.number
+            if one.values is None or not one.trial.state.is_finished():
+                continue
+            if number in ends or number not in known:  # what is expected of one that stopped may change
+                violation = self._shown_violation(study, one.trial)
+                known[number] = observation(one.trial, one.values, sign=sign, violation=violation, end=ends.get(number))
+            found.append(known[number])
+        return found
 
     def _shown_violation(self, study: Study, trial: FrozenTrial) -> float:
         """Total violation in [0, inf] of the constraints of a finished trial."""

@@ -31,12 +31,13 @@ def started_trials(study: Study, *, repeats: bool = False) -> list[FrozenTrial]:
         for one in trials
         if one.state != TrialState.WAITING and one.number not in replaced and (repeats or REPEATS not in one.user_attrs)
     ]
-    return sorted(kept, key=origin)
+    return sorted(kept, key=origin) if replaced else kept
 
 
 def relevant_trials(study: Study, space: Space, *, repeats: bool = False) -> list[FrozenTrial]:
     """Started trials that have a value for every gene of ``space``, in order; with ``repeats`` all their trainings."""
-    return [one for one in started_trials(study, repeats=repeats) if all(name in one.params for name in space.names)]
+    names = frozenset(space.names)
+    return [one for one in started_trials(study, repeats=repeats) if names <= one.params.keys()]
 
 
 def origin(trial: FrozenTrial) -> int:

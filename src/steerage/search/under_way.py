@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from concurrent.futures import wait as wait_for
@@ -128,6 +129,11 @@ class UnderWay:
                 yield over, None
                 return
             self._workers.wait([one.future for one in self.flights if one.future is not None])
+
+    def rest(self) -> None:
+        """Wait a moment for others, with nothing under way here."""
+        time.sleep(POLL_SECONDS)
+        self._workers.wait(())
 
     def _look_at(self, flight: Flight) -> str | None:
         """Take in how ``flight`` ended, if it has; the reason why it is tried once more, if it is."""

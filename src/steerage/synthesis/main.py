@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +32,7 @@ from steerage.listeners import Listener, Listeners
 from steerage.listeners.notebook import of_notebook
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
+from steerage.search.shared_study import StudyAddress, shared_study
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
@@ -52,6 +53,11 @@ from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
 from steerage.training.split import validation_split
 
+# What all runs that share a study must have in common, by the names of run.json.
+SHARED = (
+    *("fingerprint", "target", "task", "metric", "balanced", "template", "depth", "like"),
+    *("budget", "device", "int8", "pareto", "epochs", "seed"),
+)
 Fidelity = Literal["auto", "full"]
 
 
@@ -114,6 +120,8 @@ def synthesize(
     executor: Executor | None = None,
     ray: str | None = None,
     max_latency_ms: float | None = None,
+    storage: str | None = None,
+    study: str | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
 
@@ -158,6 +166,9 @@ def synthesize(
     not on ``jobs``, so that a run goes on with the number with which it began. ``ray``: address of a Ray cluster that
     sees the folder of the run, or "auto"; ``jobs``, "auto" too, is then how many of its processors are used
     (docs/scaling.md).
+    ``storage``: URL of a database in which the trials are, under the name ``study`` (by default that of the data), to
+    be shared by all runs of the same data, template, budget and seed that name it, each in a folder of its own;
+    ``trials`` are then those of all of them together, and each is trained in full.
 
     Raises: InfeasibleBudget at once for a budget that nothing in the template fits; BadData; BadArgument; RunConflict
     if ``out`` belongs to another run; Interrupted (with the best so far kept) on Ctrl-C, and at the end of a call of
@@ -185,10 +196,13 @@ def synthesize(
     if pareto is not None and fronts.checked(pareto) and local:
         raise BadArgument("a front comes from the search alone: pareto goes with local=False")
     # Rungs compare the error alone, by which a front's small networks are rightly behind.
-    full = fidelity == "full" or pareto is not None
+    # Nor can another driver go on with a training that rests in this one's folder.
+    full = fidelity == "full" or pareto is not None or storage is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
     latency = _latency(device, max_latency_ms, budget or Budget())
+    if study is not None and storage is None:
+        raise BadArgument(f"a study is shared in a storage: give storage with study={study!r}")
     with _elsewhere(executor, ray) as others:
         if isinstance(others, RayExecutor) and jobs == "auto":
             jobs = others.places
@@ -213,6 +227,7 @@ def synthesize(
             latency=latency,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
+        request = replace(request, storage=storage, study=study)
         return _run(request, budget or Budget(), template)
 
 
@@ -309,6 +324,8 @@ class _Request:
     balanced: bool = False
     kind: Kind | None = None
     latency: LatencyBound | None = None
+    storage: str | None = field(default=None, repr=False)
+    study: str | None = None
 
 
 def _device(given: str | Device | None) -> Device | None:
@@ -383,6 +400,12 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         **request.effort.to_json(),
         **({"ahead": ahead} if kept is not None or (ahead > 1 and not request.effort.timed) else {}),
     }
+    shared = None
+    if request.storage is not None:
+        # Of a timed run the first driver says how long a trial takes.
+        about = {name: asked[name] for name in SHARED if name in asked}
+        shared = StudyAddress(request.storage, dataset.name if request.study is None else request.study, about)
+        asked |= {"storage": shared.shown, "study": shared.name}
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
     core = None
@@ -405,10 +428,13 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active)
     team = _team(request, directory, clock, ahead)
-    run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team)
+    run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team, shared)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
         check_feasible(replace(bench, latency=None), request.seed)
         check_latency(bench, request.seed)
+    if shared is not None and not directory.finished():
+        with shared_study(shared, ""):  # so that one that cannot be used is refused at once
+            pass
     with directory.opened(asked, command=request.command), threads_for(dataset):
         if directory.finished():
             if not directory.report.is_file():  # a stop came just before it
@@ -461,7 +487,8 @@ def _team(request: _Request, directory: RunDirectory, clock: RunClock, ahead: in
         if told and time.monotonic() >= ends:  # as with a training here: each call does a piece of work
             raise _CallIsOver
 
-    in_order, heard = not request.effort.timed, request.listener
+    # What others do to a shared study has no order anyway.
+    in_order, heard = not request.effort.timed and request.storage is None, request.listener
     return Team(clock, request.plan.jobs, ahead, in_order, heard=heard, meanwhile=meanwhile)
 
 

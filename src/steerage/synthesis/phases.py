@@ -15,8 +15,11 @@ from steerage.cost.count import dense_cost
 from steerage.errors import TrainingFailed
 from steerage.search.curves import is_stopped
 from steerage.search.evaluation import InRungs
+from steerage.search.mirror import at_once
 from steerage.search.ranking import METRICS, REASON, finished_event, number_of, promising, ranking, stopped_event
 from steerage.search.run import search, small_gain, small_growth, study_file
+from steerage.search.shared_study import keep_copy, shared_study
+from steerage.search.sharing import DRIVER
 from steerage.search.trials import started_trials
 from steerage.seeds import child_seed
 from steerage.space import Key, Space, Values
@@ -57,8 +60,13 @@ def search_globally(run: Run) -> list[Values]:
     Where a front is wanted, members of it instead, by rising cost.
     """
     run.begin("search")
-    with study_file(run.directory.study) as study:
-        return _searched(run, study)
+    if run.shared is None:
+        with study_file(run.directory.study) as study:
+            return _searched(run, study)
+    with shared_study(run.shared, run.directory.driver(), say=run.emit) as study:
+        found = _searched(run, study)
+        keep_copy(study, run.directory.study)
+        return found
 
 
 def _searched(run: Run, study: Study) -> list[Values]:
@@ -79,7 +87,7 @@ def _searched(run: Run, study: Study) -> list[Values]:
         epochs,
         None if plan.pareto else early_errors(study),  # a small network of a front may be far behind, and is wanted
     )
-    task.best = _best_known(study, task)
+    task.best = _best_known(run, study, task)
     _log_again(run, study, task)
 
     def should_stop() -> bool:
@@ -94,10 +102,13 @@ def _searched(run: Run, study: Study) -> list[Values]:
     def negligible(best: float) -> float:
         return small_growth(best) if plan.pareto else max(small_gain(best), SHOWING * _error_noise(run, best))
 
-    if not started_trials(study):
-        for values in starting_points(bench):
-            if violation(values) == 0:
-                study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
+    def begin() -> None:
+        if not started_trials(study):
+            for values in starting_points(bench):
+                if violation(values) == 0:
+                    study.enqueue_trial(dict(values), skip_if_exists=True)  # an earlier process may have come halfway
+
+    at_once(study, begin)
     for event in search(
         space,
         InRungs(task) if plan.in_rungs else task,
@@ -118,6 +129,8 @@ def _searched(run: Run, study: Study) -> list[Values]:
         _take_in(event, study, task)
         run.emit(event)
         directory.heartbeat(bench.clock)
+    if run.shared is not None:
+        _log_again(run, study, task)  # what others have trained
     if not ranking(study):
         reasons = [trial.user_attrs[REASON] for trial in study.get_trials(deepcopy=False) if REASON in trial.user_attrs]
         raise TrainingFailed(f"no trial could be trained; the last failed with: {reasons[-1]}")
@@ -161,8 +174,12 @@ def _starting_points(run: Run) -> tuple[Space, list[Key]]:
 
 def _kept(study: Study, name: str, value: float) -> float:
     """``value`` when it is asked for first, later what it was then."""
-    if name not in study.user_attrs:
-        study.set_user_attr(name, value)
+
+    def keep() -> None:
+        if name not in study.user_attrs:
+            study.set_user_attr(name, value)
+
+    at_once(study, keep)
     return float(study.user_attrs[name])
 
 
@@ -172,9 +189,11 @@ def early_errors(study: Study) -> list[float]:
     return [metrics[EARLY] for metrics in measured if EARLY in metrics]
 
 
-def _best_known(study: Study, task: TrialTask) -> float:
+def _best_known(run: Run, study: Study, task: TrialTask) -> float:
     """What the search minimizes, of the trial whose network is kept; infinite where there is none."""
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    driver = None if run.shared is None else run.directory.driver()
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    ended = [one for one in trials if one.user_attrs.get(DRIVER) == driver]
     taken_in = [one.value for one in ended if one.value is not None and not task.network_of(number_of(one)).is_file()]
     return min(taken_in, default=math.inf) if (task.folder / BEST).is_file() else math.inf
 
@@ -200,11 +219,13 @@ def _log_again(run: Run, study: Study, task: TrialTask) -> None:
     logged = {event.get("number") for event in run.directory.logged() if event.get("event") == "TrialFinished"}
     finished = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     for trial in sorted(finished, key=number_of):
-        event = finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial)
-        if task.network_of(number_of(trial)).is_file():
-            _take_in(event, study, task)
-        if number_of(trial) not in logged:
-            run.emit(event)
+        left, new = task.network_of(number_of(trial)).is_file(), number_of(trial) not in logged
+        if left or new:
+            event = finished_event([one for one in finished if number_of(one) <= number_of(trial)], trial)
+            if left:
+                _take_in(event, study, task)
+            if new:
+                run.emit(event)
 
 
 def _forget_ended(run: Run, study: Study) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import secrets
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -76,6 +77,13 @@ class RunDirectory:
             return RunClock(before=float(saved["active"]), training_before=float(saved["training"]), started=started)
         except (BadBundle, KeyError, TypeError, ValueError):
             return RunClock(started=started)
+
+    def driver(self) -> str:
+        """A name that no other folder has, for whoever shares a study with others."""
+        path = self.path / ".driver"
+        if not path.is_file():
+            store.write_atomic(path, secrets.token_hex(8))
+        return path.read_text(encoding="utf-8")
 
     def heartbeat(self, clock: RunClock) -> None:
         """Write down the clock. Cheap: a lost heartbeat costs a second of bookkeeping, so nothing is forced to disk."""

@@ -14,6 +14,7 @@ from steerage.growprune.choose import scheme_for
 from steerage.growprune.resize import reshape_
 from steerage.growprune.run import Edit
 from steerage.growprune.schemes import Scheme
+from steerage.search.shared_study import StudyAddress
 from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate, validation_error
@@ -36,6 +37,7 @@ class Run:
     seed: int
     emit: Callable[[object], None]
     team: Team = field(default_factory=Team)
+    shared: StudyAddress | None = None  # where the trials are that other drivers see, too
 
     def begin(self, phase: str) -> None:
         """Say that ``phase`` begins, and when it must have ended, where the time decides that."""
