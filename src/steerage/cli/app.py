@@ -23,6 +23,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    GroupName,
     Int8,
     Jobs,
     KindChoice,
@@ -121,6 +122,7 @@ def steerage(
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth faults.csv --balance --metric f1",
         "steerage synth gestures.npz --kind signal --max-params 2k",
+        "steerage synth steps.csv --target activity --group person --max-params 2k",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -129,6 +131,7 @@ def synth(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -181,6 +184,7 @@ def synth(
         kind_name(kind),
         max_latency_ms,
         int8,
+        group,
     )
     how_far = fidelity_name(fidelity)
     return runs.synth(
@@ -210,6 +214,7 @@ def search(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -257,6 +262,7 @@ def search(
         kind=kind_name(kind),
         max_latency_ms=max_latency_ms,
         int8=int8,
+        group=group,
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
     return runs.synth(
@@ -296,6 +302,7 @@ def refine(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -335,6 +342,7 @@ def refine(
         balance,
         kind_name(kind),
         int8=int8,
+        group=group,
     )
     return runs.refine(wish, network=network, factory=factory)
 
@@ -454,6 +462,7 @@ def verify(
 @app.command(
     epilog=_examples(
         "steerage inspect sensors.csv --target fault",
+        "steerage inspect steps.csv --target activity --group person",
         "steerage inspect mnist.npz --json",
     )
 )
@@ -462,10 +471,13 @@ def inspect(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     as_json: AsJson = False,
 ) -> Job:
     """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
-    return inspection.inspection(data, target=target, task=task_name(task), kind=kind_name(kind), as_json=as_json)
+    return inspection.inspection(
+        data, target=target, task=task_name(task), kind=kind_name(kind), group=group, as_json=as_json
+    )
 
 
 @app.command(epilog=_examples("steerage doctor"))

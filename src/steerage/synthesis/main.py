@@ -108,6 +108,7 @@ def synthesize(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    group: str | None = None,
     jobs: Jobs = 1,
     ahead: int | None = None,
     executor: Executor | None = None,
@@ -144,9 +145,9 @@ def synthesize(
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
     the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
-    ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
-    by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
-    and the metric is "balanced_error" unless another is given.
+    ``kind``, ``group``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``),
+    "error" or "r2" by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes
+    weigh the same, and the metric is "balanced_error" unless another is given.
     ``jobs``: trainings that go on at a time, in processes of this machine with a thread each, or in ``executor``, any
     of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
     minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
@@ -208,7 +209,7 @@ def synthesize(
             device=_device(device),
             latency=latency,
         )
-        request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
+        request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
         return _run(request, budget or Budget(), template)
 
 
@@ -249,6 +250,7 @@ def refine(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    group: str | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -277,7 +279,7 @@ def refine(
         device=place,
         latency=_latency(device, None, budget),
     )
-    request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
+    request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
     return _run(request, budget, network)
 
 
@@ -304,6 +306,7 @@ class _Request:
     metric: str | None = None
     balanced: bool = False
     kind: Kind | None = None
+    group: str | None = None
     latency: LatencyBound | None = None
 
 
@@ -366,6 +369,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
+        **({} if dataset.group_name is None else {"group": dataset.group_name}),
         **({"metric": dataset.metric} if dataset.metric is not None else {}),
         **({"balanced": True} if dataset.class_factors is not None else {}),
         "fingerprint": dataset.fingerprint,
@@ -450,7 +454,9 @@ def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
 
 def _loaded(request: _Request) -> Dataset:
     assert not isinstance(request.data, Dataset)
-    return load_dataset(str(request.data), target=request.target, task=request.task, kind=request.kind)
+    return load_dataset(
+        str(request.data), target=request.target, task=request.task, kind=request.kind, group=request.group
+    )
 
 
 def _phases(run: Run, request: _Request) -> Result:
@@ -594,6 +600,7 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
         masks=final.masks,
         classes=dataset.classes,
         target_name=dataset.target_name,
+        group_name=dataset.group_name,
         target_mean=dataset.target_mean,
         target_std=dataset.target_std,
         error={name: entry[name] for name in METRICS if name in entry},
