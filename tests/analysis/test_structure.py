@@ -46,6 +46,27 @@ def test_layers_say_which_others_they_read() -> None:
     layers = structure(Skipping(), table(), {})["layers"]
     assert [layer["name"] for layer in layers] == ["first", "second", "last"]
     assert [layer["reads"] for layer in layers] == [[-1], [0], [-1, 1]]
+    assert [layer["wires"] for layer in layers] == [[15], [25], [6, 10]]
+
+
+def test_a_skip_is_there_as_long_as_it_has_a_connection() -> None:
+    mask = torch.ones(2, 8, dtype=torch.bool)
+    mask[:, 1:3] = False
+    assert structure(Skipping(), table(), {"last.weight": mask})["layers"][2]["wires"] == [2, 10]
+    mask[:, 0] = False
+    assert structure(Skipping(), table(), {"last.weight": mask})["layers"][2]["reads"] == [1]
+
+
+def test_a_gate_is_read_as_what_it_opens() -> None:
+    class Gated(Skipping):
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = torch.relu(self.first(x))
+            hidden = hidden * torch.sigmoid(self.second(hidden))
+            return self.last(torch.cat([x, hidden], dim=1))
+
+    layers = structure(Gated(), table(), {})["layers"]
+    assert [layer["reads"] for layer in layers] == [[-1], [0], [-1, 0, 1]]
+    assert layers[2]["wires"] == [6, 10, 10]
 
 
 def test_connections_and_macs_are_those_of_the_cost_model() -> None:
