@@ -12,9 +12,10 @@ from steerage.metrics import METRICS
 from steerage.report.anatomy import anatomy
 from steerage.report.mattered import mattered
 from steerage.report.quality import quality
+from steerage.report.rounds import rounds
 from steerage.report.run import Run, at, first, number, read_run
 from steerage.report.script import SCRIPT, SCRIPT_HASH
-from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
+from steerage.report.sections import NOUNS, front, local, networks, trials
 from steerage.report.style import CSS
 from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, code, measure, section, settings, shown, table
 from steerage.store import write_atomic

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TypeVar
 
 from steerage.metrics import METRICS
 
 STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
 NONE = "–"
+
+T = TypeVar("T")
 
 
 def section(title: str, content: str) -> str:
@@ -61,6 +64,13 @@ def about(title: str, values: object) -> str:
 def measure(metric: str, value: float | None) -> str:
     """The figure ``value`` of a metric, by its name."""
     return NONE if value is None else METRICS[metric].written(value)
+
+
+def thinned(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of them, two or more, evenly spread, with the first and the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
 
 
 def decimal(value: float | None) -> str:
