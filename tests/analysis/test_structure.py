@@ -101,6 +101,16 @@ def test_pixels_are_counted_by_the_kernels_that_cover_them() -> None:
     assert (drawn[:3, :3] == 255).all() and (drawn[3] == 128).all() and (drawn[:, 3] == 128).all()
 
 
+def test_what_reads_a_signal_is_counted_by_channel() -> None:
+    rng = np.random.default_rng(0)
+    data = dataset_from_arrays(rng.normal(size=(40, 2, 6)), np.arange(40) % 2, kind="signal")
+    mask = torch.ones(3, 2, 1, dtype=torch.bool)
+    mask[1:, 1] = False
+    model = nn.Sequential(nn.Conv1d(2, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2))
+    inputs = structure(model, data, {"0.weight": mask})["inputs"]
+    assert inputs == {"columns": {"channel 0": 18, "channel 1": 6}, "wired": 2}
+
+
 def test_a_network_that_cannot_be_traced_has_layers_all_the_same() -> None:
     class Branching(Skipping):
         def forward(self, x: Tensor) -> Tensor:

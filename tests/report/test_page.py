@@ -204,7 +204,7 @@ def test_a_regression_shows_its_own_metrics(tmp_path: Path) -> None:
     summary = {**stage, "task": "regression", "baseline": stage}
     text, _ = read(make_run(tmp_path / "run", asked=ASKED, summary=summary, events=EVENTS[:16]))
     assert "test R² 0.8123 (plain baseline 0.8123)" in text
-    assert "test RMSE 5.235e+04 5.235e+04" in text
+    assert "test RMSE 52,346 52,346" in text
     assert "%" not in text.replace("80 % intervals", "")
     assert "after search" not in text
 

@@ -75,6 +75,9 @@ def _inputs(dataset: Dataset, total: Tensor) -> dict[str, Any] | None:
     """Connections ``total`` from each number of the input, as they can be shown; None where they cannot be."""
     if dataset.spec.kind == "image" and total.ndim == 3:
         return {"picture": png(shades(total.sum(dim=0).numpy())), "wired": int((total.sum(dim=0) > 0).sum())}
+    if dataset.spec.kind == "signal" and total.ndim == 2:
+        channels = {f"channel {at}": round(n) for at, n in enumerate(total.sum(dim=1).tolist())}
+        return {"columns": channels, "wired": sum(n > 0 for n in channels.values())}
     preprocess = dataset.preprocess
     if not isinstance(preprocess, TablePreprocess) or len(preprocess.features) != len(total):
         return None

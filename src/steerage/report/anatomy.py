@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from html import escape
@@ -30,6 +31,7 @@ def _drawn(layers: Sequence[object]) -> str:
     some = layers[:SHOWN]
     dense = [max(1.0, number(at(one, "dense")) or 1.0) for one in some]
     most = math.log1p(max(dense))
+    first = len(_shared([shown(at(one, "name")) for one in layers]))
     bars, arcs = [f'<text class="name" x="{NAMES}" y="{ROW - 8}">input</text>'], ""
     for place, layer in enumerate(some):
         y = ROW * (place + 1)
@@ -42,7 +44,7 @@ def _drawn(layers: Sequence[object]) -> str:
         title = f"{name}: {kind} {shape}, {count(active)} of {count(dense[place])} connections"
         bars.append(
             f"<g><title>{escape(title)}</title>"
-            f'<text class="name" x="{NAMES}" y="{y + 16}">{escape(_short(name))}</text>'
+            f'<text class="name" x="{NAMES}" y="{y + 16}">{escape(_short(name[first:]))}</text>'
             f'<rect class="dense" x="{LEFT}" y="{y + 3}" width="{long:.1f}" height="{ROW - 6}" rx="3"/>'
             f'<rect class="active" x="{LEFT}" y="{y + 3}" width="{max(1.5, long * share):.1f}" '
             f'height="{ROW - 6}" rx="3"/>'
@@ -83,6 +85,13 @@ def _arcs(layers: Sequence[object], place: int) -> str:
             f"<title>{escape(title)}</title></path>"
         )
     return arcs
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The parts with which all of several names begin, and which tell nothing: ``net.``."""
+    parts = [name.split(".")[:-1] for name in names]
+    shared = [one[0] for one in itertools.takewhile(lambda one: len(set(one)) == 1, zip(*parts, strict=False))]
+    return "".join(f"{part}." for part in shared) if len(names) > 1 else ""
 
 
 def _short(name: str, most: int = 17) -> str:

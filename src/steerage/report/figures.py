@@ -196,6 +196,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
 def short(value: float) -> str:
     """A tick of an axis: ``1.5k``."""
     for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
+        if abs(value) >= size:
             return f"{value / size:.3g}{suffix}"
     return f"{value:.3g}"

@@ -53,9 +53,11 @@ figure { margin: 0; }
 figcaption { font-size: .82rem; color: var(--soft); line-height: 1.3; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .8rem;
   margin: .5rem 0 1rem; }
+.cards.large img { max-height: none; }
 .cards.large { grid-template-columns: repeat(auto-fill, minmax(14rem, 18rem)); }
 .cards.wide-cards { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
-.cards img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); background: #000; display: block; }
+.cards img { width: 100%; min-height: 2.2rem; max-height: 12rem; image-rendering: pixelated;
+  border: 1px solid var(--line); background: #000; display: block; }
 table.heat { font-size: .82rem; }
 table.heat th, table.heat td { padding: .15rem .35rem; text-align: right; border: 0; }
 table.heat td { background: color-mix(in srgb, var(--limit) calc(var(--share) * 100%), transparent); }

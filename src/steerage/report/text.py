@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import TypeVar
 
-from steerage.metrics import METRICS
+from steerage.metrics import METRICS, plain
 
 STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
 NONE = "–"
@@ -101,7 +101,7 @@ def bounded(bound: str, value: float) -> str:
 
 def shown(value: object) -> str:
     """One plain value; nothing for None."""
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else plain(value) if isinstance(value, float) else str(value)
 
 
 def settings(value: object) -> str:

@@ -512,8 +512,12 @@ def _delivered(
     networks = [final, *(one.trained for one in (baseline, after_search) if one is not None)]
     latencies = _measured(run, networks)
 
+    outputs = bench.test_outputs(final.model) if testable else None
+
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
-        test = bench.test_scores(trained.model) if testable else None
+        test = None
+        if outputs is not None:
+            test = bench.test_scores_of(outputs) if trained is final else bench.test_scores(trained.model)
         scores = (validation or trained).scores
         cost = bench.price.if_any(trained.model, trained.masks)
         cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
@@ -550,7 +554,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
-    store.write_json(directory.analysis, analysed(run, final))
+    store.write_json(directory.analysis, analysed(run, final, outputs))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
