@@ -9,7 +9,7 @@ from html import escape
 
 # Small enough for a telephone: at 360 pixels of width, the text still has 10.
 WIDTH, HEIGHT = 460, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 50
+LEFT, RIGHT, TOP, BOTTOM = 70, 14, 14, 50
 LINE, CHARACTER = 15, 8.0  # height of a line of text, and how wide a bold letter is at most, about
 MANY = 100  # points above which discs are smaller
 
@@ -61,7 +61,7 @@ def scatter(
     if top is not None:
         points = [point if point.y <= top else replace(point, y=top, kind="above") for point in points]
     ys = [y for point in points for y in (point.y, *(point.span or ()))] + ([] if level is None else [level])
-    y_low, y_high = _padded(min(ys), max(ys), at_least=1e-3)
+    y_low, y_high = _padded(min(ys), max(ys), at_least=max(1e-3, 0.03 * max(map(abs, ys))))
     if min(ys) >= 0:
         y_low = max(0.0, y_low)
 
@@ -85,7 +85,7 @@ def scatter(
         parts.append(f'<line class="diagonal" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
     parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}">{escape(x_label)}</text>')
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text class="axis" transform="translate(15 {middle}) rotate(-90)">{escape(y_label)}</text>')
+    parts.append(f'<text class="axis" transform="translate(13 {middle}) rotate(-90)">{escape(y_label)}</text>')
     if limit:
         x = x_at(limit)
         parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')

@@ -7,7 +7,20 @@ from html import escape
 
 from steerage.report.figures import Point, scatter, short
 from steerage.report.run import Fields, Run, at, error_of, number, params_of
-from steerage.report.text import ABOUT, NONE, STAGES, about, count, measure, section, settings, shown, table, thinned
+from steerage.report.text import (
+    ABOUT,
+    NONE,
+    STAGES,
+    about,
+    count,
+    counted,
+    measure,
+    section,
+    settings,
+    shown,
+    table,
+    thinned,
+)
 
 BEST_TRIALS = 10
 FAILURES = 5
@@ -28,7 +41,9 @@ def trials(run: Run) -> str:
     best = sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
     # A row has only what tells it from the others; what they share is said once.
     names = dict.fromkeys(name for _, event in best for name in _values(event))
-    differing = {name for name in names if len({settings(_values(event).get(name)) for _, event in best}) > 1}
+    differing = {
+        name for name in names if len(best) == 1 or len({settings(_values(event).get(name)) for _, event in best}) > 1
+    }
     rows = [
         [
             shown(event.get("number")),
@@ -41,7 +56,8 @@ def trials(run: Run) -> str:
     ended = {number(event.get("number")) for _, event in measured}
     resting = {number(event.get("number")) for event in run.named("TrialStopped")} - ended
     stopped = f", {len(resting)} were stopped early" if resting else ""
-    content = f"<p>{len(measured)} candidates were trained{stopped}, {len(failed)} failed.</p>"
+    verb = "was" if len(measured) == 1 else "were"
+    content = f"<p>{counted(len(measured), 'candidate')} {verb} trained{stopped}, {len(failed)} failed.</p>"
     content += _trials_figure(run, measured)
     if rows:
         same = settings({name: value for name, value in _values(best[0][1]).items() if name not in differing})

@@ -104,6 +104,12 @@ def shown(value: object) -> str:
     return "" if value is None else plain(value) if isinstance(value, float) else str(value)
 
 
+def setting(name: str, value: object) -> str:
+    """What run.json has under ``name``, on one line; of a fingerprint as much as tells it from others."""
+    text = settings(value)
+    return f"{text[:12]}…" if name == "fingerprint" and len(text) > 12 else text
+
+
 def settings(value: object) -> str:
     """Nested settings on one line: ``depth = 2, widths = 8, 4``."""
     if isinstance(value, Mapping):
