@@ -150,6 +150,12 @@ def test_groups_that_cannot_be_are_refused(tmp_path: Path, change: dict[str, obj
         load_dataset(str(tmp_path / "steps.csv"), group=group)
 
 
+def test_a_table_of_groups_alone_is_refused(tmp_path: Path) -> None:
+    steps()[["person", "kind"]].to_csv(tmp_path / "steps.csv", index=False)
+    with pytest.raises(BadData, match="must have a column besides its target and its group"):
+        load_dataset(str(tmp_path / "steps.csv"), group="person")
+
+
 def test_groups_have_one_spelling() -> None:
     assert group_texts([1.0, 2.0, 1.0], 3).tolist() == ["1", "2", "1"]
     assert group_texts(pd.Series([True, "TRUE", 3]), 3).tolist() == ["True", "True", "3"]

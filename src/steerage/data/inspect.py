@@ -22,6 +22,7 @@ from steerage.data.leaks import (
     parted_groups,
     repeated_rows,
     suspicious_columns,
+    unread_dates,
 )
 from steerage.data.raw import Labels, Raw, together
 from steerage.data.signals import MODEST, SignalAugment
@@ -132,6 +133,7 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
     columns: tuple[ColumnReport, ...] = ()
     if isinstance(train, pd.DataFrame) and isinstance(later, pd.DataFrame):
         columns = tuple(_columns(train, later, findings))
+        findings += unread_dates(train)
     if found is not None:
         if isinstance(everything, pd.DataFrame):
             by_target = found.values.astype(np.int64) if found.classes else found.values

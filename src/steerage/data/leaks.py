@@ -17,7 +17,18 @@ from steerage.data.weights import row_marks
 from steerage.errors import BadData
 
 What = Literal[
-    "fault", "id", "copy", "tells", "twice", "contradiction", "overlap", "group", "uneven", "rare", "unlabelled"
+    "fault",
+    "id",
+    "copy",
+    "tells",
+    "twice",
+    "contradiction",
+    "overlap",
+    "group",
+    "uneven",
+    "rare",
+    "unlabelled",
+    "date",
 ]
 
 TELLS = 0.99  # of balanced accuracy, or of R²: a single column that is this good has seen the answer, or is it
@@ -31,6 +42,7 @@ _NAME_OF_GROUP = re.compile(
     r"(^|[_\W])(person|subject|patient|participant|user|speaker|customer|recording|session|group)s?([_\W]?(id|no|nr))?$",
     re.IGNORECASE,
 )
+_OTHER_DATE = re.compile(r"\s*(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})(\s|$)")
 
 
 @dataclass(frozen=True)
@@ -146,13 +158,23 @@ def parted_groups(train: np.ndarray, test: np.ndarray) -> Iterator[Finding]:
 
 def likely_groups(x: pd.DataFrame) -> Iterator[Finding]:
     """Columns whose names and repetitions say that rows belong together."""
-    for name in map(str, x.columns):
-        if _NAME_OF_GROUP.search(name) is None:
+    for name, column in x.items():
+        if _NAME_OF_GROUP.search(str(name)) is None:
             continue
-        different = x[name].nunique()
+        different = column.astype(str).nunique()
         if 2 < different <= len(x) / 2:
             message = f"{different:,} values, which rows may belong to: keep them in one part each with --group {name}"
-            yield Finding("group", message, name)
+            yield Finding("group", message, str(name))
+
+
+def unread_dates(x: pd.DataFrame) -> Iterator[Finding]:
+    """Columns of text that are dates in a spelling other than ISO 8601, of which most known cells are."""
+    for name, column in x.items():
+        cells = column.dropna().iloc[:100].tolist()
+        dates = [cell for cell in cells if isinstance(cell, str) and _OTHER_DATE.match(cell)]
+        if len(dates) > len(cells) / 2:
+            message = f"dates such as {dates[0]!r} are text here; write them as 2026-01-31 to have days"
+            yield Finding("date", message, str(name))
 
 
 def class_findings(counts: dict[str, int], *, apart: bool = True) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from sklearn import datasets
 
 from steerage.data.archives import read_npz
@@ -18,7 +19,7 @@ from steerage.data.dataset import Kind
 from steerage.data.folders import read_folder, read_image_parquet
 from steerage.data.groups import group_texts
 from steerage.data.imagefiles import Shape, image_column
-from steerage.data.raw import Raw, listed
+from steerage.data.raw import Labels, Raw, listed
 from steerage.data.remote import read_openml, read_torchvision
 from steerage.data.signals import as_signals
 from steerage.data.tablefiles import data_name, read_csv, read_parquet, read_schema
@@ -128,6 +129,8 @@ def _with_group(raw: Raw, group: str | None, labelled: bool) -> Raw:
         if labelled:
             raise BadData(f"{raw.name} has no column {group!r} for groups; it has {listed(raw.x.columns)}")
         return raw
+    if raw.x.shape[1] == 1:
+        raise BadData(f"{raw.name} must have a column besides its target and its group ({group!r}); add one")
     groups = group_texts(raw.x[group], len(raw.x), name=f"group column {group!r}")
     test = raw.x_test
     if not isinstance(test, pd.DataFrame):
@@ -204,10 +207,19 @@ def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: s
         raise BadData(f"the test part of {path.name} has no column {absent[0]!r}; it has {listed(test.columns)}")
     # One column is a series, several are a table.
     chosen = columns if len(columns) > 1 else columns[0]
-    rows, labels = frame.drop(columns=columns), frame[chosen]
+    rows, labels = frame.drop(columns=columns), _trimmed(frame[chosen])
     if test is None:
         return Raw(name, "table", rows, labels, target_name=wanted)
-    return Raw(name, "table", rows, labels, test.drop(columns=columns), test[chosen], target_name=wanted)
+    return Raw(name, "table", rows, labels, test.drop(columns=columns), _trimmed(test[chosen]), target_name=wanted)
+
+
+def _trimmed(labels: Labels) -> Labels:
+    """Texts without the spaces around them, which nobody sees in a file."""
+    if isinstance(labels, pd.DataFrame):
+        return labels.apply(_trimmed)
+    if types.is_numeric_dtype(labels.dtype) or types.is_bool_dtype(labels.dtype):
+        return labels
+    return labels.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
 
 
 def _target_columns(frame: pd.DataFrame, target: str) -> list[str]:
