@@ -603,11 +603,12 @@ def test_the_examples_of_the_page_run(
     monkeypatch.chdir(tmp_path_factory.mktemp("page"))
     page = (Path(__file__).resolve().parents[1] / "docs" / "scikit-learn.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     code, replaced = re.subn(r"minutes=\d+", "trials=1, epochs=2", "\n".join(blocks))
-    assert replaced == 4
+    assert replaced == 5
     namespace: dict[str, Any] = {}
     exec(compile(code, "scikit-learn.md", "exec"), namespace)
     assert namespace["clf"].network_.cost.params <= 300
     assert namespace["reg"].network_.cost.params <= 200
     assert namespace["search"].best_params_["steerageclassifier__max_params"] in (100, 300)
+    assert namespace["scores"].shape == (3,)

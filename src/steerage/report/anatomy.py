@@ -13,7 +13,7 @@ from steerage.report.text import count, picture, section, shown, table
 SHOWN = 80  # layers that are drawn
 COLUMNS = 30  # of a table's columns that are listed
 ROW, WIDTH = 24, 460
-NAMES, ARCS, BARS = 112, 50, 190  # right end of the names; room for arcs; the longest bar
+NAMES, ARCS, BARS = 130, 46, 150  # right end of the names; room for arcs; the longest bar
 LEFT = NAMES + ARCS
 
 

@@ -45,7 +45,7 @@ svg .chosen { stroke: var(--text); stroke-width: 2.5; }
 svg .diagonal { stroke: var(--soft); stroke-dasharray: 4 4; }
 svg.network rect.dense { fill: var(--panel); stroke: var(--line); }
 svg.network rect.active { fill: var(--dot); fill-opacity: .45; }
-svg.network text { fill: var(--text); font-size: 11.5px; }
+svg.network text { fill: var(--text); font-size: 12.5px; }
 svg.network text.name { text-anchor: end; }
 svg.network path.skip { fill: none; stroke: var(--soft); opacity: .7; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }

@@ -1,6 +1,6 @@
 """Screenshots of a page at two widths, in both colour schemes, by a headless Chromium.
 
-    python docs/img/take.py runs/x/report.html docs/img/report 2300
+    python .ci/screenshots.py runs/x/report.html docs/img/report 2300
 
 Writes NAME.png (1,600 pixels wide), NAME-dark.png, NAME-400.png and NAME-400-dark.png, as high as the page or as the
 last argument says.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from PIL import Image
 
+COLUMN = 1000  # pixels that the page is wide at most; the empty margins beside it are cut
 WIDTHS = {"": 1600, "-400": 400}
 SCHEMES = {"": 1, "-dark": 0}  # as Chromium's settings have them
 # A window is never narrower than 500 pixels, so the page is shown in a frame.
@@ -37,9 +38,9 @@ def take(page: Path, name: Path, height: int) -> None:
                 command = ["chromium", *options, f"--screenshot={picture}", frame.as_uri()]
                 subprocess.run(command, check=True, capture_output=True, timeout=300)
                 with Image.open(picture) as taken:
-                    taken.crop((0, 0, width, height)).convert("P", palette=Image.Palette.ADAPTIVE).save(
-                        picture, optimize=True
-                    )
+                    margin = max(0, (width - COLUMN) // 2)
+                    page_alone = taken.crop((margin, 0, width - margin, height))
+                    page_alone.convert("P", palette=Image.Palette.ADAPTIVE).save(picture, optimize=True)
 
 
 if __name__ == "__main__":
