@@ -19,9 +19,9 @@ from optuna.study import Study
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.model_selection import GridSearchCV, cross_val_score, cross_validate
+from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score, cross_validate
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import steerage
@@ -256,6 +256,74 @@ def test_images_are_rows_of_three_or_four_axes() -> None:
     assert model.network_.spec.input_shape == (1, 8, 8)
     assert model.score(images, y) > 0.9
     assert np.array_equal(model.predict(images[..., None]), model.predict(images))
+
+
+def waves_in_windows() -> tuple[Any, Any, Any]:
+    """Windows (60, 2, 24) of ten recordings, slow or fast, and which is of which."""
+    rng = np.random.default_rng(0)
+    y, recordings = np.arange(60) % 2, np.repeat(np.arange(10), 6)
+    phase = rng.random((60, 1, 1)) * 6
+    moments = np.arange(24) * np.where(y == 1, 1.6, 0.5)[:, None, None] + phase
+    return np.concatenate([np.sin(moments), np.cos(moments)], axis=1), y, recordings
+
+
+def test_signals_are_arrays_that_are_said_to_be_some() -> None:
+    signals, y, _ = waves_in_windows()
+    model = classifier(epochs=20, kind="signal").fit(signals, y)
+    assert (model.network_.spec.kind, model.network_.spec.input_shape) == ("signal", (2, 24))
+    assert model.score(signals, y) > 0.9
+    with pytest.raises(ValueError, match="24 features"):  # the axes of fit
+        model.predict(signals.transpose(0, 2, 1))
+    again = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(again.predict_proba(signals), model.predict_proba(signals))
+    numbers = regressor(kind="signal").fit(signals[:, 0], signals[:, 0].mean(axis=1))  # of one channel
+    assert numbers.network_.spec.input_shape == (1, 24)
+    assert numbers.predict(signals[:, 0]).shape == (60,)
+
+
+def test_signals_go_through_pipelines_and_clones() -> None:
+    signals, y, _ = waves_in_windows()
+    model = clone(make_pipeline(FunctionTransformer(np.diff), classifier(epochs=20, kind="signal")))
+    found = cross_validate(model, signals, y, cv=2, return_estimator=True)
+    assert found["test_score"].min() > 0.8
+    assert [one[-1].network_.spec.input_shape for one in found["estimator"]] == [(2, 23)] * 2
+
+
+def test_arrays_of_another_kind_than_asked_are_refused() -> None:
+    signals, y, _ = waves_in_windows()
+    with pytest.raises(ValueError, match="must be table data as asked, but it is image data"):
+        classifier(kind="table").fit(signals, y)
+    with pytest.raises(ValueError, match="signals must have shape"):
+        classifier(kind="signal").fit(signals, y).predict(signals[:, :, :20])
+
+
+def test_a_group_is_held_out_as_a_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals, y, recordings = waves_in_windows()
+    seen: list[Any] = []
+
+    def spied(dataset: Any, **options: Any) -> Any:
+        seen.append(dataset.groups)
+        return synthesize(dataset, **options)
+
+    monkeypatch.setattr(synthesizer, "synthesize", spied)
+    search = GridSearchCV(classifier(kind="signal"), {"max_params": [200]}, cv=GroupKFold(2), refit=False)
+    search.fit(signals, y, groups=recordings)  # to part the folds
+    assert seen == [None] * 2
+    model = classifier(kind="signal").fit(signals, y, groups=[f"tape {one}" for one in recordings])
+    assert len(seen[-1].unique()) == 10 and model.score(signals, y) > 0.5
+    scores = cross_val_score(
+        classifier(kind="signal"), signals, y, groups=recordings, cv=GroupKFold(2), params={"groups": recordings}
+    )
+    assert len(scores) == 2 and [len(one.unique()) for one in seen[-2:]] == [5, 5]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [(np.zeros(150), "at least 2 groups"), (np.zeros(149), "one value per row"), ([None] + [1, 2] * 74 + [1], "row 0")],
+)
+def test_groups_that_make_no_sense_are_refused(groups: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        classifier().fit(X, Y, groups=groups)
 
 
 def test_a_row_predicts_the_same_alone_and_among_others(fitted: SteerageClassifier) -> None:
@@ -536,11 +604,12 @@ def test_the_examples_of_the_page_run(
     monkeypatch.chdir(tmp_path_factory.mktemp("page"))
     page = (Path(__file__).resolve().parents[1] / "docs" / "scikit-learn.md").read_text()
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     code, replaced = re.subn(r"minutes=\d+", "trials=1, epochs=2", "\n".join(blocks))
-    assert replaced == 4
+    assert replaced == 5
     namespace: dict[str, Any] = {}
     exec(compile(code, "scikit-learn.md", "exec"), namespace)
     assert namespace["clf"].network_.cost.params <= 300
     assert namespace["reg"].network_.cost.params <= 200
     assert namespace["search"].best_params_["steerageclassifier__max_params"] in (100, 300)
+    assert namespace["scores"].shape == (2,)

@@ -126,7 +126,9 @@ class RoundFinished:
 
     ``tau`` and ``spearman`` in [-1, 1], ``rmse`` in normal scores of the rank. ``coverage``: share of the held-out
     trials inside their predicted 80 % interval. ``gain``: by how much the next candidate is expected to lower the
-    error. ``best_number``, ``best_error``: trial and error of the best candidate so far.
+    error. ``best_number``, ``best_error``: trial and error of the best candidate so far. ``held_out``: of up to 40
+    trials that were held out, from the best to the worst, the share of trials that are better, in [0, 1]: as it is, as
+    it was predicted, and the lower and the upper end of the predicted 80 % interval.
     """
 
     round: int
@@ -138,6 +140,7 @@ class RoundFinished:
     coverage: float | None = None
     gain: float | None = None
     best_number: int | None = None
+    held_out: Sequence[tuple[float, float, float, float]] = ()
 
 
 @final

@@ -36,8 +36,8 @@ class Metric:
         return 1.0 - error if self.form == "complement" else error
 
     def written(self, figure: float) -> str:
-        """``4.10 %`` of a share of rows, ``0.9817`` of others."""
-        return f"{100.0 * figure:.2f} %" if self.form == "share" else f"{figure:.4g}"
+        """``4.10 %`` of a share of rows, ``0.9817`` of others, ``52,346`` of large ones."""
+        return f"{100.0 * figure:.2f} %" if self.form == "share" else plain(figure)
 
     @property
     def error_title(self) -> str:
@@ -64,6 +64,11 @@ USUAL: Mapping[str, Metric] = {  # by task
     "multilabel": METRICS["error"],
     "regression": METRICS["r2"],
 }
+
+
+def plain(value: float) -> str:
+    """Four digits, and whole numbers with thousands set apart from 10,000 to a million million."""
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def unit(target_std: float | tuple[float, ...]) -> float:

@@ -10,22 +10,10 @@ import pytest
 import torch
 from PIL import Image
 from sklearn.metrics import confusion_matrix
-from torch import Tensor, nn
 
 from steerage.analysis import predictions
 from steerage.data.build import dataset_from_arrays
 from steerage.data.dataset import Dataset
-
-
-class Says(nn.Module):
-    """The same scores whatever comes in."""
-
-    def __init__(self, scores: Tensor) -> None:
-        super().__init__()
-        self.scores = scores
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scores[: len(x)]
 
 
 def three_classes(rows: int = 60) -> Dataset:
@@ -36,7 +24,7 @@ def three_classes(rows: int = 60) -> Dataset:
 def test_confusions_are_those_of_scikit_learn() -> None:
     data = three_classes()
     scores = torch.randn(len(data.y), 3, generator=torch.Generator().manual_seed(0))
-    found = predictions(Says(scores), data, data.x, data.y)
+    found = predictions(scores, data, data.x, data.y)
     assert found["confusion"] == confusion_matrix(data.y, scores.argmax(dim=1)).tolist()
     assert (found["rows"], found["classes"]) == (len(data.y), ["a", "b", "c"])
 
@@ -45,7 +33,7 @@ def test_confidence_is_compared_with_how_often_it_is_right() -> None:
     data = three_classes()
     sure = torch.full((len(data.y), 3), 0.1).log()
     sure[:, 0] = np.log(0.8)  # always "a" with 80 %
-    (only,) = predictions(Says(sure), data, data.x, data.y)["confidence"]
+    (only,) = predictions(sure, data, data.x, data.y)["confidence"]
     assert only["rows"] == len(data.y)
     assert only["confidence"] == pytest.approx(0.8)
     assert only["right"] == pytest.approx(float((data.y == 0).float().mean()))
@@ -56,7 +44,7 @@ def test_the_hardest_row_is_the_most_surely_wrong_one() -> None:
     scores = torch.nn.functional.one_hot(data.y, 3).float() * 5.0
     scores[7] = torch.tensor([0.0, 0.0, 0.0])
     scores[7, (data.y[7] + 1) % 3] = 20.0
-    first = predictions(Says(scores), data, data.x, data.y)["hardest"][0]
+    first = predictions(scores, data, data.x, data.y)["hardest"][0]
     assert (first["row"], first["true"]) == (7, data.classes[data.y[7]])
     assert first["predicted"] == data.classes[(int(data.y[7]) + 1) % 3]
     assert "picture" not in first  # a row of a table
@@ -66,7 +54,7 @@ def test_images_come_as_pictures() -> None:
     pixels = np.zeros((30, 6, 5), dtype=np.uint8)
     pixels[:, 2, 3] = 9
     data = dataset_from_arrays(pixels, np.arange(30) % 2, name="dots")
-    card = predictions(Says(torch.zeros(99, 2)), data, data.x, data.y)["hardest"][0]
+    card = predictions(torch.zeros(len(data.y), 2), data, data.x, data.y)["hardest"][0]
     drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(card["picture"]))))
     assert drawn.shape == (6, 5)
     assert (drawn.argmax(), drawn.max(), drawn.min()) == (2 * 5 + 3, 255, 0)
@@ -75,7 +63,7 @@ def test_images_come_as_pictures() -> None:
 def test_a_regression_has_pairs_in_its_own_units() -> None:
     rng = np.random.default_rng(0)
     data = dataset_from_arrays(rng.normal(size=(700, 2)), rng.normal(50.0, 9.0, 700), name="r", task="regression")
-    found = predictions(Says(torch.zeros(700, 1)), data, data.x, data.y)
+    found = predictions(torch.zeros(len(data.y), 1), data, data.x, data.y)
     assert len(found["pairs"]) == 400
     assert all(named == pytest.approx(data.target_mean) for _, named in found["pairs"])
     assert np.mean([true for true, _ in found["pairs"]]) == pytest.approx(50.0, abs=2.0)

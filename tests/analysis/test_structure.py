@@ -46,6 +46,27 @@ def test_layers_say_which_others_they_read() -> None:
     layers = structure(Skipping(), table(), {})["layers"]
     assert [layer["name"] for layer in layers] == ["first", "second", "last"]
     assert [layer["reads"] for layer in layers] == [[-1], [0], [-1, 1]]
+    assert [layer["wires"] for layer in layers] == [[15], [25], [6, 10]]
+
+
+def test_a_skip_is_there_as_long_as_it_has_a_connection() -> None:
+    mask = torch.ones(2, 8, dtype=torch.bool)
+    mask[:, 1:3] = False
+    assert structure(Skipping(), table(), {"last.weight": mask})["layers"][2]["wires"] == [2, 10]
+    mask[:, 0] = False
+    assert structure(Skipping(), table(), {"last.weight": mask})["layers"][2]["reads"] == [1]
+
+
+def test_a_gate_is_read_as_what_it_opens() -> None:
+    class Gated(Skipping):
+        def forward(self, x: Tensor) -> Tensor:
+            hidden = torch.relu(self.first(x))
+            hidden = hidden * torch.sigmoid(self.second(hidden))
+            return self.last(torch.cat([x, hidden], dim=1))
+
+    layers = structure(Gated(), table(), {})["layers"]
+    assert [layer["reads"] for layer in layers] == [[-1], [0], [-1, 0, 1]]
+    assert layers[2]["wires"] == [6, 10, 10]
 
 
 def test_connections_and_macs_are_those_of_the_cost_model() -> None:
@@ -78,6 +99,16 @@ def test_pixels_are_counted_by_the_kernels_that_cover_them() -> None:
     drawn = pixels(inputs["picture"])
     assert inputs["wired"] == 16
     assert (drawn[:3, :3] == 255).all() and (drawn[3] == 128).all() and (drawn[:, 3] == 128).all()
+
+
+def test_what_reads_a_signal_is_counted_by_channel() -> None:
+    rng = np.random.default_rng(0)
+    data = dataset_from_arrays(rng.normal(size=(40, 2, 6)), np.arange(40) % 2, kind="signal")
+    mask = torch.ones(3, 2, 1, dtype=torch.bool)
+    mask[1:, 1] = False
+    model = nn.Sequential(nn.Conv1d(2, 3, 1), nn.ReLU(), nn.Flatten(), nn.Linear(18, 2))
+    inputs = structure(model, data, {"0.weight": mask})["inputs"]
+    assert inputs == {"columns": {"channel 0": 18, "channel 1": 6}, "wired": 2}
 
 
 def test_a_network_that_cannot_be_traced_has_layers_all_the_same() -> None:

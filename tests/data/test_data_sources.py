@@ -129,6 +129,18 @@ def test_target_may_be_any_column(tmp_path: Path) -> None:
     assert (data.spec.task, data.spec.outputs, data.target_name) == ("regression", 1, "speed")
 
 
+def test_spaces_around_labels_do_not_make_classes(tmp_path: Path) -> None:
+    lines = [f"{at}.5,{label}" for at, label in enumerate(["sad", "sad ", " sad", "glad", "glad  "] * 6)]
+    path = tmp_path / "moods.csv"
+    path.write_text("\n".join(["a,mood", *lines]))
+    data = load_dataset(str(path))
+    assert data.classes == ("glad", "sad")
+    x, y = load_labelled(
+        str(path), preprocess=data.preprocess, classes=data.classes, target_name="mood", task="classification"
+    )
+    assert y is not None and torch.equal(y, data.y_test) and len(x) == len(y)
+
+
 def test_parquet_siblings_are_training_and_test_part(tmp_path: Path) -> None:
     frame = small_table(60)
     frame[:45].to_parquet(tmp_path / "pump_train.parquet")

@@ -135,3 +135,14 @@ def test_rows_without_a_label_are_counted(tmp_path: Path) -> None:
 def test_a_source_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(BadData, match="no file or data set"):
         inspect_data("nowhere.csv")
+
+
+def test_dates_that_are_read_as_text_are_named() -> None:
+    days = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(ROWS) % 90, unit="D")
+    seen = report(
+        iso=days.strftime("%Y-%m-%d"),
+        german=days.strftime("%d.%m.%Y"),
+        american=days.strftime("%m/%d/%y %H:%M"),
+        version=[f"1.2.{at % 7}" for at in range(ROWS)],
+    )
+    assert found(seen, "date") == ["german", "american"]

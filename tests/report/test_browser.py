@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from runs import TRIALS, large_run
 from test_analysis_sections import ANALYSIS, run_with
 
 from steerage.report.page import write_report
@@ -30,6 +31,13 @@ def test_the_browser_has_nothing_to_complain_of(tmp_path: Path) -> None:
     document, console = browse(write_report(run_with(tmp_path, ANALYSIS)), tmp_path / "profile")
     assert console == ""
     assert document.count("<svg") == 6  # trials, steps, confidence, the network, two hyperparameters
+
+
+def test_the_browser_draws_a_run_of_500_trials(tmp_path: Path) -> None:
+    document, console = browse(write_report(large_run(tmp_path / "run")), tmp_path / "profile")
+    assert console == ""
+    assert document.count("data-about") > TRIALS
+    assert document.count("<svg") == 1 + 2 + 3 + 1  # trials; tau and coverage; three rounds; steps
 
 
 def test_a_click_shows_a_candidates_hyperparameters(tmp_path: Path) -> None:

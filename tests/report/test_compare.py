@@ -28,6 +28,7 @@ def test_runs_stand_side_by_side(tmp_path: Path) -> None:
     assert "most parameters 1,500 700 1,500" in text and "seed 0 5 0" in text
     assert "The same in all: " in text and "minutes" in text.partition("The same in all: ")[2]
     assert checker.tags.count("path") == 2  # what was delivered
+    assert "test error over parameters" in page.read_text()
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from steerage.errors import BadBundle
+from steerage.metrics import METRICS
 from steerage.report import write_report
 from steerage.report.figures import Point, scatter
 from steerage.report.script import SCRIPT, SCRIPT_HASH
@@ -204,8 +205,8 @@ def test_a_regression_shows_its_own_metrics(tmp_path: Path) -> None:
     summary = {**stage, "task": "regression", "baseline": stage}
     text, _ = read(make_run(tmp_path / "run", asked=ASKED, summary=summary, events=EVENTS[:16]))
     assert "test R² 0.8123 (plain baseline 0.8123)" in text
-    assert "test RMSE 5.235e+04 5.235e+04" in text
-    assert "%" not in text
+    assert "test RMSE 52,346 52,346" in text
+    assert "%" not in text.replace("80 % intervals", "")
     assert "after search" not in text
 
 
@@ -290,3 +291,26 @@ def test_a_line_goes_through_points_of_the_figure_alone() -> None:
     assert "polyline" not in scatter(points, x_label="x", y_label="y", path=points[:1])
     figure = scatter([*points, Point(0, 0.1)], x_label="x", y_label="y", path=[Point(0, 0.1), *points[1:]])
     assert figure.count("polyline") == 1 and len(figure.split('points="')[1].split('"')[0].split()) == 2
+
+
+def test_a_run_stopped_after_one_trial_says_what_there_is(tmp_path: Path) -> None:
+    folder = make_run(tmp_path / "run", asked={**ASKED, "fingerprint": "0123456789abcdef" * 4}, events=EVENTS[:1])
+    text, _ = read(folder)
+    assert "1 candidate was trained, 0 failed." in text
+    assert "0 22.00 % 300 depth = 2, lr = 0.001, activation = relu" in text
+    assert "The best network so far" not in text and "0123456789ab… " in text
+    ticks = re.findall(r'text-anchor="end">([^<]*)<', (folder / "report.html").read_text())
+    assert len(ticks) == len(set(ticks)) > 2
+    (folder / "network").mkdir()
+    (folder / "network" / "network.json").write_text("{}")
+    assert "The best network so far: import steerage steerage.load(" in read(folder)[0]
+
+
+def test_large_figures_have_no_exponent() -> None:
+    metric = METRICS["rmse"]
+    assert [metric.written(one) for one in (0.01234567, 9999.4, 52345.6, 1e13)] == [
+        "0.01235",
+        "9999",
+        "52,346",
+        "1e+13",
+    ]

@@ -143,3 +143,14 @@ def test_coverage_tells_how_honest_the_predicted_spread_is(monkeypatch: pytest.M
     monkeypatch.setattr(Predictor, "predict", sure)
     assert cross_validate(LAYOUT, x, y, np.random.default_rng(0)).coverage == 0.0
     assert cross_validate(LAYOUT, x[:4], y[:4], np.random.default_rng(0)).coverage is None
+
+
+def test_held_out_places_go_from_the_best_down_with_their_intervals() -> None:
+    x, y = _data(60, seed=3)
+    quality = cross_validate(LAYOUT, x, y, np.random.default_rng(0))
+    found, expected, low, high = np.array(quality.held_out).T
+    assert len(found) == 40
+    assert found[0] == pytest.approx(0.5 / 60, abs=1e-3) and (np.diff(found) >= 0).all()
+    assert ((low <= expected) & (expected <= high)).all()
+    assert np.corrcoef(found, expected)[0, 1] > 0.7
+    assert cross_validate(LAYOUT, x[:4], y[:4], np.random.default_rng(0)).held_out == ()

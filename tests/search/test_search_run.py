@@ -315,6 +315,7 @@ def test_a_round_names_the_incumbent_and_what_going_on_would_bring() -> None:
     known = [event.coverage for event in rounds if event.trials >= 10]
     assert len(known) == 2 and all(one is not None and 0.0 <= one <= 1.0 for one in known)
     assert rounds[0].coverage is None is rounds[0].tau, "six trials say nothing"
+    assert [len(event.held_out) for event in rounds] == [0, 10, 14]
     assert (rounds[-1].best_number, rounds[-1].best_error) == (ranking(study)[0].number, ranking(study)[0].error)
 
 

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from steerage.analysis.pictures import png
 from steerage.data.dataset import Dataset
-from steerage.training.evaluate import predict
 
 HARDEST = 12
 BINS = 10  # of confidence
@@ -19,8 +18,8 @@ PAIRS = 400  # of a regression's values that are drawn
 MOST_CLASSES = 100  # of which a table of confusions is kept
 
 
-def predictions(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor) -> dict[str, Any]:
-    """Figures of ``model`` on encoded rows ``x`` with targets ``y`` (n,), n > 0, as JSON takes them.
+def predictions(outputs: Tensor, dataset: Dataset, x: Tensor, y: Tensor) -> dict[str, Any]:
+    """Figures of a network whose ``outputs`` (n, outputs) are for rows ``x`` with targets ``y`` (n,), n > 0, for JSON.
 
     Classification: ``confusion`` (classes, classes), rows are the true ones; ``confidence``, for ten equal bins of the
     largest probability those that have rows: ``rows``, mean ``confidence``, share ``right``; ``hardest``: the rows of
@@ -29,12 +28,11 @@ def predictions(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor) -> dic
     off: a list ``labels``, each with ``name``, rows where it is ``on``, where it was ``named``, and where both.
     A hardest row has its place ``row`` in ``x``, and a ``picture`` (PNG in base64) where it is one.
     """
-    scores = predict(model, dataset, x)
     if dataset.spec.task == "regression":
-        return _of_regression(dataset, x, y, scores)
+        return _of_regression(dataset, x, y, outputs)
     if dataset.spec.task == "multilabel":
-        return _of_labels(dataset, y > 0.5, scores > 0.0)
-    probabilities = scores.double().softmax(dim=1)
+        return _of_labels(dataset, y > 0.5, outputs > 0.0)
+    probabilities = outputs.double().softmax(dim=1)
     best, named = (one.numpy() for one in probabilities.max(dim=1))
     true = y.numpy()
     losses = -probabilities[torch.arange(len(y)), y].clamp_min(1e-300).log()

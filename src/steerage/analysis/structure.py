@@ -6,19 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from steerage.analysis.pictures import png, shades, shrunk
-from steerage.analysis.wired import connections_from_input
+from steerage.analysis.wired import wiring
 from steerage.cost.count import PRUNABLE
 from steerage.cost.layers import layer_uses
 from steerage.data.dataset import Dataset
 from steerage.data.tabular import TablePreprocess
-from steerage.errors import UnsupportedLayer
-from steerage.nn.encoding import PiecewiseLinear
-from steerage.nn.modes import evaluating
-from steerage.nn.reduction import Reduce
-from steerage.nn.trace import trace
 
 MOST_MASKS = 24  # layers whose patterns are drawn
 
@@ -27,9 +22,10 @@ def structure(model: nn.Module, dataset: Dataset, masks: Mapping[str, Tensor]) -
     """The layers of ``model`` in order, and what is wired to its inputs, as JSON takes them.
 
     ``layers``: ``name``, ``kind``, ``shape`` of the weight, ``weights`` (active), ``dense``, ``macs`` per row,
-    ``units``, ``reads`` (places of the layers whose outputs it gets, -1 for the input; absent where that cannot be
-    told), and ``mask``, a picture (PNG in base64) of its connections with a row per unit. ``inputs``: connections per
-    number of the input, as a picture of the image or by name of column.
+    ``units``, ``reads`` (places of the layers that it still has connections from, -1 for the input; absent where that
+    cannot be told) and ``wires`` (how many from each, as ``wiring`` counts them), and ``mask``, a picture (PNG in
+    base64) of its connections with a row per unit. ``inputs``: connections per number of the input, as a picture of the
+    image or by name of column.
     """
     uses, _ = layer_uses(model, tuple(dataset.spec.input_shape))
     layers: list[dict[str, Any]] = []
@@ -58,11 +54,15 @@ def structure(model: nn.Module, dataset: Dataset, masks: Mapping[str, Tensor]) -
             matrix = mask.flatten(1).double().numpy()
             layers[-1]["mask"] = png(shades(shrunk(matrix)))
     found: dict[str, Any] = {"layers": layers}
-    reads = _reads(model, tuple(dataset.spec.input_shape), places)
-    for layer, sources in zip(layers, reads or [], strict=False):
-        layer["reads"] = sources
-    if (wired := _wired(model, dataset, masks)) is not None:
-        found["inputs"] = wired
+    wired = wiring(model, tuple(dataset.spec.input_shape), masks)
+    if wired is None:
+        return found
+    for name, place in places.items():
+        sources = {-1 if source is None else places[source]: n for source, n in wired.reads[name].items()}
+        read = sorted(source for source, n in sources.items() if n > 0)
+        layers[place] |= {"reads": read, "wires": [round(sources[source], 2) for source in read]}
+    if (inputs := _inputs(dataset, wired.inputs)) is not None:
+        found["inputs"] = inputs
     return found
 
 
@@ -71,37 +71,13 @@ def _mask(masks: Mapping[str, Tensor], name: str, weight: Tensor) -> Tensor:
     return torch.ones(weight.shape, dtype=torch.bool) if mask is None else mask.detach().cpu()
 
 
-def _reads(model: nn.Module, shape: tuple[int, ...], places: Mapping[str, int]) -> list[list[int]] | None:
-    """Of each layer, the layers whose outputs reach it with no other layer between; None for what cannot be traced."""
-    try:
-        with evaluating(model):
-            traced = trace(model, shape, whole=(Reduce, PiecewiseLinear))
-    except UnsupportedLayer:
-        return None
-    names = {module: name for name, module in model.named_modules()}
-    before: dict[fx.Node, frozenset[int]] = {}
-    found: list[set[int]] = [set() for _ in places]
-    for node in traced.graph.nodes:
-        sources = frozenset().union(*(before.get(one, frozenset()) for one in node.all_input_nodes))
-        if node.op == "placeholder":
-            sources = frozenset({-1})
-        name = names.get(traced.root.get_submodule(str(node.target))) if node.op == "call_module" else None
-        place = None if name is None else places.get(name)
-        if place is not None:
-            found[place] |= sources
-            sources = frozenset({place})
-        before[node] = sources
-    return [sorted(one) for one in found]
-
-
-def _wired(model: nn.Module, dataset: Dataset, masks: Mapping[str, Tensor]) -> dict[str, Any] | None:
-    """Connections from each number of the input; None where they cannot be told."""
-    shape = tuple(dataset.spec.input_shape)
-    total = connections_from_input(model, shape, masks)
-    if total is None:
-        return None
-    if dataset.spec.kind == "image" and len(shape) == 3:
+def _inputs(dataset: Dataset, total: Tensor) -> dict[str, Any] | None:
+    """Connections ``total`` from each number of the input, as they can be shown; None where they cannot be."""
+    if dataset.spec.kind == "image" and total.ndim == 3:
         return {"picture": png(shades(total.sum(dim=0).numpy())), "wired": int((total.sum(dim=0) > 0).sum())}
+    if dataset.spec.kind == "signal" and total.ndim == 2:
+        channels = {f"channel {at}": round(n) for at, n in enumerate(total.sum(dim=1).tolist())}
+        return {"columns": channels, "wired": sum(n > 0 for n in channels.values())}
     preprocess = dataset.preprocess
     if not isinstance(preprocess, TablePreprocess) or len(preprocess.features) != len(total):
         return None

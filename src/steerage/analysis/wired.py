@@ -1,8 +1,10 @@
-"""Which numbers of the input are still wired: the connections that read each of them."""
+"""Which connections are left between the layers of a network, and from each number of its input."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, final
 
 import torch
@@ -16,12 +18,28 @@ from steerage.nn.modes import evaluating
 from steerage.nn.reduction import Reduce
 from steerage.nn.trace import trace
 
+INPUT = None  # the input, where the name of a layer would be
+_PRODUCTS = (operator.mul, torch.mul)
 
-def connections_from_input(model: nn.Module, shape: tuple[int, ...], masks: Mapping[str, Tensor]) -> Tensor | None:
-    """Active connections from each number of an input of ``shape``, float64; None for what cannot be traced.
 
-    Those of layers that the input reaches past other layers count, too; a bin of an encoding is its feature, and a
-    kernel counts once for each place.
+@final
+@dataclass(frozen=True, eq=False)
+class Wiring:
+    """``inputs``: active connections from each number of the input, float64, of its shape.
+
+    ``reads``: by name of a layer, those that it reads, with no other layer between (``INPUT`` for the input), and how
+    many active connections there are from each.
+    """
+
+    inputs: Tensor
+    reads: Mapping[str, Mapping[str | None, float]]
+
+
+def wiring(model: nn.Module, shape: tuple[int, ...], masks: Mapping[str, Tensor]) -> Wiring | None:
+    """Active connections of ``model`` on inputs of ``shape``; None for what cannot be traced.
+
+    A bin of an encoding is its feature, and a kernel counts once for each place; behind a mean, each of its numbers has
+    its share of a connection.
     """
     try:
         with evaluating(model):
@@ -29,27 +47,34 @@ def connections_from_input(model: nn.Module, shape: tuple[int, ...], masks: Mapp
             counting = _Counting(fx.GraphModule(traced.root, traced.graph), model, masks)
             x = torch.zeros(2, *shape, dtype=torch.float64, requires_grad=True)
             with torch.enable_grad():
+                counting.start(x)
                 counting.run(x)
-                total = torch.stack(counting.sums).sum() if counting.sums else x.sum() * 0.0
-                (found,) = torch.autograd.grad(total, x, allow_unused=True)
     except (UnsupportedLayer, RuntimeError, TypeError):  # an operation that does not run on these numbers
         return None
-    return torch.zeros(shape, dtype=torch.float64) if found is None else found[0]
+    return Wiring(counting.inputs[0], counting.reads)
 
 
 @final
 class _Counting(fx.Interpreter):
-    """Runs a network so that the derivative of ``sums`` by an input counts its connections."""
+    """Runs a network in which each layer begins anew, so that derivatives by what it reads count connections."""
 
     def __init__(self, module: fx.GraphModule, model: nn.Module, masks: Mapping[str, Tensor]) -> None:
         super().__init__(module)
-        self.sums: list[Tensor] = []
+        self.inputs = torch.empty(0)
+        self.reads: dict[str, dict[str | None, float]] = {}
+        self._sources: list[tuple[str | None, Tensor]] = []
         self._names = {one: name for name, one in model.named_modules()}
         self._masks = masks
 
+    def start(self, x: Tensor) -> None:
+        """``x``: the input that the network will run on."""
+        self._sources, self.inputs = [(INPUT, x)], torch.zeros_like(x)
+
     def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
         tensors = [one for one in map(self.env.get, n.all_input_nodes) if isinstance(one, Tensor)]
+        if n.op == "call_function" and n.target in _PRODUCTS and len(tensors) == 2:
+            return tensors[0] + tensors[1]  # whoever reads a product reads both factors
+        result = super().run_node(n)
         number_by_number = len(tensors) == 1 and isinstance(result, Tensor) and result.shape == tensors[0].shape
         # An activation or a scale passes each number on as itself.
         return tensors[0] if n.op == "call_function" and number_by_number else result
@@ -58,9 +83,7 @@ class _Counting(fx.Interpreter):
         module: Any = self.fetch_attr(target)
         x = args[0]
         if isinstance(module, PRUNABLE):
-            output = self._layer(module, x)
-            self.sums.append(output.sum())
-            return output.detach()
+            return self._begun_anew(self._names.get(module, ""), self._layer(module, x))
         if isinstance(module, PiecewiseLinear):
             return torch.cat([x, x.repeat_interleave(module.bins, dim=1)], dim=1)
         if isinstance(module, Reduce):
@@ -76,3 +99,17 @@ class _Counting(fx.Interpreter):
             return F.linear(x, ones.double())
         function = F.conv2d if ones.ndim == 4 else F.conv1d
         return function(x, ones.double(), None, module.stride, module.padding, module.dilation, module.groups)
+
+    def _begun_anew(self, name: str, output: Tensor) -> Tensor:
+        """Note what the layer ``name`` reads; what others read of it."""
+        counted = self.reads.setdefault(name, {})
+        tensors = [tensor for _, tensor in self._sources]
+        found = torch.autograd.grad(output.sum(), tensors, allow_unused=True) if output.requires_grad else ()
+        for (source, _), connections in zip(self._sources, found, strict=False):
+            if connections is not None:
+                counted[source] = counted.get(source, 0.0) + float(connections[0].sum())
+                if source is INPUT:
+                    self.inputs += connections
+        fresh = torch.zeros_like(output).requires_grad_()
+        self._sources.append((name, fresh))
+        return fresh

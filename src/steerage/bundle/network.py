@@ -54,7 +54,8 @@ class Network:
     ``model``: (n, *spec.input_shape) -> (n, spec.outputs), put into eval mode. ``masks``: by parameter name, True =
     active. ``classes``: name per output, ``()`` for regression, where an output in the user's units is
     ``output * target_std + target_mean``; several targets have a mean and a std each. ``error``: measured
-    figures by part (``"validation"``, ``"test"``).
+    figures by part (``"validation"``, ``"test"``). ``group_name``: column that kept rows together when parts were made
+    (``steerage.data.groups``).
     """
 
     model: nn.Module
@@ -68,6 +69,7 @@ class Network:
     target_mean: Scale = 0.0
     target_std: Scale = 1.0
     error: Mapping[str, object] = field(default_factory=dict)
+    group_name: str | None = None
 
     def __post_init__(self) -> None:
         self.model.eval()

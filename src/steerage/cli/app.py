@@ -24,6 +24,7 @@ from steerage.cli.options import (
     Fidelity,
     FidelityChoice,
     Front,
+    GroupName,
     Int8,
     Jobs,
     KindChoice,
@@ -130,6 +131,7 @@ def steerage(
         "steerage synth cifar.parquet --like resnet20 --epochs 30 --minutes 55",
         "steerage synth faults.csv --balance --metric f1",
         "steerage synth gestures.npz --kind signal --max-params 2k",
+        "steerage synth steps.csv --target activity --group person --max-params 2k",
         "steerage synth iris --trials 20 --epochs 60 --seed 1 --json",
     )
 )
@@ -138,6 +140,7 @@ def synth(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -193,6 +196,7 @@ def synth(
         kind_name(kind),
         max_latency_ms,
         int8,
+        group=group,
         logs=tuple(log or ()),
     )
     how_far = fidelity_name(fidelity)
@@ -225,6 +229,7 @@ def search(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -275,6 +280,7 @@ def search(
         kind=kind_name(kind),
         max_latency_ms=max_latency_ms,
         int8=int8,
+        group=group,
         logs=tuple(log or ()),
     )
     how_far, cost = fidelity_name(fidelity), None if pareto is None else pareto.value
@@ -317,6 +323,7 @@ def refine(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     metric: MetricName = None,
     balance: Balance = False,
     max_params: MaxParams = None,
@@ -357,6 +364,7 @@ def refine(
         balance,
         kind_name(kind),
         int8=int8,
+        group=group,
         logs=tuple(log or ()),
     )
     return runs.refine(wish, network=network, factory=factory)
@@ -492,6 +500,7 @@ def verify(
 @app.command(
     epilog=_examples(
         "steerage inspect sensors.csv --target fault",
+        "steerage inspect steps.csv --target activity --group person",
         "steerage inspect mnist.npz --json",
     )
 )
@@ -500,10 +509,13 @@ def inspect(
     target: Target = None,
     task: TaskChoice = None,
     kind: KindChoice = None,
+    group: GroupName = None,
     as_json: AsJson = False,
 ) -> Job:
     """What DATA holds, what would be done with it, and what to beware of; trains nothing."""
-    return inspection.inspection(data, target=target, task=task_name(task), kind=kind_name(kind), as_json=as_json)
+    return inspection.inspection(
+        data, target=target, task=task_name(task), kind=kind_name(kind), group=group, as_json=as_json
+    )
 
 
 @app.command(

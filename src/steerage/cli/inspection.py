@@ -23,6 +23,7 @@ def inspection(
     target: str | None,
     task: Literal["classification", "regression", "multilabel"] | None,
     kind: Literal["table", "image", "signal"] | None,
+    group: str | None = None,
     as_json: bool,
 ) -> Job:
     """What ``data`` holds, and what to beware of."""
@@ -31,7 +32,7 @@ def inspection(
         from steerage.data.inspect import inspect_data
         from steerage.store import plain
 
-        report = inspect_data(data, target=target, task=task, kind=kind)
+        report = inspect_data(data, target=target, task=task, kind=kind, group=group)
         return json.dumps(plain(report.to_json()), indent=2, ensure_ascii=False) + "\n" if as_json else in_words(report)
 
     return job
@@ -44,6 +45,9 @@ def in_words(report: Report) -> str:
     lines = [
         f"{report.name}: {report.rows:,} {noun}; {report.train_rows:,} to train, {report.test_rows:,} to test ({part})"
     ]
+    if report.groups is not None:
+        name = f" by {report.group!r}" if report.group else ""
+        lines.append(f"groups{name}: {report.groups[0]:,} to train, {report.groups[1]:,} to test")
     lines += _about_target(report)
     shape = " x ".join(f"{size:,}" for size in report.input_shape)
     lines += [*_table_of_columns(report.columns), f"inputs of a network: {shape}"]

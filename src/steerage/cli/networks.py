@@ -130,6 +130,7 @@ def labelled(network: Network, data: str, part: Literal["train", "test", "all"])
         preprocess=network.preprocess,
         classes=network.classes,
         target_name=network.target_name,
+        group_name=network.group_name,
         task=network.spec.task,
         part=part,
     )

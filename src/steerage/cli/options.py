@@ -116,6 +116,14 @@ TaskChoice = Annotated[Task | None, Option("--task", help="By default told from 
 KindChoice = Annotated[
     Kind | None, Option("--kind", help="signal: rows are signals over time, channels x length; see docs/data.md.")
 ]
+GroupName = Annotated[
+    str | None,
+    Option(
+        "--group",
+        metavar="COL",
+        help="Column of what rows belong to (a person, a recording): no group is in two parts.",
+    ),
+]
 MetricName = Annotated[
     str | None,
     Option(

@@ -6,7 +6,7 @@ import copy
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -51,6 +51,7 @@ class Wish:
     max_latency_ms: float | None = None
     int8: bool = False
     logs: tuple[str, ...] = ()
+    group: str | None = None
 
     @property
     def tolerated(self) -> float | None:
@@ -119,7 +120,7 @@ def synth(
             )
 
         owncode.find_neighbours(template)
-        return _told(wish, session, "synth" if local else "search", wish.target, trials, template, work)
+        return _told(wish, session, "synth" if local else "search", trials, template, work)
 
     return job
 
@@ -139,7 +140,9 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             _refuse_own_template(Path(network))
             given = open_network(Path(network), OwnCode(factory))
             made = _again(given)
-        target = wish.target if wish.target is not None or given is None else given.target_name
+        target, group = wish.target, wish.group
+        if given is not None:
+            target, group = target or given.target_name, group or given.group_name
 
         def work(dataset: Dataset, budget: Budget, listeners: Sequence[Listener]) -> Result:
             from steerage.synthesis.main import refine as refined
@@ -171,7 +174,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 command=session.command,
             )
 
-        return _told(wish, session, "refine", target, None, "", work)
+        return _told(replace(wish, target=target, group=group), session, "refine", None, "", work)
 
     return job
 
@@ -180,7 +183,6 @@ def _told(
     wish: Wish,
     session: Session,
     kind: Literal["synth", "search", "refine"],
-    target: str | None,
     trials: int | None,
     template: str,
     work: Callable[[Dataset, Budget, Sequence[Listener]], Result],
@@ -201,7 +203,7 @@ def _told(
         others = listeners_for(wish.logs)
         effort = effort_from(wish.minutes, trials, wish.epochs)
         budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
-        dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
+        dataset = load_dataset(wish.data, target=wish.target, task=wish.task, kind=wish.kind, group=wish.group)
         dataset = with_objective(dataset, metric=wish.metric, balanced=wish.balanced)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)

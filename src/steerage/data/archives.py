@@ -5,12 +5,14 @@ from __future__ import annotations
 import pickle
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from steerage.data.build import raw_from_arrays
 from steerage.data.dataset import Kind
+from steerage.data.groups import group_texts
 from steerage.data.raw import Raw, listed
 from steerage.errors import BadData
 
@@ -20,8 +22,9 @@ KINDS: dict[str, Kind] = {"table": "table", "image": "image", "signal": "signal"
 def read_npz(path: Path, *, labelled: bool = True, kind: Kind | None = None) -> Raw:
     """``x_train, y_train[, x_test, y_test]`` or ``x, y``; upper case is as good. 2 axes are a table, 3 or 4 images.
 
-    An array ``kind`` that is the text "signal" says that they are signals; so does the argument. ``labelled=False``
-    allows the labels to be absent. Raises: BadData.
+    An array ``kind`` that is the text "signal" says that they are signals; so does the argument. ``groups`` (or
+    ``groups_train``, and ``groups_test``), (n,), say which rows belong together. ``labelled=False`` allows the labels
+    to be absent. Raises: BadData.
     """
     arrays = _arrays(path)
     names = {name.lower(): name for name in arrays}
@@ -44,11 +47,18 @@ def read_npz(path: Path, *, labelled: bool = True, kind: Kind | None = None) -> 
                 f"{path.name} must have one of {listed(KINDS)} as its kind, got '{told}'; change it, or leave it out"
             )
         kind = KINDS[str(told)]
-    return raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test, kind=kind)
+    raw = raw_from_arrays(path.stem, get(f"x{prefix}"), get(f"y{prefix}"), *test, kind=kind)
+    groups, groups_test = get(f"groups{prefix}"), get("groups_test")
+    groups = get("groups") if groups is None else groups
+    if groups is not None:
+        raw = replace(raw, groups=group_texts(groups, len(raw.x)))
+    if groups_test is not None and raw.x_test is not None:
+        raw = replace(raw, groups_test=group_texts(groups_test, len(raw.x_test), name="groups_test", least=1))
+    return raw
 
 
 def _arrays(path: Path) -> dict[str, np.ndarray]:
-    wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test", "kind"}
+    wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test", "kind", "groups", "groups_train", "groups_test"}
     try:
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)

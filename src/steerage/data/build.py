@@ -13,8 +13,9 @@ from torch import Tensor
 
 from steerage.data.augment import Augment, augment_for
 from steerage.data.dataset import Dataset, Kind, Preprocess, Scale, Task, TaskSpec, fingerprint
+from steerage.data.groups import LEAST, group_texts, held_groups
 from steerage.data.images import as_images, fit_images
-from steerage.data.raw import Labels, Raw, as_array, notice, together
+from steerage.data.raw import Labels, Raw, as_array, listed, notice, together
 from steerage.data.signals import MODEST, SignalAugment, as_signals, fit_signals
 from steerage.data.tablefit import fit_table
 from steerage.data.target import Target, known_labels, read_target, sorted_labels
@@ -22,6 +23,7 @@ from steerage.data.weights import appearances, merged, weighted
 from steerage.errors import BadData
 
 MIN_ROWS = 10
+TEST_SHARE = 0.2
 
 
 def dataset_from_arrays(
@@ -29,6 +31,7 @@ def dataset_from_arrays(
     y: Any,
     *,
     weights: Any = None,
+    groups: Any = None,
     x_test: Any = None,
     y_test: Any = None,
     task: Task | None = None,
@@ -45,6 +48,7 @@ def dataset_from_arrays(
     (``hold_out=False``: no test part).
     ``weights``: ``(n,)``, how much each row counts, 0 for not at all. With them equal training rows become one of the
     sum of their weights, and training rows have an order of their own, so that a weight of 3 is the same as three rows.
+    ``groups``: ``(n,)`` numbers or text, rows that belong together (windows of one recording): none is in two parts.
     Raises: BadData.
     """
     if (x_test is None) != (y_test is None):
@@ -52,6 +56,8 @@ def dataset_from_arrays(
     raw = raw_from_arrays(name, x, y, x_test, y_test, kind=kind)
     if weights is not None:
         raw = replace(raw, weights=_row_weights(weights, x))
+    if groups is not None:
+        raw = replace(raw, groups=group_texts(groups, len(x)))
     return build_dataset(raw, task=task, hold_out=hold_out)
 
 
@@ -140,7 +146,7 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
     """Everything from missing labels to the fingerprint. Raises: BadData when there is nothing to learn from."""
     if raw.y is None:
         raise BadData(f"{raw.name} must have labels, got none; name the target column")
-    x, y, weights = _usable(raw, raw.y)
+    x, y, weights, groups = _usable(raw, raw.y)
     if raw.x_test is not None and raw.y_test is not None:
         x_test, y_test = drop_unlabelled(raw.x_test, raw.y_test)
         target = read_target(together(y, y_test), task=task, class_names=raw.class_names)
@@ -149,27 +155,50 @@ def build_dataset(raw: Raw, *, task: Task | None = None, hold_out: bool = True) 
     else:
         target = read_target(y, task=task, class_names=raw.class_names)
         everything = np.arange(len(y))
-        train_rows, test_rows = split_rows(y, bool(target.classes)) if hold_out else (everything, everything[:0])
+        train_rows, test_rows = (everything, everything[:0])
+        if hold_out:
+            train_rows, test_rows = split_rows(y, bool(target.classes), groups)
         x_train, x_test = take(x, train_rows), take(x, test_rows)
+    own = None if groups is None else groups[train_rows]
     if weights is None:
-        return _assemble(raw, target, _fit(raw, x_train), x_train, x_test, train_rows, test_rows)
-    kept, totals = merged(x_train, y.iloc[train_rows], weights[train_rows])
+        dataset = _assemble(raw, target, _fit(raw, x_train), x_train, x_test, train_rows, test_rows)
+        return dataset if own is None else _grouped(dataset, own, raw.group_name)
+    kept, totals = merged(x_train, y.iloc[train_rows], weights[train_rows], own)
     x_train, train_rows = take(x_train, kept), train_rows[kept]
     dataset = _assemble(raw, target, _fit(raw, x_train), x_train, x_test, train_rows, test_rows)
+    dataset = dataset if own is None else _grouped(dataset, own[kept], raw.group_name)
     return weighted(dataset, totals, weights[test_rows] if raw.x_test is None and len(test_rows) else None)
 
 
-def _usable(raw: Raw, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels, np.ndarray | None]:
-    """Rows that have a label, and a weight other than zero; their labels; their weights. Raises: BadData for few."""
+def _grouped(dataset: Dataset, groups: np.ndarray, name: str | None) -> Dataset:
+    """``dataset`` whose training rows belong to ``groups`` (n,). Raises: BadData for too few to choose by."""
+    different, codes = np.unique(groups, return_inverse=True)
+    if len(different) < LEAST:
+        raise BadData(
+            f"the training part of {dataset.name} must have at least {LEAST} groups, to train on and to choose by, "
+            f"got {listed(different)}; add rows of other groups"
+        )
+    tensor = torch.from_numpy(codes.reshape(-1).astype(np.int64))
+    mark = fingerprint([tensor], dataset.fingerprint)
+    return replace(dataset, groups=tensor, group_name=name, fingerprint=mark)
+
+
+def _usable(raw: Raw, y: Labels) -> tuple[pd.DataFrame | np.ndarray, Labels, np.ndarray | None, np.ndarray | None]:
+    """Rows that have a label, and a weight other than zero; their labels, weights and groups.
+
+    Raises: BadData for few.
+    """
     if raw.weights is None:
         _check_rows(raw, int(known_labels(y).sum()))  # before it is told how many have none
-        return *drop_unlabelled(raw.x, y), None
     x, labels = drop_unlabelled(raw.x, y)
-    weights = raw.weights[known_labels(y)]
-    counted = np.flatnonzero(weights)
-    x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
-    _check_rows(raw, appearances(weights), " and a weight that is not zero")
-    return x, labels, weights
+    weights, groups = None, None if raw.groups is None else raw.groups[known_labels(y)]
+    if raw.weights is not None:
+        weights = raw.weights[known_labels(y)]
+        counted = np.flatnonzero(weights)
+        x, labels, weights = take(x, counted), labels.iloc[counted], weights[counted]
+        groups = None if groups is None else groups[counted]
+        _check_rows(raw, appearances(weights), " and a weight that is not zero")
+    return x, labels, weights, groups
 
 
 def _check_rows(raw: Raw, found: int, counting: str = "") -> None:
@@ -203,20 +232,25 @@ def joined(x: pd.DataFrame | np.ndarray, more: pd.DataFrame | np.ndarray | None)
     return np.concatenate([np.asarray(x), np.asarray(more)])
 
 
-def split_rows(labels: Labels, classification: bool) -> tuple[np.ndarray, np.ndarray]:
+def split_rows(labels: Labels, classification: bool, groups: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Row positions of the training and the test part, as scikit-learn's ``train_test_split`` gives them.
 
     ``test_size=0.2, random_state=0``, stratified by label; not stratified for regression, when a class has a single
-    row, or when there are more classes than rows in either part.
+    row, or when there are more classes than rows in either part. With ``groups`` (n,) the test part is whole groups,
+    about as many rows (``held_groups``). Raises: BadData for groups that cannot be parted.
     """
     rows = np.arange(len(labels))
-    stratify = None
+    codes = stratify = None
     if classification and isinstance(labels, pd.Series):
         _, codes = sorted_labels(labels)
+    if groups is not None:
+        held = held_groups(groups, codes, share=TEST_SHARE, rng=np.random.default_rng(0), least=LEAST)
+        return rows[~held], rows[held]
+    if codes is not None:
         counts = np.bincount(codes)
         if counts.min() >= 2 and len(counts) <= -(-len(rows) // 5):
             stratify = codes
-    train, test = train_test_split(rows, test_size=0.2, stratify=stratify, random_state=0)
+    train, test = train_test_split(rows, test_size=TEST_SHARE, stratify=stratify, random_state=0)
     return train, test
 
 

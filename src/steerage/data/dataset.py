@@ -76,7 +76,8 @@ class Dataset:
     ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None
     where all count alike. ``class_factors``: float32 ``(classes,)``, by which rows count besides in the loss of a
     training, and in no error; None for 1. ``metric``: name of the one that networks are compared by
-    (``steerage.metrics``); None for the usual one of the task.
+    (``steerage.metrics``); None for the usual one of the task. ``groups``: int64 ``(n,)``, to which group each training
+    row belongs; validation rows are whole groups (None: rows are independent). ``group_name``: the column of them.
     """
 
     name: str
@@ -96,6 +97,8 @@ class Dataset:
     weights_test: Tensor | None = None
     class_factors: Tensor | None = None
     metric: str | None = None
+    groups: Tensor | None = None
+    group_name: str | None = None
 
     @cached_property
     def _normalize(self) -> nn.Module:

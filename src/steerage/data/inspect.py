@@ -15,7 +15,15 @@ from steerage.data.augment import Augment, augment_for
 from steerage.data.build import MIN_ROWS, drop_unlabelled, joined, split_rows, take
 from steerage.data.columns import category_texts, is_category, is_date, numbers
 from steerage.data.dataset import Kind, Task
-from steerage.data.leaks import Finding, class_findings, repeated_rows, suspicious_columns
+from steerage.data.leaks import (
+    Finding,
+    class_findings,
+    likely_groups,
+    parted_groups,
+    repeated_rows,
+    suspicious_columns,
+    unread_dates,
+)
 from steerage.data.raw import Labels, Raw, together
 from steerage.data.signals import MODEST, SignalAugment
 from steerage.data.sources import load_raw
@@ -51,6 +59,7 @@ class Report:
     ``classes``: rows of each, or of each label that is on; ``target_range``: least, mean, greatest and
     standard deviation of a regression's target, None of several. ``input_shape``: of one network input. ``columns``: of
     a table; ``augmentation``: of training images and signals.
+    ``groups``: how many the training and the test part have, None where rows are independent; ``group``: their column.
     """
 
     name: str
@@ -69,20 +78,27 @@ class Report:
     columns: tuple[ColumnReport, ...]
     augmentation: str
     findings: tuple[Finding, ...]
+    group: str | None = None
+    groups: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def inspect_data(
-    source: str, *, target: str | None = None, task: Task | None = None, kind: Kind | None = None
+    source: str,
+    *,
+    target: str | None = None,
+    task: Task | None = None,
+    kind: Kind | None = None,
+    group: str | None = None,
 ) -> Report:
     """What ``source`` holds; arguments as for ``load_dataset``.
 
     Faults that would end a run are findings of kind "fault" here. Raises: BadData for a source that cannot be read or
     has no such target; MissingDependency.
     """
-    return inspect_raw(load_raw(source, target=target, kind=kind), task=task)
+    return inspect_raw(load_raw(source, target=target, kind=kind, group=group), task=task)
 
 
 def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
@@ -107,12 +123,17 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
     if own_test:
         test[len(y) :] = True
     elif len(labels) >= MIN_ROWS:
-        test[split_rows(labels, found is not None and bool(found.classes))[1]] = True
+        own = None if raw.groups is None else raw.groups[known_labels(raw.y)]
+        try:
+            test[split_rows(labels, found is not None and bool(found.classes), own)[1]] = True
+        except BadData as fault:
+            findings.append(Finding("fault", str(fault), raw.group_name))
     train = x if own_test else take(everything, np.flatnonzero(~test))
     later = x_test if own_test else take(everything, np.flatnonzero(test))
     columns: tuple[ColumnReport, ...] = ()
     if isinstance(train, pd.DataFrame) and isinstance(later, pd.DataFrame):
         columns = tuple(_columns(train, later, findings))
+        findings += unread_dates(train)
     if found is not None:
         if isinstance(everything, pd.DataFrame):
             by_target = found.values.astype(np.int64) if found.classes else found.values
@@ -122,6 +143,11 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
             ]
             findings += dict.fromkeys(finding for one in told for finding in one)
         findings += repeated_rows(everything, found.values, test)
+    groups = _groups(raw, test)
+    if groups is not None:
+        findings += parted_groups(*groups)
+    elif isinstance(train, pd.DataFrame):
+        findings += likely_groups(train)
     classes: dict[str, int] = {}
     if found is not None and found.classes:
         switches = found.task == "multilabel"
@@ -146,7 +172,19 @@ def inspect_raw(raw: Raw, *, task: Task | None = None) -> Report:
         columns=columns,
         augmentation="" if isinstance(train, pd.DataFrame) else _augmentation(train, raw.kind),
         findings=tuple(findings),
+        group=raw.group_name,
+        groups=None if groups is None else (len(np.unique(groups[0])), len(np.unique(groups[1]))),
     )
+
+
+def _groups(raw: Raw, test: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Groups of the training and the test rows; None where they are not known of each."""
+    if raw.groups is None or raw.y is None:
+        return None
+    own = raw.groups[known_labels(raw.y)]
+    if raw.y_test is None:
+        return own[~test], own[test]
+    return None if raw.groups_test is None else (own, raw.groups_test[known_labels(raw.y_test)])
 
 
 def _target(labels: Labels, raw: Raw, task: Task | None, findings: list[Finding]) -> Target | None:

@@ -16,7 +16,20 @@ from steerage.data.columns import category_texts, is_category, numbers
 from steerage.data.weights import row_marks
 from steerage.errors import BadData
 
-What = Literal["fault", "id", "copy", "tells", "twice", "contradiction", "overlap", "uneven", "rare", "unlabelled"]
+What = Literal[
+    "fault",
+    "id",
+    "copy",
+    "tells",
+    "twice",
+    "contradiction",
+    "overlap",
+    "group",
+    "uneven",
+    "rare",
+    "unlabelled",
+    "date",
+]
 
 TELLS = 0.99  # of balanced accuracy, or of R²: a single column that is this good has seen the answer, or is it
 UNEVEN = 10.0  # times as many rows of the most frequent class as of the rarest
@@ -25,6 +38,11 @@ MOST_ROWS = 4_000  # that trees are grown from
 MOST_COLUMNS = 300  # that trees are grown for
 
 _NAME_OF_ID = re.compile(r"(^|[_\W])(id|idx|index|uuid|guid|key|row|nr|no)$", re.IGNORECASE)
+_NAME_OF_GROUP = re.compile(
+    r"(^|[_\W])(person|subject|patient|participant|user|speaker|customer|recording|session|group)s?([_\W]?(id|no|nr))?$",
+    re.IGNORECASE,
+)
+_OTHER_DATE = re.compile(r"\s*(\d{1,2}[./-]\d{1,2}[./-](\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})(\s|$)")
 
 
 @dataclass(frozen=True)
@@ -128,6 +146,35 @@ def repeated_rows(x: pd.DataFrame | np.ndarray, codes: np.ndarray, test: np.ndar
     contradicting = int(np.isin(kind, kinds[targets > 1]).sum())
     if contradicting:
         yield Finding("contradiction", f"{contradicting:,} rows have equal inputs and different targets")
+
+
+def parted_groups(train: np.ndarray, test: np.ndarray) -> Iterator[Finding]:
+    """Test rows of a group that training rows are of, too: (n,) groups of either part."""
+    shared = np.isin(test, train)
+    if shared.any():
+        share = f"{int(shared.sum()):,} of {len(test):,} test rows ({100 * shared.mean():.1f} %)"
+        yield Finding("group", f"{share} are of a group that is in the training part too: test figures are too good")
+
+
+def likely_groups(x: pd.DataFrame) -> Iterator[Finding]:
+    """Columns whose names and repetitions say that rows belong together."""
+    for name, column in x.items():
+        if _NAME_OF_GROUP.search(str(name)) is None:
+            continue
+        different = column.astype(str).nunique()
+        if 2 < different <= len(x) / 2:
+            message = f"{different:,} values, which rows may belong to: keep them in one part each with --group {name}"
+            yield Finding("group", message, str(name))
+
+
+def unread_dates(x: pd.DataFrame) -> Iterator[Finding]:
+    """Columns of text that are dates in a spelling other than ISO 8601, of which most known cells are."""
+    for name, column in x.items():
+        cells = column.dropna().iloc[:100].tolist()
+        dates = [cell for cell in cells if isinstance(cell, str) and _OTHER_DATE.match(cell)]
+        if len(dates) > len(cells) / 2:
+            message = f"dates such as {dates[0]!r} are text here; write them as 2026-01-31 to have days"
+            yield Finding("date", message, str(name))
 
 
 def class_findings(counts: dict[str, int], *, apart: bool = True) -> Iterator[Finding]:

@@ -14,20 +14,26 @@ from steerage.data.dataset import Dataset, Kind, Preprocess, Task
 from steerage.data.raw import Labels, Raw, listed, together
 from steerage.data.signals import SignalPreprocess
 from steerage.data.sources import load_raw
-from steerage.data.target import class_name, codes_for, quantities, switched
+from steerage.data.target import class_name, codes_for, known_labels, quantities, switched
 from steerage.errors import BadArgument, BadData
 
 
 def load_dataset(
-    source: str, *, target: str | None = None, task: Task | None = None, kind: Kind | None = None
+    source: str,
+    *,
+    target: str | None = None,
+    task: Task | None = None,
+    kind: Kind | None = None,
+    group: str | None = None,
 ) -> Dataset:
     """A data set by name, file or folder; ``docs/data.md`` lists what is accepted and how it is treated.
 
     ``target``: column with the labels (default: the last one). ``task``: default is told from the labels. ``kind``:
-    "signal" for signals over time, which would be a table or grey images otherwise.
+    "signal" for signals over time, which would be a table or grey images otherwise. ``group``: column of a table that
+    says which rows belong together (one person's, one recording's): no group is in two parts, and it is no input.
     Raises: BadData, MissingDependency.
     """
-    return build_dataset(load_raw(source, target=target, kind=kind), task=task)
+    return build_dataset(load_raw(source, target=target, kind=kind, group=group), task=task)
 
 
 def load_labelled(
@@ -37,6 +43,7 @@ def load_labelled(
     classes: tuple[str, ...],
     target_name: str | None,
     task: Task,
+    group_name: str | None = None,
     part: Literal["train", "test", "all"] = "test",
 ) -> tuple[Tensor, Tensor | None]:
     """Rows of a source encoded by an existing ``preprocess``, and their labels.
@@ -46,8 +53,8 @@ def load_labelled(
     y: int64 ``(n,)`` codes of ``classes``, or float32 ``(n,)`` or ``(n, targets)`` in original units, or float32
     ``(n, labels)`` of 1 and 0; None where the source has no labels.
     ``part="test"``: the source's test part, or the rows that ``load_dataset`` would set aside; ``"train"``: the others;
-    ``"all"``: every row. Raises: BadData, also for labels that are none of ``classes``, and for ``"test"`` without
-    labels.
+    ``"all"``: every row. ``group_name``: the column of groups that ``load_dataset`` was given. Raises: BadData,
+    also for labels that are none of ``classes``, and for ``"test"`` without labels or groups.
     """
     if part not in ("train", "test", "all"):
         raise BadArgument(f"part must be 'train', 'test' or 'all', got {part!r}")
@@ -55,6 +62,7 @@ def load_labelled(
     raw = load_raw(
         source,
         target=target_name,
+        group=group_name,
         labelled=False,
         shape=(shape[0], shape[1], shape[2]) if len(shape) == 3 else None,
         kind="signal" if isinstance(preprocess, SignalPreprocess) else None,
@@ -69,9 +77,13 @@ def load_labelled(
             x, y = joined(raw.x, raw.x_test), _labels(raw)
         x, y = drop_unlabelled(x, y)
     else:
+        known = known_labels(raw.y)
         x, y = drop_unlabelled(raw.x, raw.y)
         if part != "all":
-            train, test = split_rows(y, task == "classification")
+            if group_name is not None and raw.groups is None:
+                raise BadData(f"{raw.name} has no column {group_name!r} to find its test rows by; evaluate all rows")
+            groups = None if raw.groups is None else raw.groups[known]
+            train, test = split_rows(y, task == "classification", groups)
             rows = test if part == "test" else train
             x, y = take(x, rows), y.iloc[rows]
     if len(y) == 0:

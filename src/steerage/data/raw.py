@@ -30,7 +30,9 @@ class Raw:
     one label per row, or None where the source has none; missing labels are still in it. Several targets are the
     columns of a DataFrame, two at least. ``class_names``: names of the
     integer labels 0, 1, ... where known.
-    ``weights``: float64 (n,), how much each row counts, not negative; None where all count alike.
+    ``weights``: float64 (n,), how much each row counts, not negative; None where all count alike. ``groups``,
+    ``groups_test``: text (n,), to which group each row belongs (``steerage.data.groups``); None where rows are
+    independent. ``group_name``: the column that says so.
     """
 
     name: str
@@ -42,6 +44,9 @@ class Raw:
     class_names: tuple[str, ...] = ()
     target_name: str | None = None
     weights: np.ndarray | None = None
+    groups: np.ndarray | None = None
+    groups_test: np.ndarray | None = None
+    group_name: str | None = None
 
 
 def together(*parts: Labels) -> Labels:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from pandas.api import types
 from sklearn import datasets
 
 from steerage.data.archives import read_npz
@@ -16,8 +17,9 @@ from steerage.data.build import check_kind
 from steerage.data.columns import numbers
 from steerage.data.dataset import Kind
 from steerage.data.folders import read_folder, read_image_parquet
+from steerage.data.groups import group_texts
 from steerage.data.imagefiles import Shape, image_column
-from steerage.data.raw import Raw, listed
+from steerage.data.raw import Labels, Raw, listed
 from steerage.data.remote import read_openml, read_torchvision
 from steerage.data.signals import as_signals
 from steerage.data.tablefiles import data_name, read_csv, read_parquet, read_schema
@@ -37,6 +39,7 @@ def load_raw(
     source: str,
     *,
     target: str | None = None,
+    group: str | None = None,
     labelled: bool = True,
     shape: Shape | None = None,
     kind: Kind | None = None,
@@ -46,9 +49,10 @@ def load_raw(
     ``target``: column with the labels; None takes the last column of a table, ``label`` beside images.
     ``labelled=False`` allows a table without that column (``y`` is then None). ``shape`` (c, h, w): size that image
     files are brought to. ``kind``: "signal" makes signals of the arrays of an npz file, and of a table's rows, whose
-    columns are moments then. Raises: BadData, MissingDependency.
+    columns are moments then. ``group``: column that says which rows belong together; it is no input then.
+    ``labelled=False`` allows a table without it, too. Raises: BadData, MissingDependency.
     """
-    raw = _read(source, target, labelled, shape, kind)
+    raw = _read(source, target, group, labelled, shape, kind)
     if kind == "signal" and isinstance(raw.x, pd.DataFrame):
         return _series(raw)
     check_kind(raw.name, raw.kind, kind)
@@ -70,13 +74,20 @@ def _series(raw: Raw) -> Raw:
     return replace(raw, kind="signal", x=signals, x_test=read(raw.x_test))
 
 
-def _read(source: str, target: str | None, labelled: bool, shape: Shape | None, kind: Kind | None) -> Raw:
+def _read(
+    source: str, target: str | None, group: str | None, labelled: bool, shape: Shape | None, kind: Kind | None
+) -> Raw:
+    if group is not None and not _has_columns(source):
+        raise BadData(
+            f"{source} has no columns, and a group ({group!r}) is one of a table; arrays have their groups in an array "
+            "'groups' of the npz file"
+        )
     if source in SKLEARN:
         if labelled and target not in (None, "target"):
             raise BadData(f"{source} comes with a target of its own and has no column {target!r}; leave the target out")
-        return _bundled(source)
+        return _with_group(_bundled(source), group, labelled)
     if source.startswith("openml:"):
-        return read_openml(source.removeprefix("openml:"), target=target)
+        return _with_group(read_openml(source.removeprefix("openml:"), target=target), group, labelled)
     if source.startswith("torchvision:"):
         return read_torchvision(source.removeprefix("torchvision:"))
     path = Path(source).expanduser()
@@ -89,12 +100,46 @@ def _read(source: str, target: str | None, labelled: bool, shape: Shape | None, 
         path = pair
     lower = path.name.lower()
     if lower.endswith((".csv", ".csv.gz")):
-        return _table(path, read_csv(path), None, target, labelled)
+        return _with_group(_table(path, read_csv(path), None, target, labelled), group, labelled)
     if lower.endswith(".parquet"):
-        return _parquet(path, target, labelled, shape)
+        return _with_group(_parquet(path, target, labelled, shape), group, labelled)
     if lower.endswith(".npz"):
         return read_npz(path, labelled=labelled, kind=kind)
     raise BadData(f"{path.name} must be a folder of images or end in {listed(SUFFIXES)}; convert it to one of these")
+
+
+def _has_columns(source: str) -> bool:
+    """Whether rows of the source are those of a table."""
+    if source in SKLEARN:
+        return source != "digits"
+    path = Path(source).expanduser()
+    folder_of_files = path.is_dir() and _parquet_in(path) is None
+    return not (source.startswith("torchvision:") or folder_of_files or path.name.lower().endswith(".npz"))
+
+
+def _with_group(raw: Raw, group: str | None, labelled: bool) -> Raw:
+    """``raw`` with its column ``group`` as the groups of its rows. Raises: BadData where there is no such column."""
+    if group is None:
+        return raw
+    if group == raw.target_name or group in (raw.target_name or "").split(","):
+        raise BadData(f"the group must be another column than the target, got {group!r} for both; choose another one")
+    if not isinstance(raw.x, pd.DataFrame):
+        raise BadData(f"{raw.name} has rows of images, and a group ({group!r}) is a column of a table; leave it out")
+    if group not in raw.x.columns:
+        if labelled:
+            raise BadData(f"{raw.name} has no column {group!r} for groups; it has {listed(raw.x.columns)}")
+        return raw
+    if raw.x.shape[1] == 1:
+        raise BadData(f"{raw.name} must have a column besides its target and its group ({group!r}); add one")
+    groups = group_texts(raw.x[group], len(raw.x), name=f"group column {group!r}")
+    test = raw.x_test
+    if not isinstance(test, pd.DataFrame):
+        return replace(raw, x=raw.x.drop(columns=group), groups=groups, group_name=group)
+    later = None
+    if group in test.columns:
+        later = group_texts(test[group], len(test), name=f"group column {group!r} of the test part", least=1)
+    left = test.drop(columns=group, errors="ignore")
+    return replace(raw, x=raw.x.drop(columns=group), x_test=left, groups=groups, groups_test=later, group_name=group)
 
 
 def _bundled(name: str) -> Raw:
@@ -162,10 +207,19 @@ def _table(path: Path, frame: pd.DataFrame, test: pd.DataFrame | None, target: s
         raise BadData(f"the test part of {path.name} has no column {absent[0]!r}; it has {listed(test.columns)}")
     # One column is a series, several are a table.
     chosen = columns if len(columns) > 1 else columns[0]
-    rows, labels = frame.drop(columns=columns), frame[chosen]
+    rows, labels = frame.drop(columns=columns), _trimmed(frame[chosen])
     if test is None:
         return Raw(name, "table", rows, labels, target_name=wanted)
-    return Raw(name, "table", rows, labels, test.drop(columns=columns), test[chosen], target_name=wanted)
+    return Raw(name, "table", rows, labels, test.drop(columns=columns), _trimmed(test[chosen]), target_name=wanted)
+
+
+def _trimmed(labels: Labels) -> Labels:
+    """Texts without the spaces around them, which nobody sees in a file."""
+    if isinstance(labels, pd.DataFrame):
+        return labels.apply(_trimmed)
+    if types.is_numeric_dtype(labels.dtype) or types.is_bool_dtype(labels.dtype):
+        return labels
+    return labels.map(lambda cell: cell.strip() if isinstance(cell, str) else cell)
 
 
 def _target_columns(frame: pd.DataFrame, target: str) -> list[str]:

@@ -75,16 +75,16 @@ def _scaled(weights: ArrayLike, rows: int, name: str) -> Tensor | None:
 
 
 def merged(
-    x: pd.DataFrame | np.ndarray, y: Labels, weights: NDArray[np.float64]
+    x: pd.DataFrame | np.ndarray, y: Labels, weights: NDArray[np.float64], groups: NDArray[np.object_] | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Different rows, by position, in an order that their contents give; and the sum of the weights of each.
 
     So a weight of 3 is the same as three equal rows, whatever else happens to the data: a split cannot part them, and
-    medians do not see them. ``x``, ``y``: n rows and labels; ``weights``: (n,), positive. A table of counts, where a
-    row comes ``OFTEN`` times on average by weights that are whole numbers, keeps up to ``MOST`` rows of each kind; and
-    there are ``LEAST`` rows in any case.
+    medians do not see them. ``x``, ``y``: n rows and labels; ``weights``: (n,), positive. ``groups``: (n,), rows of
+    different ones are different. A table of counts, where a row comes ``OFTEN`` times on average by weights that are
+    whole numbers, keeps up to ``MOST`` rows of each kind; and there are ``LEAST`` rows in any case.
     """
-    _, first, kind = np.unique(row_marks(x, y), return_index=True, return_inverse=True)
+    _, first, kind = np.unique(row_marks(x, y, groups), return_index=True, return_inverse=True)
     totals: NDArray[np.float64] = np.bincount(kind, weights=weights).astype(np.float64)
     copies = _copies(totals)
     return np.repeat(first, copies), np.repeat(totals / copies, copies)
@@ -109,10 +109,12 @@ def _whole(weights: NDArray[np.float64]) -> bool:
     return bool((weights == np.round(weights)).all() and weights.sum() < 2**53)
 
 
-def row_marks(x: pd.DataFrame | np.ndarray, y: Labels | None = None) -> NDArray[np.bytes_]:
-    """A digest of each row, with its label where ``y`` has them, the same for equal ones: (n,)."""
+def row_marks(
+    x: pd.DataFrame | np.ndarray, y: Labels | None = None, groups: NDArray[np.object_] | None = None
+) -> NDArray[np.bytes_]:
+    """A digest of each row, with its label and its group where there are some, the same for equal ones: (n,)."""
     targets = [] if y is None else [y] if isinstance(y, pd.Series) else [y.iloc[:, at] for at in range(y.shape[1])]
-    labels = [_bits(target) for target in targets]
+    labels = [_bits(target) for target in [*targets, *([] if groups is None else [pd.Series(groups)])]]
     if isinstance(x, pd.DataFrame):
         columns = [_bits(x.iloc[:, at]) for at in range(x.shape[1])]
         cells = np.stack([*columns, *labels], axis=1)  # (n, columns + 1)

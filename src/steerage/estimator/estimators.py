@@ -17,10 +17,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from steerage.cost.device import Device
+from steerage.data.dataset import Kind
 from steerage.data.raw import text_of
 from steerage.data.weights import balance, class_weighted
 from steerage.errors import BadArgument
-from steerage.estimator.inputs import Rows, class_factors, targets_of
+from steerage.estimator.inputs import Counted, class_factors
 from steerage.estimator.synthesizer import Synthesizer
 from steerage.templates import Template
 
@@ -33,9 +34,9 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     zero, on multiplications per row, and on the bytes of generated C code; ``device``: the board or core that is for
     (``steerage.cost.device``), ``int8``: in 8-bit integers. ``minutes``: how long ``fit`` may take (10 if nothing else
     is given); or ``trials`` and ``epochs``, with which the result depends on ``random_state`` alone, and ``minutes``
-    beside ``epochs`` end it early. ``template``: a name ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto"
-    goes by the data. ``scheme``, ``patience``, ``metric``: as for ``steerage.synthesize``. ``class_weight``: by label
-    (1 for missing ones), or "balanced".
+    beside ``epochs`` end it early. ``kind``: "signal" for arrays that are signals over time. ``template``: a name
+    ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``, ``patience``,
+    ``metric``: as for ``steerage.synthesize``. ``class_weight``: by label (1 for missing ones), or "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
     goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too; 0
     shows a live view in a notebook and nothing elsewhere, -1 nothing anywhere.
@@ -59,6 +60,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         minutes: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
+        kind: Kind | None = None,
         template: str | Template = "auto",
         scheme: str = "auto",
         patience: int | None = None,
@@ -78,6 +80,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
             minutes=minutes,
             trials=trials,
             epochs=epochs,
+            kind=kind,
             template=template,
             scheme=scheme,
             patience=patience,
@@ -88,26 +91,28 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         )
         self.class_weight = class_weight
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SteerageClassifier:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> SteerageClassifier:
         """Synthesize a network for the rows ``X`` and their labels ``y``, (n,), or (n, labels) of 1 and 0.
 
-        ``X``: a DataFrame of pandas or polars, of numbers, text, categories, dates, and missing values; an array
-        (n, columns); or images (n, h, w), (n, h, w, c) or (n, c, h, w). ``sample_weight``: (n,), not negative; a weight
-        of 3 is the same as three equal rows, and one of 0 as none. On Ctrl-C the best network so far is kept, with a
-        warning; if there is none yet, KeyboardInterrupt goes on.
+        ``X``: a DataFrame of pandas or polars, of numbers, text, categories, dates, and missing values; an array (n,
+        columns); or images (n, h, w), (n, h, w, c) or (n, c, h, w); or, with ``kind="signal"``, signals (n, channels,
+        length), (n, length, channels) or (n, length). ``sample_weight``: (n,), not negative; a weight of 3 is the same
+        as three equal rows, and one of 0 as none. ``groups``: (n,), which rows belong together (windows of one
+        recording): a group is held out for validation as a whole, or not at all. On Ctrl-C the best network so far is
+        kept, with a warning; if there is none yet, KeyboardInterrupt goes on.
         Raises: ValueError for data that cannot be learnt from; InfeasibleBudget; BadArgument; RunConflict if ``out``
         belongs to another run.
         """
-        rows, labels, weights = self._checked(X, y, sample_weight, targets_of)
+        labels, counted = self._checked(X, y, sample_weight, groups)
         check_classification_targets(labels)
         if labels.ndim == 2:
-            return self._fit_labels(rows, labels, weights)
+            return self._fit_labels(counted, labels)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(f"there must be at least two classes, got only one class: {classes.tolist()[0]!r}")
         names = tuple(label if isinstance(label, str) else text_of(label) for label in classes.tolist())
         target = pd.Series(codes, name=getattr(y, "name", None))
-        dataset = self._dataset(rows, target, weights, "classification", names)
+        dataset = self._dataset(counted, target, "classification", names)
         if isinstance(self.class_weight, Mapping):
             dataset = class_weighted(dataset, class_factors(self.class_weight, classes))
         elif self.class_weight == "balanced":
@@ -118,11 +123,11 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         self.classes_ = classes
         return self
 
-    def _fit_labels(self, rows: Rows, labels: NDArray[Any], weights: NDArray[np.float64]) -> SteerageClassifier:
+    def _fit_labels(self, counted: Counted, labels: NDArray[Any]) -> SteerageClassifier:
         """Several labels, each on or off: (n, labels), 1 or 0."""
         if self.class_weight is not None:
             raise BadArgument(f"class_weight is for one label per row, got {self.class_weight!r} and {labels.shape}")
-        self._synthesize(self._dataset(rows, labels, weights, "multilabel"))
+        self._synthesize(self._dataset(counted, labels, "multilabel"))
         self.classes_ = np.arange(labels.shape[1])
         return self
 
@@ -162,16 +167,16 @@ class SteerageRegressor(RegressorMixin, Synthesizer):  # type: ignore[misc]
     Parameters and what there is after ``fit``: as for ``SteerageClassifier``, without classes.
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> SteerageRegressor:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> SteerageRegressor:
         """Synthesize a network for the rows ``X`` and the numbers ``y``, (n,) or (n, targets).
 
         As ``SteerageClassifier.fit``.
         """
-        rows, values, weights = self._checked(X, y, sample_weight, targets_of)
+        values, counted = self._checked(X, y, sample_weight, groups)
         target: Any = values.astype(np.float64)
         if target.ndim == 1:
             target = pd.Series(target, name=getattr(y, "name", None))
-        self._synthesize(self._dataset(rows, target, weights, "regression"))
+        self._synthesize(self._dataset(counted, target, "regression"))
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from numbers import Number
 from typing import Any
 
@@ -12,7 +13,19 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import assert_all_finite, check_array, column_or_1d
 
+from steerage.data.groups import group_texts
+from steerage.errors import BadData
+
 Rows = pd.DataFrame | NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Rows with a weight that is not zero, their weights (n,), and their groups (n,), None where they have none."""
+
+    rows: Rows
+    weights: NDArray[np.float64]
+    groups: NDArray[np.object_] | None
 
 
 def rows_of(X: Any, *, least: int = 1) -> Rows:
@@ -91,6 +104,16 @@ def weights_of(sample_weight: Any, rows: int) -> NDArray[np.float64]:
     if not weights.any():
         raise ValueError("sample_weight must have a number that is not zero")
     return weights
+
+
+def groups_of(groups: Any, rows: int) -> NDArray[np.object_]:
+    """Groups of ``rows`` rows as texts: (n,). Raises: ValueError for missing ones, a single one, or not one per row."""
+    if not isinstance(groups, pd.Series):
+        groups = column_or_1d(groups)
+    try:
+        return group_texts(groups, rows)
+    except BadData as error:
+        raise ValueError(str(error)) from error
 
 
 def class_factors(class_weight: Mapping[Any, float], classes: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ import copy
 import operator
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from numbers import Integral
@@ -28,9 +28,9 @@ from steerage.bundle.network import BATCH_ROWS
 from steerage.cost.budget import Budget
 from steerage.cost.device import Device
 from steerage.data.build import build_dataset, raw_from_arrays, take
-from steerage.data.dataset import Dataset, Task
+from steerage.data.dataset import Dataset, Kind, Task
 from steerage.errors import BadArgument, BadData
-from steerage.estimator.inputs import Rows, labels_of, rows_of, weights_of
+from steerage.estimator.inputs import Counted, Rows, groups_of, rows_of, targets_of, weights_of
 from steerage.estimator.progress import printer
 from steerage.synthesis.main import Interrupted, synthesize
 from steerage.templates import TEMPLATES, Template
@@ -56,6 +56,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         minutes: float | None = None,
         trials: int | None = None,
         epochs: int | None = None,
+        kind: Kind | None = None,
         template: str | Template = "auto",
         scheme: str = "auto",
         patience: int | None = None,
@@ -73,6 +74,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.minutes = minutes
         self.trials = trials
         self.epochs = epochs
+        self.kind = kind
         self.template = template
         self.scheme = scheme
         self.patience = patience
@@ -89,27 +91,32 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         return tags
 
     def _checked(
-        self, X: Any, y: Any, sample_weight: Any, read: Callable[[Any, int], NDArray[Any]] = labels_of
-    ) -> tuple[Rows, NDArray[Any], NDArray[np.float64]]:
-        """Rows that count, with their labels, as ``read`` takes them, and weights. Raises: ValueError, TypeError."""
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        groups: Any,
+    ) -> tuple[NDArray[Any], Counted]:
+        """Labels of the rows that count, and those rows. Raises: ValueError, TypeError."""
         rows = rows_of(X, least=2)
         validate_data(self, rows, y, skip_check_array=True)
-        labels, weights = read(y, len(rows)), weights_of(sample_weight, len(rows))
+        labels, weights = targets_of(y, len(rows)), weights_of(sample_weight, len(rows))
         counted = np.flatnonzero(weights)
-        return take(rows, counted), labels[counted], weights[counted]
+        known = None if groups is None else groups_of(groups, len(rows))[counted]
+        return labels[counted], Counted(take(rows, counted), weights[counted], known)
 
     def _dataset(
         self,
-        rows: Rows,
+        counted: Counted,
         y: pd.Series | NDArray[Any],
-        weights: NDArray[np.float64],
         task: Task,
         names: tuple[str, ...] = (),
     ) -> Dataset:
         """Data without a test part. Raises: ValueError for rows that there is nothing to learn from."""
         try:
-            raw = raw_from_arrays("data", rows, y)
-            return build_dataset(replace(raw, class_names=names, weights=weights), task=task, hold_out=False)
+            raw = raw_from_arrays("data", counted.rows, y, kind=self.kind)
+            raw = replace(raw, class_names=names, weights=counted.weights, groups=counted.groups)
+            return build_dataset(raw, task=task, hold_out=False)
         except BadData as error:
             raise ValueError(str(error)) from error
 

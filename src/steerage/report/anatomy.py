@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from html import escape
@@ -11,7 +12,9 @@ from steerage.report.text import count, picture, section, shown, table
 
 SHOWN = 80  # layers that are drawn
 COLUMNS = 30  # of a table's columns that are listed
-ROW, GUTTER, BARS, WIDTH = 24, 84, 300, 460
+ROW, WIDTH = 24, 460
+NAMES, ARCS, BARS = 130, 46, 150  # right end of the names; room for arcs; the longest bar
+LEFT = NAMES + ARCS
 
 
 def anatomy(run: Run) -> str:
@@ -24,13 +27,12 @@ def anatomy(run: Run) -> str:
 
 
 def _drawn(layers: Sequence[object]) -> str:
-    """A bar per layer, long as its dense size, filled as far as connections are active; arcs that skip layers."""
+    """A row per layer: its name, arcs from earlier layers that it reads, a bar of its size, its connections."""
     some = layers[:SHOWN]
     dense = [max(1.0, number(at(one, "dense")) or 1.0) for one in some]
     most = math.log1p(max(dense))
-    parts = []
-    height = ROW * (len(some) + 1) + 8
-    parts.append(f'<text class="layer" x="{GUTTER}" y="16">input</text>')
+    first = len(_shared([shown(at(one, "name")) for one in layers]))
+    bars, arcs = [f'<text class="name" x="{NAMES}" y="{ROW - 8}">input</text>'], ""
     for place, layer in enumerate(some):
         y = ROW * (place + 1)
         active = number(at(layer, "weights")) or 0.0
@@ -38,36 +40,63 @@ def _drawn(layers: Sequence[object]) -> str:
         share = min(1.0, active / dense[place])
         shape = " × ".join(shown(side) for side in listed(at(layer, "shape")))
         name, kind = shown(at(layer, "name")), shown(at(layer, "kind"))
-        share_of = f"{count(active)} of {count(dense[place])}"
-        text, brief = f"{name}: {kind} {shape}, {share_of}", f"{'.'.join(name.split('.')[-2:])} {shape}  {share_of}"
-        parts.append(
-            f'<g><title>{escape(text)} connections</title><rect class="dense" x="{GUTTER}" y="{y + 3}" '
-            f'width="{long:.1f}" height="{ROW - 6}" rx="3"/><rect class="active" x="{GUTTER}" y="{y + 3}" '
-            f'width="{max(1.5, long * share):.1f}" height="{ROW - 6}" rx="3"/>'
-            f'<text class="layer" x="{GUTTER + 6}" y="{y + 16}">{escape(_short(brief))}</text></g>'
+        share_of = f"{count(active)} of {count(dense[place])}" if active < dense[place] else count(active)
+        title = f"{name}: {kind} {shape}, {count(active)} of {count(dense[place])} connections"
+        bars.append(
+            f"<g><title>{escape(title)}</title>"
+            f'<text class="name" x="{NAMES}" y="{y + 16}">{escape(_short(name[first:]))}</text>'
+            f'<rect class="dense" x="{LEFT}" y="{y + 3}" width="{long:.1f}" height="{ROW - 6}" rx="3"/>'
+            f'<rect class="active" x="{LEFT}" y="{y + 3}" width="{max(1.5, long * share):.1f}" '
+            f'height="{ROW - 6}" rx="3"/>'
+            f'<text class="layer" x="{LEFT + long + 6:.1f}" y="{y + 16}">{escape(share_of)}</text></g>'
         )
-        for source in listed(at(layer, "reads")):
-            before = number(source)
-            if before is not None and -1 <= before < place - 1:
-                top, bottom = ROW * (before + 1) + ROW / 2, y + ROW / 2
-                bend = GUTTER - 6 - min(GUTTER - 12, 7 * math.sqrt(place - before))
-                parts.append(
-                    f'<path class="skip" d="M{GUTTER - 2} {top:.0f}C{bend:.0f} {top:.0f} {bend:.0f} {bottom:.0f} '
-                    f'{GUTTER - 2} {bottom:.0f}"/>'
-                )
+        arcs += _arcs(some, place)
     more = f"<p>and {len(layers) - SHOWN} more layers</p>" if len(layers) > SHOWN else ""
     legend = (
         "<p>A bar for each layer that has weights, from the input down, as long as the logarithm of its dense size; "
-        "filled as far as its connections are active. Arcs are connections that skip layers.</p>"
+        "filled as far as its connections are active.</p>"
     )
-    drawing = (
-        f'<svg class="network" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="the network, layer by layer">'
-    )
-    return f"{legend}{drawing}{''.join(parts)}</svg>{more}"
+    if arcs:
+        legend += (
+            "<p>Arcs are layers that read past the one before them: the thicker, the more connections are left of "
+            "those that it has (the pointer tells how many).</p>"
+        )
+    size = f"0 0 {WIDTH} {ROW * (len(some) + 1) + 8}"
+    drawing = f'<svg class="network" viewBox="{size}" role="img" aria-label="the network, layer by layer">'
+    return f"{legend}{drawing}{''.join(bars)}{arcs}</svg>{more}"
 
 
-def _short(text: str, most: int = 56) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+def _arcs(layers: Sequence[object], place: int) -> str:
+    """From the rows of the layers that the one at ``place`` reads, other than the one before it, to its own."""
+    sources = [number(one) for one in listed(at(layers[place], "reads"))]
+    wires = [number(one) or 0.0 for one in listed(at(layers[place], "wires"))]
+    wires = wires if len(wires) == len(sources) else [1.0] * len(sources)
+    arcs = ""
+    for source, wire in zip(sources, wires, strict=True):
+        if source is None or not -1 <= source < place - 1:
+            continue
+        before, into = (shown(at(layers[int(source)], "name")) if source >= 0 else "input"), at(layers[place], "name")
+        top, bottom = ROW * (source + 1) + ROW / 2, ROW * (place + 1) + ROW / 2
+        bend = LEFT - 5 - min(ARCS - 8, 10 + 6 * math.sqrt(place - source))
+        title = f"{before} to {shown(into)}: {shown(wire)} connections" if wires != [1.0] * len(sources) else ""
+        arcs += (
+            f'<path class="skip" stroke-width="{0.8 + 3.2 * wire / (sum(wires) or 1.0):.1f}" '
+            f'd="M{LEFT - 3} {top:.0f}C{bend:.0f} {top:.0f} {bend:.0f} {bottom:.0f} {LEFT - 3} {bottom:.0f}">'
+            f"<title>{escape(title)}</title></path>"
+        )
+    return arcs
+
+
+def _shared(names: Sequence[str]) -> str:
+    """The parts with which all of several names begin, and which tell nothing: ``net.``."""
+    parts = [name.split(".")[:-1] for name in names]
+    shared = [one[0] for one in itertools.takewhile(lambda one: len(set(one)) == 1, zip(*parts, strict=False))]
+    return "".join(f"{part}." for part in shared) if len(names) > 1 else ""
+
+
+def _short(name: str, most: int = 17) -> str:
+    """The end of a name: its beginning is that of all."""
+    return name if len(name) <= most else f"…{name[1 - most :]}"
 
 
 def _inputs(run: Run) -> str:

@@ -10,7 +10,7 @@ from steerage.metrics import METRICS
 from steerage.report.figures import Point, scatter
 from steerage.report.page import COSTS, document
 from steerage.report.run import Run, at, number, read_run
-from steerage.report.text import ABOUT, BOUNDS, NONE, about, count, measure, section, settings, table
+from steerage.report.text import ABOUT, BOUNDS, NONE, about, count, measure, section, setting, table
 from steerage.store import write_atomic
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -75,7 +75,9 @@ def _figure(runs: Sequence[Run]) -> str:
         return ""
     percent = all(run.metric.form == "share" for run in runs)
     show = (lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format
-    drawn = scatter(points, x_label="parameters", y_label="test error", show_y=show)
+    titles = {run.metric.error_title for run in runs}
+    label = f"test {titles.pop()}" if len(titles) == 1 else "test error, each by its metric"
+    drawn = scatter(points, x_label="parameters", y_label=label, show_y=show)
     return section("Error and size", drawn + ABOUT)
 
 
@@ -83,7 +85,7 @@ def _asked(runs: Sequence[Run]) -> str:
     """What the runs were asked for where they differ."""
     names = dict.fromkeys(name for run in runs for name in run.asked if name not in ("budget", "command"))
     rows = [[f"most {BOUNDS[bound][1]}s", *(count(run.budget.get(bound)) for run in runs)] for bound in BOUNDS]
-    rows += [[name, *(settings(run.asked.get(name)) or NONE for run in runs)] for name in names]
+    rows += [[name, *(setting(name, run.asked.get(name)) or NONE for run in runs)] for name in names]
     differ = [row for row in rows if len(set(row[1:])) > 1]
     same = [row[0] for row in rows if len(set(row[1:])) == 1 and row[1] != NONE]
     equal = f"<p>The same in all: {escape(', '.join(same))}.</p>" if same else ""

@@ -49,6 +49,6 @@ def _dependence(run: Run, gene: object) -> str:
         log_x=False,
         joined=True,
         show_y=(lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format,
-        names=[shown(value) for value, _ in pairs],
+        names=[f"{value:.2g}" if isinstance(value, float) else shown(value) for value, _ in pairs],
     )
     return f"<figure>{figure}</figure>"

@@ -11,11 +11,24 @@ from steerage.metrics import METRICS
 from steerage.report.anatomy import anatomy
 from steerage.report.mattered import mattered
 from steerage.report.quality import quality
+from steerage.report.rounds import rounds
 from steerage.report.run import Run, at, first, number, read_run
 from steerage.report.script import SCRIPT, SCRIPT_HASH
-from steerage.report.sections import NOUNS, front, local, networks, rounds, trials
+from steerage.report.sections import NOUNS, front, local, networks, trials
 from steerage.report.style import CSS
-from steerage.report.text import BOUNDS, NONE, STAGES, amount, bounded, code, measure, section, settings, shown, table
+from steerage.report.text import (
+    BOUNDS,
+    NONE,
+    STAGES,
+    amount,
+    bounded,
+    code,
+    measure,
+    section,
+    setting,
+    shown,
+    table,
+)
 from steerage.shellwords import joined, quoted
 from steerage.store import write_atomic
 
@@ -150,6 +163,8 @@ def _use(run: Run) -> str:
         python = ("import steerage", "", f"network = steerage.load({network!r})", "network.predict(X)")
         content += f"<p>Measure it on other data, and export it:</p>{code(*shell)}"
         content += f"<p>Use it in Python:</p>{code(*python)}"
+    elif (run.folder / "network" / "network.json").is_file():
+        content += f"<p>The best network so far:</p>{code('import steerage', '', f'steerage.load({network!r})')}"
     if command:
         line = joined(map(str, command)) if isinstance(command, list) else shown(command)
         content += f"<p>Make it again, or go on with a run that was stopped:</p>{code(line)}"
@@ -163,7 +178,7 @@ def _settings(run: Run) -> str:
         fields["seconds"] = {
             name: round(value, 1) for name, item in seconds.items() if (value := number(item)) is not None
         }
-    rows = [[name, text] for name, value in fields.items() if name != "command" and (text := settings(value))]
+    rows = [[name, text] for name, value in fields.items() if name != "command" and (text := setting(name, value))]
     return section("How it was run", table(["setting", "value"], rows)) if rows else ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Point, scatter, short
 from steerage.report.run import Fields, Run, at, listed, number
 from steerage.report.text import count, picture, section, shown, table
 
@@ -107,12 +107,10 @@ def _pairs(pairs: object, whose: str) -> str:
     for pair in listed(pairs):
         numbers = [number(one) for one in listed(pair)]
         if len(numbers) == 2 and numbers[0] is not None and numbers[1] is not None:
-            points.append(Point(numbers[0], numbers[1], f"true {numbers[0]:.4g}, predicted {numbers[1]:.4g}"))
+            points.append(Point(numbers[0], numbers[1], f"true {shown(numbers[0])}, predicted {shown(numbers[1])}"))
     if not points:
         return ""
-    figure = scatter(
-        points, x_label="true value", y_label="predicted", log_x=False, diagonal=True, show_y="{:.3g}".format
-    )
+    figure = scatter(points, x_label="true value", y_label="predicted", log_x=False, diagonal=True, show_y=short)
     return f"<h3>Predicted and true values{escape(whose)}</h3>" + figure
 
 

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
-from typing import TypeVar
 
 from steerage.report.figures import Point, scatter, short
 from steerage.report.run import Fields, Run, at, error_of, number, params_of
-from steerage.report.text import ABOUT, NONE, STAGES, about, count, decimal, measure, section, settings, shown, table
+from steerage.report.text import (
+    ABOUT,
+    NONE,
+    STAGES,
+    about,
+    count,
+    counted,
+    measure,
+    section,
+    settings,
+    shown,
+    table,
+    thinned,
+)
 
 BEST_TRIALS = 10
 FAILURES = 5
 SHOWN_STEPS = 12
+CROWD, USUAL_SHARE = 50, 0.9  # candidates from which a figure shows the larger part of them well, and which part
 SEEN = ("refit", "absorbed")  # networks that learnt from the validation rows
 COSTS = ("params", "dense_params", "macs")
 X_LABEL = "parameters"
 NOUNS = {"params": X_LABEL, "macs": "MACs"}
-
-T = TypeVar("T")
 
 
 def trials(run: Run) -> str:
@@ -30,7 +41,9 @@ def trials(run: Run) -> str:
     best = sorted(measured, key=lambda pair: pair[0])[:BEST_TRIALS]
     # A row has only what tells it from the others; what they share is said once.
     names = dict.fromkeys(name for _, event in best for name in _values(event))
-    differing = {name for name in names if len({settings(_values(event).get(name)) for _, event in best}) > 1}
+    differing = {
+        name for name in names if len(best) == 1 or len({settings(_values(event).get(name)) for _, event in best}) > 1
+    }
     rows = [
         [
             shown(event.get("number")),
@@ -43,7 +56,8 @@ def trials(run: Run) -> str:
     ended = {number(event.get("number")) for _, event in measured}
     resting = {number(event.get("number")) for event in run.named("TrialStopped")} - ended
     stopped = f", {len(resting)} were stopped early" if resting else ""
-    content = f"<p>{len(measured)} candidates were trained{stopped}, {len(failed)} failed.</p>"
+    verb = "was" if len(measured) == 1 else "were"
+    content = f"<p>{counted(len(measured), 'candidate')} {verb} trained{stopped}, {len(failed)} failed.</p>"
     content += _trials_figure(run, measured)
     if rows:
         same = settings({name: value for name, value in _values(best[0][1]).items() if name not in differing})
@@ -65,7 +79,8 @@ def _values(event: Fields) -> Fields:
 def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     """Error over parameters; over the number of the trial where parameters were not written down.
 
-    Over the cost of a front, where one was asked for, and with a line through its networks.
+    Over the cost of a front, where one was asked for. A line goes through its networks, or through the candidates that
+    no other beats in both.
     """
     name = run.pareto or "params"
     noun = NOUNS[name]
@@ -83,6 +98,7 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
         numbered = [(number(event.get("number")), error) for error, event in measured]
         points = [Point(n, error, f"trial {n:g}: {_error_text(run, error)}") for n, error in numbered if n is not None]
         return scatter(points, x_label="trial", y_label=run.error_label, log_x=False, show_y=_ticks_of(run))
+    candidates, top = [*points], _top([point.y for point in points])
     for stage, title in STAGES[:1] if run.front else STAGES:  # the others are the last of the front
         where = (stage,) if stage else ()
         network = at(run.summary, *where)
@@ -92,11 +108,42 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
             told = text if stage == "baseline" else about(text, run.summary.get("values"))
             points.append(Point(cost, error, text, title, stage or "delivered", told))
     front = _front_points(run, name)
-    limit = run.budget.get(f"max_{name}")
+    others = [*points[len(candidates) :], *front]
+    top = None if top is None else max([top, *(point.y for point in others)])
+    best = [] if front else _unbeaten(candidates)
     figure = scatter(
-        [*points, *front], x_label=noun, y_label=run.error_label, limit=limit, path=front, show_y=_ticks_of(run)
+        [*points, *front],
+        x_label=noun,
+        y_label=run.error_label,
+        limit=run.budget.get(f"max_{name}"),
+        path=front or best,
+        show_y=_ticks_of(run),
+        top=top,
     )
-    return figure + ABOUT
+    words = [f"The line joins candidates of which no other is smaller and better, by {noun} and error."] * bool(
+        best[1:]
+    )
+    above = sum(point.y > top for point in candidates) if top is not None else 0
+    words += [f"Triangles at the upper edge are {above} candidates of larger errors."] * bool(above)
+    return (f"<p>{' '.join(words)}</p>" if words else "") + figure + ABOUT
+
+
+def _top(errors: Sequence[float]) -> float | None:
+    """Above which errors the figure ends, where a few large ones would leave no room for the others."""
+    ranked = sorted(errors)
+    if len(ranked) < CROWD:
+        return None
+    usual = ranked[round(USUAL_SHARE * (len(ranked) - 1))]
+    return 1.2 * usual if ranked[-1] > 2 * usual > 0 else None
+
+
+def _unbeaten(points: Sequence[Point]) -> list[Point]:
+    """By rising x, those that have a smaller y than all before them."""
+    best: list[Point] = []
+    for point in sorted(points, key=lambda one: (one.x, one.y)):
+        if not best or point.y < best[-1].y:
+            best.append(point)
+    return best
 
 
 def _front_points(run: Run, cost: str) -> list[Point]:
@@ -134,43 +181,6 @@ def _error_text(run: Run, error: float) -> str:
 
 def _ticks_of(run: Run) -> Callable[[float], str]:
     return (lambda error: f"{100 * error:.3g} %") if run.metric.form == "share" else "{:.3g}".format
-
-
-def rounds(run: Run) -> str:
-    """How the search stood after each round: the best so far, the accuracy predictor, and what going on promised."""
-    errors = {number(event.get("number")): error_of(event) for event in run.named("TrialFinished")}
-    percent = run.metric.form == "share"
-    rows = []
-    for event in run.named("RoundFinished"):
-        gain = number(event.get("gain"))
-        rows.append([
-            shown(event.get("round")),
-            shown(event.get("trials")),
-            shown(event.get("best_number")),
-            run.error_text(errors.get(number(event.get("best_number")))),
-            *(decimal(number(event.get(name))) for name in ("tau", "spearman", "rmse", "coverage")),
-            decimal(gain) if not percent or run.pareto else run.error_text(gain),
-        ])  # fmt: skip
-    if not rows:
-        return ""
-    promised = "the front's hypervolume grow, as a share of it," if run.pareto else "the error fall"
-    intro = (
-        "<p>How well the predictor orders candidates that it has not seen (cross-validated; τ and ρ: 1 is the true "
-        "order, 0 is chance), the share of them that its intervals hold (coverage; 0.8 is honest, less is too sure), "
-        f"and by how much the next candidate was expected to let {promised} (gain).</p>"
-    )
-    names = [
-        "round",
-        "trials",
-        "best trial",
-        run.error_label,
-        "Kendall τ",
-        "Spearman ρ",
-        "RMSE of ranks",
-        "coverage",
-        "gain",
-    ]
-    return section("Rounds of the search", intro + table(names, rows))
 
 
 def networks(run: Run) -> str:
@@ -214,7 +224,7 @@ def local(run: Run) -> str:
             *(count(number(event.get(what))) for what in ("before", "after", "grown")),
             *(count(number(event.get(f"units_{when}"))) for when in ("before", "after")),
         ]
-        for progress, _, event in _thinned(steps)
+        for progress, _, event in thinned(steps, SHOWN_STEPS)
     ]
     name = run.metric.error_title if run.metric.form == "units" else run.metric.title
     names = [f"{name} before", "connections", "after", "of these grown", "units", "after"]
@@ -227,10 +237,3 @@ def local(run: Run) -> str:
 def _came_with(run: Run, error: float | None) -> str:
     """Figure of a step on validation rows; in standard deviations where the target's units are not known here."""
     return NONE if error is None else run.metric.written(run.metric.figure(error))
-
-
-def _thinned(steps: Sequence[T]) -> list[T]:
-    """At most ``SHOWN_STEPS`` of them, evenly spread, with the first and the last."""
-    if len(steps) <= SHOWN_STEPS:
-        return list(steps)
-    return [steps[round(i * (len(steps) - 1) / (SHOWN_STEPS - 1))] for i in range(SHOWN_STEPS)]

@@ -29,13 +29,15 @@ svg { display: block; width: 100%; max-width: 42rem; height: auto; margin: .5rem
 svg text { fill: var(--soft); font-size: 13px; }
 svg .axis { text-anchor: middle; }
 svg text.mark { fill: var(--text); font-weight: 600; paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
-svg text.limit { fill: var(--limit); }
+svg text.limit { fill: var(--limit); paint-order: stroke; stroke: var(--ground); stroke-width: 3px; }
 svg .grid { stroke: var(--line); }
 svg .frame { stroke: var(--soft); }
 svg line.limit { stroke: var(--limit); stroke-dasharray: 5 4; }
 svg .path { fill: none; stroke: var(--dot); stroke-width: 1.5; opacity: .6; }
-svg circle { fill: var(--dot); fill-opacity: .75; }
+svg circle, svg path.trial { fill: var(--dot); fill-opacity: .75; }
 svg rect.baseline { fill: var(--base); }
+svg rect.missed { fill: var(--ground); stroke: var(--best); stroke-width: 2; }
+svg line.span { stroke: var(--dot); stroke-width: 1.5; opacity: .45; }
 svg path.after_search, svg path.delivered, svg path.front { fill: var(--best); }
 svg path.after_search { fill: var(--ground); stroke: var(--best); stroke-width: 2; }
 svg [data-about] { cursor: pointer; }
@@ -43,16 +45,19 @@ svg .chosen { stroke: var(--text); stroke-width: 2.5; }
 svg .diagonal { stroke: var(--soft); stroke-dasharray: 4 4; }
 svg.network rect.dense { fill: var(--panel); stroke: var(--line); }
 svg.network rect.active { fill: var(--dot); fill-opacity: .45; }
-svg.network text.layer { fill: var(--text); font-size: 11px; }
-svg.network path.skip { fill: none; stroke: var(--soft); stroke-width: 1.2; opacity: .7; }
+svg.network text { fill: var(--text); font-size: 12.5px; }
+svg.network text.name { text-anchor: end; }
+svg.network path.skip { fill: none; stroke: var(--soft); opacity: .7; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .4rem; }
 figure { margin: 0; }
 figcaption { font-size: .82rem; color: var(--soft); line-height: 1.3; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .8rem;
   margin: .5rem 0 1rem; }
+.cards.large img { max-height: none; }
 .cards.large { grid-template-columns: repeat(auto-fill, minmax(14rem, 18rem)); }
-.cards.wide-cards { grid-template-columns: repeat(auto-fill, minmax(min(18rem, 100%), 1fr)); }
-.cards img { width: 100%; image-rendering: pixelated; border: 1px solid var(--line); background: #000; display: block; }
+.cards.wide-cards { grid-template-columns: repeat(auto-fill, minmax(min(24rem, 100%), 1fr)); }
+.cards img { width: 100%; min-height: 2.2rem; max-height: 12rem; image-rendering: pixelated;
+  border: 1px solid var(--line); background: #000; display: block; }
 table.heat { font-size: .82rem; }
 table.heat th, table.heat td { padding: .15rem .35rem; text-align: right; border: 0; }
 table.heat td { background: color-mix(in srgb, var(--limit) calc(var(--share) * 100%), transparent); }

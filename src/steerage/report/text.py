@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from typing import TypeVar
 
-from steerage.metrics import METRICS
+from steerage.metrics import METRICS, plain
 
 STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
 NONE = "–"
+
+T = TypeVar("T")
 
 
 def section(title: str, content: str) -> str:
@@ -63,6 +66,13 @@ def measure(metric: str, value: float | None) -> str:
     return NONE if value is None else METRICS[metric].written(value)
 
 
+def thinned(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of them, two or more, evenly spread, with the first and the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / (most - 1))] for i in range(most)]
+
+
 def decimal(value: float | None) -> str:
     """Three decimals."""
     return NONE if value is None else f"{value:.3f}"
@@ -91,7 +101,13 @@ def bounded(bound: str, value: float) -> str:
 
 def shown(value: object) -> str:
     """One plain value; nothing for None."""
-    return "" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return "" if value is None else plain(value) if isinstance(value, float) else str(value)
+
+
+def setting(name: str, value: object) -> str:
+    """What run.json has under ``name``, on one line; of a fingerprint as much as tells it from others."""
+    text = settings(value)
+    return f"{text[:12]}…" if name == "fingerprint" and len(text) > 12 else text
 
 
 def settings(value: object) -> str:

@@ -404,6 +404,7 @@ def _round(
         quality.coverage,
         gain,
         None if best is None else best.number,
+        quality.held_out,
     )
 
 

@@ -6,30 +6,34 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from torch import Tensor
+
 from steerage.analysis import genes, predictions, structure
 from steerage.search.run import study_file
 from steerage.search.trials import observed, relevant_trials
 from steerage.synthesis.candidate import Trained
 from steerage.synthesis.stage import Run
+from steerage.training.evaluate import predict
 
 VERSION = 1
 
 
-def analysed(run: Run, final: Trained) -> dict[str, Any]:
+def analysed(run: Run, final: Trained, outputs: Tensor | None) -> dict[str, Any]:
     """``predictions`` on ``part``, the test rows or, without any, the validation rows; ``structure``; ``genes``.
 
-    At the very end of a run, like everything that looks at test rows. ``steerage.analysis`` says what is in each. A
-    part that fails is left out with a warning: the network is there, and what is drawn of it must not be in its way.
+    ``outputs``: of the network for the test rows, None without any. At the very end of a run, like everything that
+    looks at test rows. ``steerage.analysis`` says what is in each. A part that fails is left out with a warning: the
+    network is there, and what is drawn of it must not be in its way.
     """
     bench, dataset = run.bench, run.bench.dataset
-    testable = len(dataset.y_test) > 0
-    found: dict[str, Any] = {"version": VERSION, "part": "test" if testable else "validation"}
+    found: dict[str, Any] = {"version": VERSION, "part": "validation" if outputs is None else "test"}
 
     def of_predictions() -> Any:
-        rows = bench.validation_rows
-        x, y = (dataset.x_test, dataset.y_test) if testable else (dataset.x[rows], dataset.y[rows])
+        if outputs is not None:
+            return predictions(outputs, dataset, dataset.x_test, dataset.y_test)
+        x, y = dataset.x[bench.validation_rows], dataset.y[bench.validation_rows]
         with bench.clock.counted():
-            return predictions(final.model, dataset, x, y) if len(y) else None
+            return predictions(predict(final.model, dataset, x), dataset, x, y) if len(y) else None
 
     def of_genes() -> Any:
         if run.plan.local_only or not run.directory.study.is_file():

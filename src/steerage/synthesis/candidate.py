@@ -33,7 +33,7 @@ from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.driving import side_by_side
 from steerage.synthesis.latency import LatencyBound
 from steerage.templates.template import Template
-from steerage.training.evaluate import Scores, evaluate
+from steerage.training.evaluate import Scores, evaluate, predict, scores_of
 from steerage.training.fit import Effort, Seconds, Steps, Tick, Training, loss_of
 from steerage.training.recipe import Recipe, recipe_from
 from steerage.training.stacked.loop import Run
@@ -80,9 +80,17 @@ class Bench:
 
     def test_scores(self, model: nn.Module) -> Scores:
         """On the test rows. Only for networks that nothing depends on any more."""
+        return self.test_scores_of(self.test_outputs(model))
+
+    def test_outputs(self, model: nn.Module) -> Tensor:
+        """What ``model`` makes of the test rows: (n, outputs). As ``test_scores``."""
         with self.clock.counted():
-            dataset = self.dataset
-            return evaluate(model, dataset, dataset.x_test, dataset.y_test, dataset.weights_test)
+            return predict(model, self.dataset, self.dataset.x_test)
+
+    def test_scores_of(self, outputs: Tensor) -> Scores:
+        """Scores of ``test_outputs``."""
+        with self.clock.counted():
+            return scores_of(outputs, self.dataset.y_test, self.dataset, self.dataset.weights_test)
 
     def recipe(self, values: Values) -> Recipe:
         return recipe_from(values, self.template.defaults(self.dataset.spec))

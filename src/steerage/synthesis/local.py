@@ -33,6 +33,7 @@ def grow_and_prune(
     seed: int = 0,
     target: str | None = None,
     task: Task | None = None,
+    group: str | None = None,
 ) -> Trained:
     """Train ``model`` on, from the weights that it has, down to ``budget`` along ``scheme``; it is left as it is.
 
@@ -50,7 +51,7 @@ def grow_and_prune(
     if minutes is not None and epochs is not None:
         raise BadArgument("give minutes or epochs: a training in memory cannot rest in between")
     effort = effort_from(minutes, None, epochs)
-    dataset = data if isinstance(data, Dataset) else load_dataset(str(data), target=target, task=task)
+    dataset = data if isinstance(data, Dataset) else load_dataset(str(data), target=target, task=task, group=group)
     own = OwnNetwork(type(model).__name__, lambda: copy.deepcopy(model))
     rows, validation = validation_split(dataset, seed)
     bench = Bench(dataset, own, budget, rows, validation, RunClock())

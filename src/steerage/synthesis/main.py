@@ -115,6 +115,7 @@ def synthesize(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    group: str | None = None,
     jobs: Jobs = 1,
     ahead: int | None = None,
     executor: Executor | None = None,
@@ -156,9 +157,9 @@ def synthesize(
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
     the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
-    ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
-    by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
-    and the metric is "balanced_error" unless another is given.
+    ``kind``, ``group``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``),
+    "error" or "r2" by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes
+    weigh the same, and the metric is "balanced_error" unless another is given.
     ``jobs``: trainings that go on at a time, in processes of this machine with a thread each, or in ``executor``, any
     of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
     minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
@@ -226,7 +227,7 @@ def synthesize(
             device=_device(device),
             latency=latency,
         )
-        request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
+        request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
         request = replace(request, storage=storage, study=study)
         return _run(request, budget or Budget(), template)
 
@@ -268,6 +269,7 @@ def refine(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    group: str | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
@@ -296,7 +298,7 @@ def refine(
         device=place,
         latency=_latency(device, None, budget),
     )
-    request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
+    request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
     return _run(request, budget, network)
 
 
@@ -323,6 +325,7 @@ class _Request:
     metric: str | None = None
     balanced: bool = False
     kind: Kind | None = None
+    group: str | None = None
     latency: LatencyBound | None = None
     storage: str | None = field(default=None, repr=False)
     study: str | None = None
@@ -390,6 +393,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
+        **({} if dataset.group_name is None else {"group": dataset.group_name}),
         **({"metric": dataset.metric} if dataset.metric is not None else {}),
         **({"balanced": True} if dataset.class_factors is not None else {}),
         "fingerprint": dataset.fingerprint,
@@ -500,7 +504,9 @@ def _budget_like(template: Template, given: Budget, dataset: Dataset) -> Budget:
 
 def _loaded(request: _Request) -> Dataset:
     assert not isinstance(request.data, Dataset)
-    return load_dataset(str(request.data), target=request.target, task=request.task, kind=request.kind)
+    return load_dataset(
+        str(request.data), target=request.target, task=request.task, kind=request.kind, group=request.group
+    )
 
 
 def _phases(run: Run, request: _Request) -> Result:
@@ -556,8 +562,12 @@ def _delivered(
     networks = [final, *(one.trained for one in (baseline, after_search) if one is not None)]
     latencies = _measured(run, networks)
 
+    outputs = bench.test_outputs(final.model) if testable else None
+
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
-        test = bench.test_scores(trained.model) if testable else None
+        test = None
+        if outputs is not None:
+            test = bench.test_scores_of(outputs) if trained is final else bench.test_scores(trained.model)
         scores = (validation or trained).scores
         cost = bench.price.if_any(trained.model, trained.masks)
         cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
@@ -594,7 +604,7 @@ def _delivered(
         "seed": run.seed,
         "versions": versions(),
     }
-    store.write_json(directory.analysis, analysed(run, final))
+    store.write_json(directory.analysis, analysed(run, final, outputs))
     store.write_json(directory.summary, document)
     write_report(directory.path)
     for leftover in [*directory.candidates.iterdir(), *directory.local.iterdir()]:
@@ -644,6 +654,7 @@ def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) ->
         masks=final.masks,
         classes=dataset.classes,
         target_name=dataset.target_name,
+        group_name=dataset.group_name,
         target_mean=dataset.target_mean,
         target_std=dataset.target_std,
         error={name: entry[name] for name in METRICS if name in entry},

@@ -8,6 +8,7 @@ from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from steerage.data.dataset import Dataset
+from steerage.data.groups import held_groups
 from steerage.seeds import child_seed
 
 VALIDATION_SHARE, MAX_VALIDATION_ROWS = 0.2, 6_000
@@ -16,11 +17,16 @@ VALIDATION_SHARE, MAX_VALIDATION_ROWS = 0.2, 6_000
 def validation_split(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     """Row indices of the training part, int64: those to train on and those to choose by.
 
-    A fifth of the rows, 6,000 at most, is held out; classes keep their shares where each has two rows or more.
+    A fifth of the rows, 6,000 at most, is held out; classes keep their shares where each has two rows or more. Where
+    rows have groups, whole ones are held out, and classes keep their shares as far as that goes.
     """
     rows = len(dataset.y)
     held = max(1, min(round(rows * VALIDATION_SHARE), MAX_VALIDATION_ROWS))
     labels = dataset.y.numpy() if dataset.spec.task == "classification" else None
+    if dataset.groups is not None:
+        rng = np.random.default_rng(child_seed(seed, "validation"))
+        apart = torch.from_numpy(held_groups(dataset.groups.numpy(), labels, share=held / rows, rng=rng))
+        return torch.nonzero(~apart).flatten(), torch.nonzero(apart).flatten()
     if labels is not None:
         counts = np.bincount(labels)
         if counts[counts > 0].min() < 2 or held < (counts > 0).sum() or rows - held < (counts > 0).sum():
