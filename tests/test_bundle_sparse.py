@@ -17,7 +17,9 @@ SHAPES = {"weight": (7, 41), "bias": (7,)}
 def masked(share: float, shape: tuple[int, ...] = SHAPES["weight"]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     draw = torch.Generator().manual_seed(0)
     mask = torch.rand(shape, generator=draw) < share
-    return {"weight": torch.randn(shape, generator=draw) * mask, "bias": torch.randn(7, generator=draw)}, {"weight": mask}
+    return {"weight": torch.randn(shape, generator=draw) * mask, "bias": torch.randn(7, generator=draw)}, {
+        "weight": mask
+    }
 
 
 @pytest.mark.parametrize("share", [0.0, 0.003, 0.05, 0.12, 0.5, 1.0])

@@ -78,7 +78,7 @@ def synth(
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
     def job(session: Session) -> str:
-        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+        def work(dataset: Dataset, budget: Budget | None, listener: Listener) -> Result:
             from steerage.synthesis.main import synthesize
 
             return synthesize(
@@ -135,7 +135,8 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             made = _again(given)
         target = wish.target if wish.target is not None or given is None else given.target_name
 
-        def work(dataset: Dataset, budget: Budget, listener: Listener) -> Result:
+        def work(dataset: Dataset, budget: Budget | None, listener: Listener) -> Result:
+            from steerage.cost.budget import Budget
             from steerage.synthesis.main import refine as refined
             from steerage.synthesis.own_network import OwnNetwork, exported_network
 
@@ -148,7 +149,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             return refined(
                 own,
                 dataset,
-                budget=budget,
+                budget=budget or Budget(),
                 max_loss=wish.tolerated,
                 front=wish.front,
                 scheme=wish.scheme,
@@ -177,7 +178,7 @@ def _told(
     target: str | None,
     trials: int | None,
     template: str,
-    work: Callable[[Dataset, Budget, Listener], Result],
+    work: Callable[[Dataset, Budget | None, Listener], Result],
 ) -> str:
     """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
     chapters = f"{kind} down" if wish.front or wish.max_loss is not None else kind
@@ -191,13 +192,13 @@ def _told(
         from steerage.synthesis.run_directory import RunDirectory
 
         effort = effort_from(wish.minutes, trials, wish.epochs)
-        budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
+        given = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
         dataset = load_dataset(wish.data, target=target, task=wish.task, kind=wish.kind)
         dataset = with_objective(dataset, metric=wish.metric, balanced=wish.balanced)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title, story.target_std = _title(dataset, budget, wish.max_latency_ms), dataset.target_std
+        story.title, story.target_std = _title(dataset, given, wish.max_latency_ms), dataset.target_std
         story.metric = metric_named(dataset.metric, dataset.spec.task)
         story.clock = directory.clock(session.started)
         story.seconds = 60.0 * effort.minutes if effort.timed and effort.minutes is not None else None
@@ -216,7 +217,7 @@ def _told(
                 say(line)
 
         try:
-            result = work(dataset, budget, listener)
+            result = work(dataset, None if given == Budget() else given, listener)
         except Interrupted as stop:
             raise Stopped(str(stop), rests=stop.rests) from None
         for line in story.end_of_phase():
