@@ -110,9 +110,7 @@ def figures(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[dict[str
                 if one.get(key) is not None
             ]
             for what, value, unit in told:
-                rows.append(
-                    row(f"{name}: {method}, {what}", [value], unit=unit, bar=None) | {"commit": one["commit"]}
-                )
+                rows.append(row(f"{name}: {method}, {what}", [value], unit=unit, bar=None) | {"commit": one["commit"]})
     return rows
 
 
