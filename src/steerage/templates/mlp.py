@@ -111,7 +111,7 @@ class Mlp(Template):
         return self._point(values, spec)
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
-        """Tapering networks with skips, on inputs as they are for classes, and in 16 bins for regression.
+        """Tapering networks with skips, on inputs as they are for classes, and in 32 bins for regression.
 
         For tables of many inputs there is a narrow one as well, dense enough for small budgets and not too dense.
         """
@@ -122,8 +122,8 @@ class Mlp(Template):
             regularized: dict[str, Value] = {"width": 128, "input_noise": 0.1, "weight_decay": 0.3}
             changes: tuple[dict[str, Value], ...] = ({"width": 256}, regularized)
         else:
-            plain |= {"lr": 6e-3, "weight_decay": 0.1, "bins": 16}
-            changes = ({"width": 128}, {"width": 256})
+            plain |= {"lr": 6e-3, "weight_decay": 0.1, "bins": 32}
+            changes = ({"width": 128}, {"width": 64})
         if spec.kind == "table" and spec.input_shape[0] > ENCODABLE:
             changes = (*changes, {**changes[1], "width": NARROW_START})
         return tuple(
