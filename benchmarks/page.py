@@ -22,7 +22,7 @@ STYLE = (
     "svg{background:#fff;font-family:sans-serif}text{font-size:13px;fill:#555}.axis{text-anchor:middle}"
     ".grid,.frame{stroke:#ccc}.path{fill:none;stroke:#36c}circle{fill:#36c}"
 )
-COUNTED = ("parameters", "s", "bytes", "cores", "instructions", "rows", "words", "characters", "commands")
+COUNTED = ("rmse", "parameters", "s", "bytes", "cores", "instructions", "rows", "words", "characters", "commands")
 DATA = {
     "digits": ("`digits` (scikit-learn)", 2),
     "letter": ("UCI letter", 10),
@@ -213,6 +213,22 @@ def whole(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def tables(document: dict[str, Any]) -> str:
+    """Tables by method: test error and bytes, and what all of them together come to."""
+    figures: dict[str, dict[str, dict[str, str]]] = {}
+    for row in document["rows"]:
+        name, _, what = row["name"].partition(": ")
+        method, comma, figure = what.partition(", ")
+        if comma and figure in ("test error", "bytes"):
+            figures.setdefault(name, {}).setdefault(method, {})[figure] = shown(row, "value")
+    methods = list(dict.fromkeys(method for found in figures.values() for method in found))
+    lines = ["| " + " | ".join(["test error, bytes", *methods]) + " |", "|---" * (len(methods) + 1) + "|"]
+    for name, found in figures.items():
+        cells = [f"{found[at]['test error']}, {found[at]['bytes']}" if at in found else "-" for at in methods]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -224,7 +240,11 @@ def insert(page: Path, name: str, text: str) -> None:
 def main() -> None:
     parts = ["# Results", "Written by `python benchmarks/page.py` from `benchmarks/results/*.json`."]
     parts += ["## The paper's table", "`python benchmarks/paper.py ROW` runs a row.", paper()]
-    parts += ["## The zoo", "`steerage.load(NAME)`, and wherever a command takes a network.", zoo(), "# All figures"]
+    parts += ["## The zoo", "`steerage.load(NAME)`, and wherever a command takes a network.", zoo()]
+    if (compared := RESULTS / "tabular.json").is_file():
+        about = "`python benchmarks/tabular.py`: the same rows for all; of California housing the RMSE in dollars."
+        parts += ["## Tables", about, tables(json.loads(compared.read_text()))]
+    parts.append("# All figures")
     for path in sorted(RESULTS.glob("*.json")):
         if path.name.endswith(".rows.json"):
             continue

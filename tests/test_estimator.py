@@ -27,6 +27,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import steerage
 from steerage import SteerageClassifier, SteerageRegressor, events, parameters_scorer, synthesize
 from steerage.bundle import load_network
+from steerage.cost import Budget
 from steerage.data import TaskSpec
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict
 from steerage.estimator import synthesizer
@@ -594,7 +595,7 @@ def test_partial_fit_is_not_offered() -> None:
 
 def test_distinct_rows_without_weights_are_what_synthesize_learns_from() -> None:
     data = steerage.dataset_from_arrays(X, Y, weights=np.ones(150), hold_out=False)
-    network = synthesize(data, trials=1, epochs=4, seed=0).network
+    network = synthesize(data, budget=Budget(), trials=1, epochs=4, seed=0).network
     assert np.allclose(network.predict_proba(X), classifier().fit(X, Y).predict_proba(X), atol=1e-5)
 
 

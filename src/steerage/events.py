@@ -158,13 +158,21 @@ class FrontFound:
 @final
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase begins: baseline, search, promotion, refit; for one's own network local, absorption.
+    """A phase begins: baseline, sizing, search, promotion, refit; for one's own network local, absorption.
 
     ``ends``: in seconds of the run.
     """
 
     phase: str
     ends: float | None
+
+
+@final
+@dataclass(frozen=True)
+class SizeChosen:
+    """Nobody gave a budget, and validation chose one: what comes is inside it."""
+
+    max_params: int
 
 
 @final

@@ -192,6 +192,13 @@ def test_preprocessing_round_trips_through_json(shared_data: Path) -> None:
         assert again == data.preprocess
 
 
+def test_a_column_is_described_by_what_is_not_as_usual() -> None:
+    document = fit_table(table(a=np.arange(20.0))).to_json()
+    assert document["columns"] == [
+        {"name": "a", "kind": "number", "fill": 9.5, "mean": 9.5, "std": np.arange(20.0).std()}
+    ]
+
+
 @pytest.mark.parametrize("damage", [{"kind": "other"}, {"columns": [{}]}, {"columns": 3}, {"source": None}])
 def test_damaged_json_is_refused(damage: dict[str, object]) -> None:
     document = fit_table(table(a=np.arange(20.0))).to_json()

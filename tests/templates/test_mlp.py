@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
+from steerage.cost.count import dense_cost
 from steerage.data import TaskSpec
 from steerage.nn import PiecewiseLinear, Reduce
 from steerage.templates import Mlp
@@ -49,6 +51,18 @@ def test_a_reduction_takes_the_place_of_an_encoding() -> None:
 @pytest.mark.parametrize(("rows", "first"), [(120, 64), (1437, 128), (5000, 256)])
 def test_few_rows_start_with_few_units(rows: int, first: int) -> None:
     assert Mlp().starts(TaskSpec("classification", "table", (20,), 3, rows))[0]["width"] == first
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_tables_of_many_inputs_have_a_narrow_start_that_small_budgets_can_hold(
+    task: Literal["classification", "regression"],
+) -> None:
+    spec = TaskSpec(task, "table", (180,), 3, 2500)
+    *wide, narrow = Mlp().starts(spec)
+    assert len(wide) == len(Mlp().starts(replace(spec, input_shape=(20,)))) == 2
+    costs = [dense_cost(Mlp(), values, spec).params for values in (*wide, narrow)]
+    assert 2 * costs[-1] < min(costs[:-1])
+    assert narrow == Mlp().space(spec).normalize(narrow)
 
 
 def test_input_noise_is_for_tables() -> None:

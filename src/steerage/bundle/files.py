@@ -18,18 +18,19 @@ from torch import Tensor, nn
 from steerage._version import __version__
 from steerage.bundle.network import Architecture, FromFactory, FromProgram, FromTemplate, Network
 from steerage.bundle.rebuild import groups_of, resize_, shapes_of
+from steerage.bundle.sparse import restored, stored
 from steerage.bundle.zoo import network_folder
 from steerage.cost.count import Cost
 from steerage.data.dataset import Scale, TaskSpec
 from steerage.data.preprocess import preprocess_from_json
 from steerage.errors import BadBundle, SteerageError
 from steerage.nn.program import Program, graph_from_json
-from steerage.store import json_text, parse_json, plain, read_bytes, read_json, write_atomic
+from steerage.store import parse_json, plain, read_bytes, read_json, write_atomic
 from steerage.templates import TEMPLATES, Template
 
-FORMAT, VERSION = "steerage-network", 1
+FORMAT, VERSION = "steerage-network", 2
+READABLE = (1, VERSION)  # 1: masked weights are dense, each mask beside them
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
-MASK = "mask:"
 
 T = TypeVar("T")
 
@@ -55,18 +56,17 @@ def packed(network: Network, *, template: Template | None = None, where: str = "
     state = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in network.model.state_dict().items()
     }
-    for name, mask in network.masks.items():
+    masks = {name: mask.detach().to("cpu", torch.bool) for name, mask in network.masks.items()}
+    for name, mask in masks.items():
         if name not in state or mask.shape != state[name].shape:
             raise BadBundle(f"the mask {name!r} fits no parameter of the network; masks are named like parameters")
-        mask = mask.detach().to("cpu", torch.bool)
         if state[name][~mask].any():
             raise BadBundle(f"{name} has dormant weights that are not zero; apply the masks before saving")
-        state[f"{MASK}{name}"] = mask.to(torch.uint8).contiguous()
-    weights = safetensors.torch.save(state)
+    weights = safetensors.torch.save(stored(state, masks))
     description = _described(network, hashlib.sha256(weights).hexdigest())
     if not isinstance(network.architecture, FromFactory):
         _check_round_trip(network, _Source(where, description, weights), template)
-    return {WEIGHTS: weights, DESCRIPTION: json_text(description).encode()}
+    return {WEIGHTS: weights, DESCRIPTION: _text(description)}
 
 
 def unpacked(files: Mapping[str, bytes], *, template: Template | None = None) -> Network:
@@ -120,9 +120,9 @@ def _fields(document: object, name: str) -> Mapping[str, Any]:
         raise BadBundle(
             f"{name} does not describe a steerage network; give the folder that a run or save_network wrote"
         )
-    if document.get("version") != VERSION:
+    if document.get("version") not in READABLE:
         raise BadBundle(
-            f"{name} has version {document.get('version')!r}, and steerage {__version__} reads {VERSION}; "
+            f"{name} has version {document.get('version')!r}, and steerage {__version__} reads {VERSION} and before; "
             "update steerage"
         )
     if document.get("sha256") != _checksum(document):
@@ -157,6 +157,11 @@ def _described(network: Network, weights_sha256: str) -> Mapping[str, Any]:
     return {**described, "sha256": _checksum(described)}
 
 
+def _text(description: Mapping[str, Any]) -> bytes:
+    """JSON without spaces, which would be a tenth of a small network's file."""
+    return (json.dumps(description, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()
+
+
 def _checksum(document: Mapping[str, Any]) -> str:
     content = {name: value for name, value in document.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
@@ -170,11 +175,10 @@ def _assembled(source: _Source, template: Template | None, factory: Callable[[],
         tensors = safetensors.torch.load(source.weights)
     except (ValueError, KeyError, TypeError, safetensors.SafetensorError) as error:
         raise BadBundle(f"{where}/{WEIGHTS} is damaged: it is not a safetensors file ({error})") from error
-    state = {name: tensor for name, tensor in tensors.items() if not name.startswith(MASK)}
-    masks = {name.removeprefix(MASK): tensor.bool() for name, tensor in tensors.items() if name.startswith(MASK)}
     try:
         document = source.field("architecture", dict)
         shapes = {name: tuple(shape) for name, shape in document["shapes"].items()}
+        state, masks = restored(tensors, shapes)
         _check_tensors(state, masks, shapes, where)
         spec = _spec(source.field("spec", dict))
         architecture = _architecture(document)

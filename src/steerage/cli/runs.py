@@ -83,7 +83,7 @@ def synth(
     """Synthesis of a network; without ``local`` its global search alone, for a front with the cost ``pareto``."""
 
     def job(session: Session) -> str:
-        def work(dataset: Dataset, budget: Budget, listeners: Sequence[Listener]) -> Result:
+        def work(dataset: Dataset, budget: Budget | None, listeners: Sequence[Listener]) -> Result:
             from steerage.synthesis.main import synthesize
 
             return synthesize(
@@ -144,7 +144,8 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
         if given is not None:
             target, group = target or given.target_name, group or given.group_name
 
-        def work(dataset: Dataset, budget: Budget, listeners: Sequence[Listener]) -> Result:
+        def work(dataset: Dataset, budget: Budget | None, listeners: Sequence[Listener]) -> Result:
+            from steerage.cost.budget import Budget
             from steerage.synthesis.main import refine as refined
             from steerage.synthesis.own_network import OwnNetwork, exported_network
 
@@ -157,7 +158,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             return refined(
                 own,
                 dataset,
-                budget=budget,
+                budget=budget or Budget(),
                 max_loss=wish.tolerated,
                 front=wish.front,
                 scheme=wish.scheme,
@@ -185,7 +186,7 @@ def _told(
     kind: Literal["synth", "search", "refine"],
     trials: int | None,
     template: str,
-    work: Callable[[Dataset, Budget, Sequence[Listener]], Result],
+    work: Callable[[Dataset, Budget | None, Sequence[Listener]], Result],
 ) -> str:
     """Do ``work`` on the data, with progress shown; what it delivers as text for stdout."""
     chapters = f"{kind} down" if wish.front or wish.max_loss is not None else kind
@@ -202,13 +203,13 @@ def _told(
 
         others = listeners_for(wish.logs)
         effort = effort_from(wish.minutes, trials, wish.epochs)
-        budget = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
+        given = Budget(**{name: _size(_option(name), text) for name, text in wish.bounds.items()})
         dataset = load_dataset(wish.data, target=wish.target, task=wish.task, kind=wish.kind, group=wish.group)
         dataset = with_objective(dataset, metric=wish.metric, balanced=wish.balanced)
         session.folder = wish.out if wish.out is not None else Path("runs") / dataset.name
         directory = RunDirectory(session.folder)
         finished = directory.finished()
-        story.title = title_of(dataset, {**budget.to_json(), "max_latency_ms": wish.max_latency_ms})
+        story.title = title_of(dataset, {**given.to_json(), "max_latency_ms": wish.max_latency_ms})
         story.target_std = dataset.target_std
         story.metric = metric_named(dataset.metric, dataset.spec.task)
         story.clock = directory.clock(session.started)
@@ -228,7 +229,7 @@ def _told(
                 say(line)
 
         try:
-            result = work(dataset, budget, [listener, *others])
+            result = work(dataset, None if given == Budget() else given, [listener, *others])
         except Interrupted as stop:
             raise Stopped(str(stop), rests=stop.rests) from None
         for line in story.end_of_phase():

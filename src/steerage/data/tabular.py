@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -104,20 +104,27 @@ class TablePreprocess:
         return _TableModule(self.columns)
 
     def to_json(self) -> dict[str, Any]:
-        columns = [{**asdict(column), "categories": list(column.categories)} for column in self.columns]
-        return {"kind": "table", "source": list(self.source), "columns": columns}
+        return {"kind": "table", "source": list(self.source), "columns": [_described(one) for one in self.columns]}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TablePreprocess:
         """Inverse of ``to_json``. Raises: KeyError, TypeError or ValueError when something is missing or wrong."""
         columns = tuple(
-            Column(**{**column, "categories": tuple(map(str, column["categories"]))}) for column in document["columns"]
+            Column(**{**column, "categories": tuple(map(str, column.get("categories", ())))})
+            for column in document["columns"]
         )
         for column in columns:
             numbers_ok = np.isfinite([column.fill, column.log_unit, column.mean, column.std]).all()
             if column.kind not in ("number", "category") or not numbers_ok or column.std <= 0:
                 raise ValueError(f"column {column.name!r} is not well formed")
         return cls(tuple(map(str, document["source"])), columns)
+
+
+def _described(column: Column) -> dict[str, Any]:
+    """Fields of ``column`` that are not as usual: a table of many columns is described in few bytes."""
+    usual = {field.name: field.default for field in fields(Column)}
+    told = {name: value for name, value in asdict(column).items() if value != usual[name]}
+    return {**told, "categories": list(column.categories)} if column.categories else told
 
 
 class _TableModule(nn.Module):

@@ -10,6 +10,7 @@ from steerage.metrics import METRICS
 
 PHASES: Mapping[str, Sequence[str]] = {
     "synth": ("baseline", "search", "promotion", "refit"),
+    "synth sized": ("baseline", "sizing", "search", "promotion", "refit"),
     "search": ("baseline", "search", "promotion"),
     "refine": ("local", "absorption"),
     "synth down": ("baseline", "search", "promotion", "trajectory", "polish", "absorption"),
@@ -17,6 +18,7 @@ PHASES: Mapping[str, Sequence[str]] = {
 }
 TITLES = {
     "baseline": "plain baseline",
+    "sizing": "choice of a size",
     "search": "global search",
     "promotion": "longer training of the best",
     "refit": "grow and prune, validation rows included",
@@ -61,7 +63,12 @@ class Story:
         elif isinstance(event, events.PhaseStarted):
             lines = self.end_of_phase()
             self.phase = event.phase
+            if event.phase == "sizing":
+                self.phases = PHASES["synth sized"]
             return lines
+        elif isinstance(event, events.SizeChosen):
+            self.phase = self.training = self._trained = None
+            return [f"{TITLES['sizing']}: at most {event.max_params:,} parameters"]
         elif isinstance(event, events.TrialFinished):
             self.resting.discard(event.number)
             self._take_in(event)

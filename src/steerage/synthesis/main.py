@@ -43,11 +43,13 @@ from steerage.synthesis.latency import RUNTIME, LatencyBound
 from steerage.synthesis.own_network import OwnNetwork
 from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
+from steerage.synthesis.sizing import with_size
 from steerage.synthesis.stage import Finalist, Run, best_so_far
 from steerage.synthesis.team import Jobs, Team, jobs_for
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
 from steerage.synthesis.trial import get_ready
+from steerage.synthesis.usual import usual_budget
 from steerage.templates.like import published_like
 from steerage.templates.registry import load_template, template_for
 from steerage.templates.template import Template
@@ -125,6 +127,9 @@ def synthesize(
     study: str | None = None,
 ) -> Result:
     """Synthesize a network for ``data`` inside ``budget``, in about ``minutes`` (10 unless something else is given).
+
+    Without a ``budget`` the size of a network for a table is chosen by validation, below ``usual_budget``, unless
+    ``like``, ``device``, ``max_loss``, ``front`` or ``local=False`` say what is wanted; ``Budget()`` bounds nothing.
 
     With ``epochs`` and ``minutes`` the epochs say what is done, and the call ends after the minutes all the same: with
     Interrupted, to be called again until it returns.
@@ -228,7 +233,8 @@ def synthesize(
             latency=latency,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
-        request = replace(request, storage=storage, study=study)
+        alone = local and not wanted.anything and like is None and device is None and storage is None
+        request = replace(request, storage=storage, study=study, free=budget is None and alone)
         return _run(request, budget or Budget(), template)
 
 
@@ -329,6 +335,7 @@ class _Request:
     latency: LatencyBound | None = None
     storage: str | None = field(default=None, repr=False)
     study: str | None = None
+    free: bool = False  # nothing says how small the network is to be
 
 
 def _device(given: str | Device | None) -> Device | None:
@@ -381,6 +388,8 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         chosen = given or template_for(dataset.spec)
     if request.device is not None:
         budget = request.device.budget(budget)
+    if request.free:
+        budget = usual_budget(dataset.spec, chosen)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
@@ -430,7 +439,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
     )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
-    plan = replace(request.plan, augmented=dataset.augment.active)
+    plan = replace(request.plan, augmented=dataset.augment.active, sized=request.free and budget != Budget())
     team = _team(request, directory, clock, ahead)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team, shared)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
@@ -527,6 +536,8 @@ def _phases(run: Run, request: _Request) -> Result:
         with suppress(TrainingFailed):  # a plain network is for comparison only
             baseline = phases.train_baseline(run)
             run = phases.planned(run, baseline)
+        if run.plan.sized:
+            run = with_size(run)
         candidates = phases.search_globally(run)
         if run.plan.pareto:
             front = phases.promote_front(run, candidates)
@@ -692,7 +703,12 @@ def _kept_best(run: Run) -> str:
 
 def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
     """Active seconds by kind of work, from the moments at which phases began."""
-    kinds = {"baseline": "train", "search": "search", "promotion": "train"}  # all others are local search
+    kinds = {
+        "baseline": "train",
+        "sizing": "search",
+        "search": "search",
+        "promotion": "train",
+    }  # all others are local search
     began = [
         (float(event["at"]), str(event["phase"])) for event in directory.logged() if event["event"] == "PhaseStarted"
     ]

@@ -12,6 +12,7 @@ from steerage.errors import BadArgument
 # and the report. Where the minutes allow few epochs, candidates can hardly be told apart: the time is better spent on
 # training the one that is delivered.
 ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.98}
+SIZED_ENDS = {"baseline": 0.05, "sizing": 0.20, "search": 0.42, "promotion": 0.72, "refit": 0.98}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
@@ -90,7 +91,8 @@ class Plan:
     cost, "params" or "macs", whose front with the error is wanted in place of one network; of a search alone.
     ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
-    as long as what is delivered. ``jobs``: trainings that go on at a time.
+    as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
+    network is a choice, too.
     """
 
     effort: Effort
@@ -106,6 +108,7 @@ class Plan:
     scheme: str = "auto"
     like: bool = False
     jobs: int = 1
+    sized: bool = False
 
     @property
     def total(self) -> float:
@@ -126,7 +129,9 @@ class Plan:
             return LIKE_ENDS[phase] * self.total
         if self.hurried:
             return HURRIED_ENDS[phase] * self.total
-        ends = SCARCE_ENDS if self.scarce else AUGMENTED_ENDS if self.augmented else ENDS
+        if self.scarce:
+            return SCARCE_ENDS[phase] * self.total
+        ends = SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
         return ends[phase] * self.total
 
     @property
@@ -182,7 +187,7 @@ class Plan:
     def epochs(self, phase: str) -> int:
         """Epochs per training when effort is counted in epochs."""
         full = self.effort.epochs or 1
-        shares = {"baseline": 0.5, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
+        shares = {"baseline": 0.5, "sizing": 0.3, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
         shares |= {"baseline": 1.0} if self.like else {}
         shares |= {"local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
         if self.pareto is not None or self.search_only:  # nothing comes after it

@@ -69,7 +69,7 @@ def trained_in(
 
     Raises: TrainingFailed, also for one that a worker tried before.
     """
-    folder = run.directory.candidates if phase in ("baseline", "promotion") else run.directory.local
+    folder = run.directory.candidates if phase in ("baseline", "sizing", "promotion") else run.directory.local
     done = folder / f"{name}.done"
     if done.is_file():
         return recall(run.bench, done, name)

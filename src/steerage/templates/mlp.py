@@ -23,6 +23,7 @@ REDUCIBLE = 16  # features above which a reduction of the inputs is worth search
 ENCODABLE = 64  # features up to which an encoding of the inputs is
 MIN_RATIO, MAX_RATIO = 0.1, 0.9
 WIDE, NARROW = 128, 64  # hidden units of the baseline on data sets with many and with few rows
+NARROW_START, MIN_START = 32, 16  # hidden units of the narrow start; of any start
 FEW_ROWS, VERY_FEW_ROWS = 1500, 400  # below these the first points to train have half, a quarter of the units
 
 
@@ -110,7 +111,10 @@ class Mlp(Template):
         return self._point(values, spec)
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
-        """Tapering networks with skips, on inputs as they are for classes, and in 16 bins for regression."""
+        """Tapering networks with skips, on inputs as they are for classes, and in 32 bins for regression.
+
+        For tables of many inputs there is a narrow one as well, dense enough for small budgets and not too dense.
+        """
         shrink = 1 if spec.rows >= FEW_ROWS else 2 if spec.rows >= VERY_FEW_ROWS else 4
         plain: dict[str, Value] = {"depth": 2, "taper": 0.5, "activation": "relu", "dropout": 0.1, "skips": True}
         if spec.task != "regression":
@@ -118,10 +122,13 @@ class Mlp(Template):
             regularized: dict[str, Value] = {"width": 128, "input_noise": 0.1, "weight_decay": 0.3}
             changes: tuple[dict[str, Value], ...] = ({"width": 256}, regularized)
         else:
-            plain |= {"lr": 6e-3, "weight_decay": 0.1, "bins": 16}
-            changes = ({"width": 128}, {"width": 256})
+            plain |= {"lr": 6e-3, "weight_decay": 0.1, "bins": 32}
+            changes = ({"width": 128}, {"width": 64})
+        if spec.kind == "table" and spec.input_shape[0] > ENCODABLE:
+            changes = (*changes, {**changes[1], "width": NARROW_START})
         return tuple(
-            self._point({**plain, **change, "width": int(change["width"]) // shrink}, spec) for change in changes
+            self._point({**plain, **change, "width": max(MIN_START, int(change["width"]) // shrink)}, spec)
+            for change in changes
         )
 
     def _point(self, values: Values, spec: TaskSpec) -> Values:
