@@ -302,6 +302,7 @@ def refine(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     int8: Int8 = False,
     max_loss: MaxLoss = None,
@@ -334,7 +335,8 @@ def refine(
         metric,
         balance,
         kind_name(kind),
-        int8=int8,
+        max_latency_ms,
+        int8,
     )
     return runs.refine(wish, network=network, factory=factory)
 

@@ -154,6 +154,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 scheme=wish.scheme,
                 device=wish.device,
                 int8=wish.int8,
+                max_latency_ms=wish.max_latency_ms,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,

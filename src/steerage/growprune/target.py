@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from steerage.cost.budget import Budget
+from steerage.cost.budget import BOUNDED, Budget
 from steerage.cost.count import Cost, count
 from steerage.cost.layers import layer_uses
 from steerage.errors import BadArgument, InfeasibleBudget
@@ -20,6 +20,7 @@ from steerage.growprune.connections import Score, Signals
 from steerage.growprune.masks import Masks
 
 BYTES = 5  # of flash for a connection: its weight, and where it comes from
+CODE = ("max_flash", "max_instructions")  # bounds on code that connections count for
 LOOKS = 8  # at most, for the number of connections at which code has the size that is allowed
 CLOSE = 0.01  # by which share it may be smaller
 Pricing = Callable[[nn.Module, Masks], Cost]
@@ -55,9 +56,9 @@ class Target:
         self.start = masking.active(masks)
         cost = self.look_again(masks)
         if budget.on_device and cost.flash is None:
-            raise BadArgument("bounds on flash and RAM need to know the code: give price=steerage.cost.Price(...)")
+            raise BadArgument("bounds on code need to know it: give price=steerage.cost.Price(...)")
         self.needed = budget.violation(grown or cost) > 0
-        self._largest = cost.flash or 0
+        self._most = cost
 
     def look_again(self, masks: Masks) -> Cost:
         """Count anew what is no connection and stays whatever is pruned; the cost of the network with ``masks``."""
@@ -78,9 +79,13 @@ class Target:
         if not self.budget.on_device:
             return
         none = self.price(self.model, {name: torch.zeros_like(mask) for name, mask in masks.items()})
-        needs = {"max_flash": (self.budget.max_flash, none.flash), "max_ram": (self.budget.max_ram, none.ram)}
+        needs = {
+            "max_flash": (self.budget.max_flash, none.flash),
+            "max_ram": (self.budget.max_ram, none.ram),
+            "max_instructions": (self.budget.max_instructions, none.instructions),
+        }
         for name, (allowed, needed) in needs.items():
-            asked = ram or name == "max_flash"
+            asked = ram or name != "max_ram"
             if asked and allowed is not None and needed is not None and needed > allowed:
                 raise InfeasibleBudget(name, allowed, needed, {})
 
@@ -109,27 +114,33 @@ class Target:
                 high = middle - 1
         return connections.keep_best(scores, low, among=chosen)
 
-    def within_flash(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
-        """The best of ``chosen`` whose code takes no more flash than ``done`` of the way allows, or a little less."""
-        if self.budget.max_flash is None:
-            return chosen
-        limit = self._largest + (min(self._largest, self.budget.max_flash) - self._largest) * done
+    def within_code(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
+        """The best of ``chosen`` whose code takes no more than ``done`` of the way allows, or a little less."""
+        for bound in CODE:
+            if getattr(self.budget, bound) is not None:
+                chosen = self._within_bound(bound, chosen, scores, done)
+        return chosen
 
-        def flash(masks: Masks) -> int:
-            return self.price(self.model, masks).flash or 0
+    def _within_bound(self, bound: str, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
+        def size_of(cost: Cost) -> int:
+            return getattr(cost, BOUNDED[bound]) or 0
 
-        most, taken = masking.active(chosen), flash(chosen)
+        begin, allowed = size_of(self._most), getattr(self.budget, bound)
+        limit = begin + (min(begin, allowed) - begin) * done
+        cost = self.price(self.model, chosen)
+        most, taken = masking.active(chosen), size_of(cost)
         if taken <= limit:
             return chosen
         # Nearly a straight line in the number of connections, once layers are stored sparsely.
-        low, least, best = 0, flash({name: torch.zeros_like(mask) for name, mask in chosen.items()}), chosen
-        guess = most - math.ceil((taken - limit) / BYTES)
+        none = {name: torch.zeros_like(mask) for name, mask in chosen.items()}
+        low, least, best = 0, size_of(self.price(self.model, none)), chosen
+        guess = most - math.ceil((taken - limit) / _each(bound, cost, most))
         for _ in range(LOOKS):
             middle = min(most - 1, max(low + 1, guess))
             if most - low <= 1:
                 break
             tried = connections.keep_best(scores, middle, among=chosen)
-            size = flash(tried)
+            size = size_of(self.price(self.model, tried))
             if size <= limit:
                 low, least, best = middle, size, tried
                 if size >= (1.0 - CLOSE) * limit:
@@ -147,12 +158,15 @@ class Target:
         best, macs_slack, budget = chosen, 0, self.budget
         most = masking.active(allowed)
         keep = self.connections(1.0) if budget.max_params is not None else self.start
-        keep = masking.active(chosen) if budget.max_flash is not None else keep
+        keep = masking.active(chosen) if any(getattr(budget, bound) is not None for bound in CODE) else keep
         for _ in range(12):  # what comes back may be of a dead unit, and leave free what it took
             cost = compact_cost(self.model, self.input_shape, chosen, self.price)
             if budget.violation(cost) == 0:
                 best = chosen
-            free, free_macs = self._free(cost), budget.max_macs - cost.macs if budget.max_macs is not None else 0
+            free, free_macs = (
+                self._free(cost, masking.active(chosen)),
+                budget.max_macs - cost.macs if budget.max_macs is not None else 0,
+            )
             if free == 0 and free_macs == 0:
                 break
             macs_slack += free_macs
@@ -164,13 +178,15 @@ class Target:
             chosen = larger
         return best
 
-    def _free(self, cost: Cost) -> int:
-        """Connections that parameters and flash leave room for beside ``cost``, or that are too many where negative."""
+    def _free(self, cost: Cost, active: int) -> int:
+        """Connections that parameters and code leave room for beside ``cost``, or that are too many where negative."""
         free = []
         if self.budget.max_params is not None:
             free.append(self.budget.max_params - cost.params)
-        if self.budget.max_flash is not None and cost.flash is not None:
-            free.append((self.budget.max_flash - cost.flash) // BYTES)
+        for bound in CODE:
+            allowed, used = getattr(self.budget, bound), getattr(cost, BOUNDED[bound])
+            if allowed is not None and used is not None:
+                free.append(math.floor((allowed - used) / _each(bound, cost, active)))
         return min(free, default=0)
 
 
@@ -196,13 +212,20 @@ def within(
         if not budget.excess(cost).keys() - {"max_ram"}:
             break
         over = cost.params - budget.max_params if budget.max_params is not None else 0
-        if budget.max_flash is not None and cost.flash is not None:
-            over = max(over, math.ceil((cost.flash - budget.max_flash) / BYTES))
+        for bound in CODE:
+            allowed, used = getattr(budget, bound), getattr(cost, BOUNDED[bound])
+            if allowed is not None and used is not None:
+                over = max(over, math.ceil((used - allowed) / _each(bound, cost, left)))
         if budget.max_macs is not None and cost.macs > budget.max_macs:
             over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
         scores = score(Signals(masking.weights(model), squares=squares or {}))
         masks = connections.prune(masks, {name: scores[name] for name in masks}, min(max(1, over), left))
     return masks
+
+
+def _each(bound: str, cost: Cost, active: int) -> float:
+    """What a connection takes of a bound on code, about."""
+    return BYTES if bound == "max_flash" else max(1.0, (cost.instructions or 0) / max(1, active))
 
 
 def compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks, price: Pricing) -> Cost:

@@ -23,7 +23,8 @@ def run(program: Program, rows: Tensor, arithmetic: Arithmetic) -> Tensor:
 
     ``arithmetic``: by type of operation, a function of it and the tensors that it reads.
     """
-    made: dict[Value, Tensor] = {program.input: rows}
+    signals = rows.ndim == len(program.input.shape) == 3  # which are images of one row
+    made: dict[Value, Tensor] = {program.input: rows.unsqueeze(2) if signals else rows}
     functions: Arithmetic = {**_MOVES, **arithmetic}
     for op in program.ops:
         inputs = [_read(op, value, made[value], program) for value in op.inputs]

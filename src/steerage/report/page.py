@@ -25,7 +25,8 @@ COSTS = (
     ("macs", "MACs"),
     ("flash_bytes", "flash, bytes"),
     ("ram_bytes", "RAM, bytes"),
-    ("latency_ms", "ONNX Runtime, ms for a row"),
+    ("instructions", "instructions for a row, estimated"),
+    ("latency_ms", "ms for a row"),
     ("epochs", "epochs of training"),
 )
 

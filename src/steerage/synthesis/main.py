@@ -18,10 +18,9 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
-from steerage.cost.device import Device
+from steerage.cost.device import Device, in_milliseconds
 from steerage.cost.device import device as device_of
 from steerage.cost.latency import Latency
-from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
@@ -143,7 +142,8 @@ def synthesize(
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
-    the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
+    the median, measured on each candidate before it is trained (``steerage.synthesis.latency``); on a board with a
+    clock: as estimated from the instructions of the code (``Device.within``).
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
     by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
     and the metric is "balanced_error" unless another is given.
@@ -185,6 +185,7 @@ def synthesize(
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
     latency = _latency(device, max_latency_ms, budget or Budget())
+    board = _device(device)
     with _elsewhere(executor, ray) as others:
         if isinstance(others, RayExecutor) and jobs == "auto":
             jobs = others.places
@@ -205,11 +206,13 @@ def synthesize(
             depth,
             _positive("ahead", ahead),
             others,
-            device=_device(device),
+            device=board,
             latency=latency,
+            max_latency_ms=max_latency_ms,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
-        return _run(request, budget or Budget(), template)
+        with in_milliseconds(board, max_latency_ms):
+            return _run(request, budget or Budget(), template)
 
 
 @contextmanager
@@ -249,14 +252,19 @@ def refine(
     metric: str | None = None,
     balanced: bool = False,
     kind: Kind | None = None,
+    max_latency_ms: float | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
+    ``max_latency_ms`` is for boards with a clock.
     """
     effort = effort_from(minutes, None, epochs)
+    if device == RUNTIME and max_latency_ms is not None:
+        raise BadArgument("refine has no bound on what ONNX Runtime measures; max_latency_ms goes with a board")
     wanted, place = Wanted(max_loss, front), _device(device)
-    if (budget if place is None else place.budget(budget)) == Budget() and not wanted.anything:
+    latency = _latency(device, max_latency_ms, budget)
+    if _bounded(budget, place, max_latency_ms) == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
     asked: dict[str, Any] = {"kind": "refine", "seed": seed, "template": network.name}
     asked |= _about_local(wanted, checked_name(scheme))
@@ -275,10 +283,12 @@ def refine(
         started,
         command,
         device=place,
-        latency=_latency(device, None, budget),
+        latency=latency,
+        max_latency_ms=max_latency_ms,
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind, int8=int8)
-    return _run(request, budget, network)
+    with in_milliseconds(place, max_latency_ms):
+        return _run(request, budget, network)
 
 
 @dataclass(frozen=True)
@@ -305,6 +315,7 @@ class _Request:
     balanced: bool = False
     kind: Kind | None = None
     latency: LatencyBound | None = None
+    max_latency_ms: float | None = None
 
 
 def _device(given: str | Device | None) -> Device | None:
@@ -317,12 +328,22 @@ def _device(given: str | Device | None) -> Device | None:
 def _latency(device: str | Device | None, max_ms: float | None, budget: Budget) -> LatencyBound | None:
     """What measures latencies where the device is ONNX Runtime. Raises: BadArgument for bounds of another device."""
     if device != RUNTIME:
-        if max_ms is not None:
-            raise BadArgument(f"max_latency_ms is measured in ONNX Runtime on this machine: add device {RUNTIME}")
+        if max_ms is not None and device is None:
+            raise BadArgument(f"max_latency_ms needs a device: {RUNTIME} (this machine), or a board with a clock")
         return None
     if budget.on_device:
-        raise BadArgument(f"max_flash and max_ram are of code for a microcontroller, and the device is {RUNTIME}")
+        raise BadArgument(
+            f"max_flash, max_ram and max_instructions are of code for a microcontroller, and the device is {RUNTIME}"
+        )
     return LatencyBound() if max_ms is None else LatencyBound(max_ms)
+
+
+def _bounded(budget: Budget, device: Device | None, max_ms: float | None) -> Budget:
+    """``budget``, with what there is on the device, and the instructions that there is time for."""
+    if device is None:
+        return budget
+    budget = device.budget(budget)
+    return budget if max_ms is None else device.within(budget, max_ms)
 
 
 def _positive(name: str, value: int | None) -> int | None:
@@ -352,8 +373,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         budget = _budget_like(chosen, budget, dataset)
     else:
         chosen = given or template_for(dataset.spec)
-    if request.device is not None:
-        budget = request.device.budget(budget)
+    budget = _bounded(budget, request.device, request.max_latency_ms)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
     directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
@@ -362,7 +382,7 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     ahead = request.ahead or kept or request.plan.jobs
     asked = {
         **request.asked,
-        "budget": {**budget.to_json(), **_bound(request.latency)},
+        "budget": {**budget.to_json(), **_bound(request.max_latency_ms)},
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
@@ -378,9 +398,6 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
     }
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    core = None
-    if budget.on_device:
-        core = DEFAULT if request.device is None else request.device.core
     bench = Bench(
         dataset,
         chosen,
@@ -390,9 +407,10 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
         clock,
         on_tick,
         request.depth,
-        core,
+        request.device,
         request.latency,
         request.int8,
+        request.max_latency_ms,
     )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
@@ -509,10 +527,12 @@ def _delivered(
     def described(trained: Trained, validation: Trained | None = None) -> dict[str, Any]:
         test = bench.test_scores(trained.model) if testable else None
         scores = (validation or trained).scores
-        cost = bench.price.if_any(trained.model, trained.masks)
-        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
+        cost = bench.price_told.if_any(trained.model, trained.masks)
+        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram, instructions=cost.instructions)
         latency = latencies.get(id(trained))
-        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency)
+        return summary.entry(
+            dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency, device=bench.device
+        )
 
     delivered = described(final, best.trained)
     others = {
@@ -535,7 +555,7 @@ def _delivered(
         **delivered,
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
-        "budget": {**bench.budget.to_json(), **_bound(bench.latency)},
+        "budget": {**bench.budget.to_json(), **_bound(bench.max_latency_ms)},
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
@@ -571,8 +591,8 @@ def _measured(run: Run, networks: Sequence[Trained]) -> dict[int, Latency]:
     return {id(one): latency for one, latency in zip(networks, found, strict=True)}
 
 
-def _bound(latency: LatencyBound | None) -> dict[str, float]:
-    return {"max_latency_ms": latency.max_ms} if latency is not None and latency.bounds else {}
+def _bound(max_ms: float | None) -> dict[str, float]:
+    return {} if max_ms is None else {"max_latency_ms": max_ms}
 
 
 def _on_front(member: Finalist, entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,258 @@
+"""How often the loops of generated code go round in an operation: what its instructions are a sum of.
+
+A term is named after a function and a loop of it, as they are in ``export/c/kernels``. Counts are exact; what one of
+each takes on a processor is in ``instructions.json``.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+import numpy as np
+
+from steerage.micro.codesize import statements
+from steerage.micro.ir import (
+    Act,
+    Activate,
+    Affine,
+    Bins,
+    Combine,
+    Conv,
+    Features,
+    Gate,
+    Gather,
+    Join,
+    Linear,
+    Op,
+    Pixels,
+    Pool,
+    Program,
+    Quantize,
+    Softmax,
+    Stack,
+    Value,
+)
+from steerage.micro.kernels import MONOTONE, load_kind
+from steerage.micro.storage import Layer, Stored
+
+Terms = Counter[str]
+HALVING = frozenset({"relu"})  # activations that make zeros of about half of what they get
+BITS = np.array([number.bit_length() for number in range(256)])
+
+
+def program_terms(program: Program, stored: Mapping[Layer, Stored]) -> Terms:
+    """Terms of a whole program, for one row."""
+    return sum(operation_terms(program, stored).values(), Terms({"program": 1}))
+
+
+def operation_terms(program: Program, stored: Mapping[Layer, Stored]) -> dict[Op, Terms]:
+    """Terms of each operation, for one row."""
+    found, halved = dict[Op, Terms](), set[Value]()
+    for op in program.ops:
+        found[op] = _terms(op, stored, halved)
+        if _halves(op, halved):
+            halved.add(op.output)
+    return found
+
+
+def _halves(op: Op, halved: Collection[Value]) -> bool:
+    """Whether about half of what an operation makes is zero: what a ReLU leaves, and what only moves it."""
+    if isinstance(op, Conv) and op.plus is not None:
+        act: Act | None = op.then
+    elif isinstance(op, Linear | Conv | Activate):
+        act = op.act
+    else:
+        return isinstance(op, Gather | Stack | Join) and all(value in halved for value in op.inputs)
+    return act is not None and act.kind in HALVING
+
+
+def _terms(op: Op, stored: Mapping[Layer, Stored], halved: Collection[Value]) -> Terms:
+    """Terms of one operation. ``halved``: values of which about half is zero."""
+    arguments = statements(op, stored)
+    found = Terms({"call": len(arguments), "argument": sum(arguments)})
+    if isinstance(op, Linear | Conv):
+        found.update(layer_terms(op, stored[op], full=op.x not in halved))
+    if isinstance(op, Conv):
+        found.update(_around(op))
+    elif isinstance(op, Linear):
+        if op.output.dtype == "float32" and op.weights.bias is None and op.onto is None:
+            found["fill"] += op.output.size if stored[op].format != "unrolled" else 0
+        _add_act(found, op.act, op.output.size, calls=1)
+    else:
+        found.update(_other(op))
+    return found
+
+
+def layer_terms(layer: Layer, how: Stored, *, full: bool = True) -> Terms:
+    """Terms of a layer alone, which depend on how its weights are stored. ``full``: few of its inputs are zero.
+
+    "multiply": products of a weight with an input, "multiply_full" those with an input that is hardly ever zero,
+    "multiply_none" those with a weight that is not there. They are what a core without a floating-point unit calls
+    functions for, which take less time for zeros.
+    """
+    active, rows = layer.weights.active, layer.weights.shape[0]
+    weights, places = int(active.sum()), active.numel()
+    name, each = f"{'linear' if isinstance(layer, Linear) else 'row'}_{how.format}", places // rows
+    if isinstance(layer, Linear):
+        found, times = _linear(layer, how, name, weights, each), 1
+        if layer.x.dtype == "uint8":
+            found["byte"] += {"dense": -(-rows // 4) * each if rows >= 4 else places}.get(how.format, weights)
+    else:
+        blocks = -(-layer.computed[1] // how.block)
+        found, times = Terms(), blocks * how.block * layer.computed[0]
+        name += f"_{how.block}"
+        again = layer.computed[0] * blocks  # that the weights of an output are gone through
+        channels, height, _ = layer.weights.shape[1:]
+        found[f"{name}:row"] += layer.computed[0] * rows
+        found[f"{name}:block"] += again * rows
+        if how.format in ("dense", "bitmap"):
+            found[f"{name}:line"] += again * rows * height
+            found[f"{name}:channel"] += again * rows * height * channels
+            found[f"{name}:place"] += again * places
+        if how.format == "bitmap":
+            found[f"{name}:byte"] += again * rows * -(-each // 8)
+        if how.format != "dense":
+            found[f"{name}:weight"] += again * weights
+        if how.format == "delta":
+            found[f"{name}:far"] += again * _far(how, weights, rows)
+    if layer.output.dtype == "float32":
+        found["multiply"] += times * weights
+        found["multiply_full"] += times * weights * full
+        found["multiply_none"] += times * (places - weights) * (how.format == "dense")
+    return found
+
+
+def _linear(layer: Linear, how: Stored, name: str, weights: int, inputs: int) -> Terms:
+    rows = layer.weights.shape[0]
+    if how.format == "dense":
+        groups, left = divmod(rows, 4)
+        return Terms(
+            {
+                f"{name}:group": groups,
+                f"{name}:group_input": groups * inputs,
+                f"{name}:row": left,
+                f"{name}:row_input": left * inputs,
+            }
+        )
+    found = Terms({f"{name}:row": rows, f"{name}:weight": weights})
+    if how.format == "bitmap" and how.index is not None:
+        found[f"{name}:byte"] += how.index.size
+        found[f"{name}:place"] += int(BITS[how.index].sum())
+    if how.format == "delta":
+        found[f"{name}:far"] += _far(how, weights, rows)
+    return found
+
+
+def _far(how: Stored, weights: int, rows: int) -> int:
+    """Bytes of steps that say no more than that they go on."""
+    return 0 if how.index is None else how.index.size - weights - rows
+
+
+def _add_act(found: Terms, act: Act | None, numbers: int, *, calls: int) -> None:
+    if act is not None:
+        found["activate"] += calls
+        found[f"activate:{act.kind}"] += numbers
+
+
+def _around(op: Conv) -> Terms:
+    """Of a convolution, what is done before and after its sums."""
+    rows, columns = op.computed
+    outputs = op.output.shape[0]
+    lines = rows * outputs  # rows of one channel each
+    found = Terms({"conv:row": rows})
+    if load_kind(op):
+        found.update(_load(op))
+    if op.pool is not None:
+        kind = "max" if op.pooling == "max" else "average"
+        found[f"pool_row_{kind}"] += lines
+        found[f"pool_row_{kind}:column"] += lines * (columns // op.pool[1])
+        found[f"pool_row_{kind}:number"] += lines * columns
+        if op.rescale is not None:
+            found["rescaled"] += op.output.size
+    if op.plus is not None:
+        found["plus_row"] += lines
+        found["plus_row:number"] += lines * columns
+        _add_act(found, op.then, lines * columns, calls=lines)
+    before = op.pool is not None and op.pooling == "max"  # those that never fall come after it
+    before = before and op.act is not None and op.act.kind in MONOTONE
+    numbers, calls = (op.output.size, outputs * op.output.shape[1]) if before else (lines * columns, lines)
+    _add_act(found, op.act, numbers, calls=calls)
+    return found
+
+
+def _load(op: Conv) -> Terms:
+    """Rows of the input that are copied beside zeros."""
+    channels, height, width = op.x.shape
+    kernel, stride, pad = op.window.kernel[0], op.window.stride[0], op.window.padding
+    kept, row, copied, new = 0, channels * op.padded, 0, 0
+    for at in range(op.computed[0]):
+        stay = max(0, kernel - stride) if at else 0
+        kept += stay
+        new += kernel - stay
+        first = at * stride - pad[0] + stay
+        copied += max(0, min(height, at * stride - pad[0] + kernel) - max(0, first))
+    found = Terms(
+        {"load": op.computed[0], "load:kept": kept * row, "load:zero": new * row, "load:channel": new * channels}
+    )
+    if not op.fed:
+        source = "map" if op.mean is None else op.x.dtype
+        each = max(0, min(width, op.padded - pad[1]))
+        found["load:line"] += copied * channels
+        found[f"load:{source}"] += copied * channels * each
+    return found
+
+
+def _other(op: Op) -> Terms:
+    """Of an operation that is no layer."""
+    size = op.output.size
+    if isinstance(op, Features):
+        numbers = "clipped" if op.clipped else "numbers"
+        groups = {numbers: op.numbers, "logs": op.logs, "missing": op.missing, "hot": op.hot}
+        return Terms({**{name: len(group) for name, group in groups.items()}, "hot:code": sum(o.codes for o in op.hot)})
+    if isinstance(op, Bins):
+        return Terms({"bins": len(op.runs), "bins:bin": size})
+    if isinstance(op, Quantize):
+        return Terms({"quantize": size})
+    if isinstance(op, Pixels):
+        return Terms({"pixels:line": op.x.shape[0] * op.x.shape[1], f"pixels:{op.x.dtype}": size})
+    if isinstance(op, Softmax):
+        return Terms({"softmax": size})
+    if isinstance(op, Activate):
+        found = Terms()
+        _add_act(found, op.act, size, calls=1)
+        return found
+    if isinstance(op, Combine):
+        if op.padded:
+            lines = op.output.shape[0] * op.output.shape[1]
+            return Terms({"add_padded:line": lines, "add_padded": size})
+        return Terms({"add" if op.kind == "subtract" else op.kind: size})
+    if isinstance(op, Gate | Affine):
+        name = type(op).__name__.lower()
+        lines = op.x.shape[0] * op.x.shape[1] if len(op.x.shape) == 3 else size
+        if isinstance(op, Affine) and op.scale.numel() != op.x.shape[0]:
+            lines = size
+        return Terms({f"{name}:line": lines, name: size})
+    if isinstance(op, Pool):
+        return _pool(op)
+    if isinstance(op, Stack):
+        return Terms({"stack:line": len(op.inputs) * op.output.shape[1], "stack": size})
+    return Terms({"gather": size if isinstance(op, Gather) else 0})
+
+
+def _pool(op: Pool) -> Terms:
+    inside = []  # of each row and column of windows, what lies on the map
+    sides = zip(op.x.shape[1:], op.output.shape[1:], op.window.kernel, op.window.stride, op.window.padding, strict=True)
+    for length, made, kernel, stride, pad in sides:
+        first = np.arange(made) * stride - pad
+        inside.append(int((np.minimum(first + kernel, length) - np.maximum(first, 0)).sum()))
+    channels, _, columns = op.output.shape
+    kind = "max" if op.kind == "max" else "average"
+    return Terms(
+        {
+            f"pool_{kind}": op.output.size,
+            "pool:line": channels * columns * inside[0],
+            "pool:place": channels * columns * inside[0] * op.window.kernel[1],
+            f"pool_{kind}:number": channels * inside[0] * inside[1],
+        }
+    )
