@@ -38,7 +38,10 @@ def test_a_file_of_ones_own_has_devices_by_name(tmp_path: Path) -> None:
         ('[a]\ncore = "cortex-m4"\nram = 0\n', "ram must be"),
         ('[a]\ncore = "cortex-m4"\nrom = 5\n', "'rom'"),
         ('[a]\ncore = "cortex-m4"\nmhz = true\n', "mhz must be a positive number, got True"),
-        ('[a]\ncore = "cortex-m4"\ncycles_per_instruction = -1.5\n', "cycles_per_instruction must be a positive number"),
+        (
+            '[a]\ncore = "cortex-m4"\ncycles_per_instruction = -1.5\n',
+            "cycles_per_instruction must be a positive number",
+        ),
         ("a = [", "no TOML"),
     ],
 )
@@ -80,5 +83,8 @@ def test_a_time_on_a_device_without_a_clock_is_refused() -> None:
 
 def test_what_no_network_is_fast_enough_for_is_told_in_milliseconds() -> None:
     board = Device("board", "cortex-m4", mhz=10.0, cycles_per_instruction=2.0)
-    with pytest.raises(InfeasibleBudget, match="max_latency_ms=1 cannot be met: .* needs 2;"), in_milliseconds(board, 1.0):
+    with (
+        pytest.raises(InfeasibleBudget, match=r"max_latency_ms=1 cannot be met: .* needs 2;"),
+        in_milliseconds(board, 1.0),
+    ):
         raise InfeasibleBudget("max_instructions", 5000, 10_000, {})

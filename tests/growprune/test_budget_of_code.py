@@ -67,6 +67,25 @@ def test_flash_is_kept_and_used(bound: int) -> None:
     assert budget.violation(cost) == 0
 
 
+@pytest.mark.parametrize("int8", [False, True])
+def test_instructions_are_kept_and_used(int8: bool) -> None:
+    data, price = images(), Price(images(), "cortex-m4", int8)
+    dense = price(small()).instructions
+    assert dense is not None
+    budget = Budget(max_instructions=dense // 3)
+    model, editor = trained(budget, schemes.gradual(steps=6), data, int8=int8)
+    cost = compact_cost(model, data.spec.input_shape, editor.masks, price)
+    assert cost.instructions is not None
+    least = 0.6 if int8 else 0.9  # integers stored more tightly take longer, so fewer connections can be slower
+    assert least * dense / 3 < cost.instructions <= dense / 3
+
+
+def test_too_few_instructions_are_refused_with_what_is_needed() -> None:
+    with pytest.raises(InfeasibleBudget, match="max_instructions=100 cannot be met") as refused:
+        trained(Budget(max_instructions=100), schemes.gradual(steps=6), images())
+    assert refused.value.smallest > 100
+
+
 def test_flash_of_integers_is_kept_and_used() -> None:
     data, budget = images(), Budget(max_flash=2800)
     model, editor = trained(budget, schemes.gradual(steps=6), data, int8=True)

@@ -149,7 +149,8 @@ def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
     return (
         f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
         f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
-        f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
+        f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated; "
+        f"{bytes.instructions:,} instructions a row, estimated\n"
         f"{'' if whole is None else int8.in_words(whole, network.spec.task) + chr(10)}"
     )
 
