@@ -51,7 +51,8 @@ from steerage.nn.squeeze import SqueezeExcitation
 from steerage.templates import TEMPLATES
 
 ROWS = 12  # of made-up data that a network is run on
-FIT, HELD = 90, 30  # networks
+FIT, HELD = 136, 24  # networks
+PLAIN = 120  # from here on those of the fit have many channels
 MARK = 4  # instructions by which the clock is read
 NUMBERS: tuple[speed.Numbers, ...] = ("float32", "int8")
 ACTS: tuple[Callable[[], nn.Module], ...] = (
@@ -106,7 +107,7 @@ def from_template(rng: random.Random, name: str, held: bool) -> Network:
     spec = TaskSpec("classification", kind, preprocess.output_shape, rng.randint(2, 11), 1000)  # type: ignore[arg-type]
     template = TEMPLATES[name]
     small = {
-        "mlp": {"width": rng.choice([8, 16, 30, 64, 100])},
+        "mlp": {"width": rng.choice([8, 16, 30, 64, 100]), "reduction": "none"},
         "cnn": {"channels": rng.choice([3, 4, 8, 12]), "hidden": 16, "stages": rng.randint(1, 3), "blocks": 1},
         "signal": {"channels": rng.choice([3, 4, 8, 12]), "hidden": 16, "blocks": 1},
         "resnet": {"width": rng.choice([2, 4, 6]), "stages": 2, "hidden": 16, "blocks0": 1, "blocks1": 1},
@@ -177,6 +178,24 @@ def of_pieces(rng: random.Random) -> Network:
     return finished(body, FromFactory("net.py:Net"), TaskSpec("classification", "image", shape, 5, 100), preprocess)
 
 
+def of_wide_maps(rng: random.Random) -> Network:
+    """Many channels, whose weights are far from each other."""
+    side = rng.choice([2, 3, 4, 5, 6, 8, 9, 16, 17, 18])
+    preprocess = ImagePreprocess(1, 2 * side, side, (0.4,), (0.3,), "float32")
+    widths = [rng.choice([20, 28, 40, 56]) if side < 10 else rng.choice([6, 8, 10]) for _ in range(2)]
+    body = nn.Sequential(
+        *(nn.Conv2d(1, widths[0], 3, padding=1), nn.ReLU(), nn.AvgPool2d((2, 1))),
+        *(nn.Conv2d(widths[0], widths[1], 3, 1, rng.choice([0, 1]) if side > 2 else 1), nn.ReLU()),
+        *(nn.Conv2d(widths[1], 8, rng.choice([1, 2])), rng.choice(ACTS)()),
+    )
+    if side < 4:
+        body = body[:5]
+    features = body.eval()(torch.zeros(1, *preprocess.output_shape)).numel()
+    body.extend([nn.Flatten(), nn.Linear(features, 5)])
+    spec = TaskSpec("classification", "image", preprocess.output_shape, 5, 100)
+    return finished(body, FromFactory("net.py:Net"), spec, preprocess)
+
+
 def pruned(net: Network, density: float) -> Network:
     masks = {name: torch.rand_like(p) < density for name, p in net.model.named_parameters() if p.ndim > 1}
     with torch.no_grad():
@@ -192,6 +211,8 @@ def network(part: Part, seed: int) -> tuple[Network, random.Random]:
     held = part == "held"
     kinds = ["mlp", "cnn", "signal", "resnet", "mobile", "mlp"] + ([] if held else ["pieces"] * 3)
     kind = kinds[seed % len(kinds)]
+    if part == "fit" and seed >= PLAIN:
+        return pruned(of_wide_maps(rng), rng.choice([0.03, 0.1, 0.25, 0.5])), rng
     net = of_pieces(rng) if kind == "pieces" else from_template(rng, kind, held)
     return pruned(net, rng.choice([0.1, 0.25, 0.5, 0.9] if held else [0.03, 0.1, 0.25, 0.5, 0.9, 1.0])), rng
 
@@ -204,7 +225,11 @@ def code_of(part: Part, seed: int, numbers: speed.Numbers) -> tuple[Generated, t
     int8 = quantize(net, rows) if numbers == "int8" else None
 
     def any_way(ways: Mapping[Layer, Mapping[Format, Stored]]) -> dict[Layer, Format]:
-        return {layer: rng.choice([*several]) for layer, several in ways.items()}
+        wide = seed >= PLAIN  # for what there is only there
+        return {
+            layer: "delta" if wide and "delta" in several and rng.random() < 0.7 else rng.choice([*several])
+            for layer, several in ways.items()
+        }
 
     chosen = layout._smallest, layout._fastest
     if part == "fit":

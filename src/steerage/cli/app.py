@@ -399,11 +399,15 @@ def export(
         Scratch, typer.Option("--scratch", help="C: whose memory the code works in, the caller's or its own.")
     ] = Scratch.caller,
     softmax: Annotated[bool, typer.Option("--softmax", help="C: probabilities in place of scores.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="C: the board or core that flash, RAM and time are told for."),
+    ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
-    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data)
+    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data, device)
     return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
 
 

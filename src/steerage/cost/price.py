@@ -17,6 +17,7 @@ from steerage.errors import SteerageError, TrainingFailed, UnsupportedLayer
 from steerage.micro.build import Units, build
 from steerage.micro.codesize import Core
 from steerage.micro.plan import at_peak
+from steerage.micro.storage import Prefer
 from steerage.micro.stream import streamed
 from steerage.space import Value, Values
 from steerage.templates.template import Template, architecture
@@ -30,13 +31,14 @@ REAL = 300_000  # parameters up to which computing with weights takes less time 
 class Price:
     """Costs of networks for rows of ``dataset``; with ``core``, those of their code on such a processor, too.
 
-    Code is priced as ``steerage export --to c`` writes it, ``int8``: of 8-bit integers; each layer is stored as small
-    as can be.
+    Code is priced as ``steerage export --to c`` writes it, ``int8``: of 8-bit integers. ``prefer``: each layer is
+    stored as small as can be, or for speed, where fewer connections never take longer.
     """
 
     dataset: Dataset
     core: Core | None = None
     int8: bool = False
+    prefer: Prefer = "flash"
 
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor] | None = None) -> Cost:
         """Cost of ``model`` as it is, its dead units included; ``masks`` by name of parameter, True = active.
@@ -105,5 +107,13 @@ class Price:
 
     def _with_code(self, cost: Cost, model: nn.Module, masks: Mapping[str, Tensor] | None) -> Cost:
         assert self.core is not None
-        code = memory(model, self.dataset.preprocess, masks=masks, units=self._units, core=self.core, int8=self.int8)
+        code = memory(
+            model,
+            self.dataset.preprocess,
+            masks=masks,
+            units=self._units,
+            prefer=self.prefer,
+            int8=self.int8,
+            core=self.core,
+        )
         return replace(cost, flash=code.flash, ram=code.ram, instructions=code.instructions)

@@ -6,8 +6,9 @@ each takes on a processor is in ``instructions.json``.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,12 +33,13 @@ from steerage.micro.ir import (
     Softmax,
     Stack,
     Value,
+    Window,
 )
 from steerage.micro.kernels import MONOTONE, load_kind
 from steerage.micro.storage import Layer, Stored
 
 Terms = Counter[str]
-HALVING = frozenset({"relu"})  # activations that make zeros of about half of what they get
+HALF = 0.5  # of what a ReLU makes is zero, about
 BITS = np.array([number.bit_length() for number in range(256)])
 
 
@@ -48,31 +50,33 @@ def program_terms(program: Program, stored: Mapping[Layer, Stored]) -> Terms:
 
 def operation_terms(program: Program, stored: Mapping[Layer, Stored]) -> dict[Op, Terms]:
     """Terms of each operation, for one row."""
-    found, halved = dict[Op, Terms](), set[Value]()
+    found, zeros = dict[Op, Terms](), dict[Value, float]()
     for op in program.ops:
-        found[op] = _terms(op, stored, halved)
-        if _halves(op, halved):
-            halved.add(op.output)
+        found[op] = _terms(op, stored, zeros)
+        zeros[op.output] = _zeros(op, zeros)
     return found
 
 
-def _halves(op: Op, halved: Collection[Value]) -> bool:
-    """Whether about half of what an operation makes is zero: what a ReLU leaves, and what only moves it."""
-    if isinstance(op, Conv) and op.plus is not None:
-        act: Act | None = op.then
-    elif isinstance(op, Linear | Conv | Activate):
-        act = op.act
-    else:
-        return isinstance(op, Gather | Stack | Join) and all(value in halved for value in op.inputs)
-    return act is not None and act.kind in HALVING
+def _zeros(op: Op, zeros: Mapping[Value, float]) -> float:
+    """What share of an operation's numbers is likely to be zero."""
+    if isinstance(op, Features):  # one of the codes of a column is 1, and little is missing
+        return (len(op.missing) + sum(one.codes - 1 for one in op.hot)) / op.output.size
+    if isinstance(op, Bins):
+        return HALF  # on the far side of the input
+    if isinstance(op, Gather | Stack | Join):
+        return sum(zeros.get(value, 0.0) * value.size for value in op.inputs) / sum(value.size for value in op.inputs)
+    if isinstance(op, Conv) and op.pool is not None:
+        return 0.0  # all pixels would have to be
+    act = op.then if isinstance(op, Conv) and op.plus is not None else getattr(op, "act", None)
+    return HALF if act is not None and (act.kind == "relu" or (act.kind == "clip" and act.numbers[0] == 0.0)) else 0.0
 
 
-def _terms(op: Op, stored: Mapping[Layer, Stored], halved: Collection[Value]) -> Terms:
-    """Terms of one operation. ``halved``: values of which about half is zero."""
+def _terms(op: Op, stored: Mapping[Layer, Stored], zeros: Mapping[Value, float]) -> Terms:
+    """Terms of one operation. ``zeros``: share of each value that is zero, where any is."""
     arguments = statements(op, stored)
     found = Terms({"call": len(arguments), "argument": sum(arguments)})
     if isinstance(op, Linear | Conv):
-        found.update(layer_terms(op, stored[op], full=op.x not in halved))
+        found.update(layer_terms(op, stored[op], full=1.0 - zeros.get(op.x, 0.0)))
     if isinstance(op, Conv):
         found.update(_around(op))
     elif isinstance(op, Linear):
@@ -84,16 +88,17 @@ def _terms(op: Op, stored: Mapping[Layer, Stored], halved: Collection[Value]) ->
     return found
 
 
-def layer_terms(layer: Layer, how: Stored, *, full: bool = True) -> Terms:
-    """Terms of a layer alone, which depend on how its weights are stored. ``full``: few of its inputs are zero.
+def layer_terms(layer: Layer, how: Stored, *, full: float = 1.0) -> Terms:
+    """Terms of a layer alone, by how its weights are stored. ``full``: share of its inputs that is not zero.
 
-    "multiply": products of a weight with an input, "multiply_full" those with an input that is hardly ever zero,
-    "multiply_none" those with a weight that is not there. They are what a core without a floating-point unit calls
-    functions for, which take less time for zeros.
+    "multiply": products of a weight with an input, "multiply_full" those with an input that is not zero, zeros around
+    a map being such, "multiply_none" those with a weight that is not there. They are what a core without a
+    floating-point unit calls functions for, which take less time for zeros.
     """
     active, rows = layer.weights.active, layer.weights.shape[0]
     weights, places = int(active.sum()), active.numel()
-    name, each = f"{'linear' if isinstance(layer, Linear) else 'row'}_{how.format}", places // rows
+    format = how.format.rstrip("168")  # an index of bytes is read as one of pairs of bytes is
+    name, each = f"{'linear' if isinstance(layer, Linear) else 'row'}_{format}", places // rows
     if isinstance(layer, Linear):
         found, times = _linear(layer, how, name, weights, each), 1
         if layer.x.dtype == "uint8":
@@ -118,7 +123,8 @@ def layer_terms(layer: Layer, how: Stored, *, full: bool = True) -> Terms:
             found[f"{name}:far"] += again * _far(how, weights, rows)
     if layer.output.dtype == "float32":
         found["multiply"] += times * weights
-        found["multiply_full"] += times * weights * full
+        inside = math.prod(_inside(layer.x, layer.window, layer.computed)) if isinstance(layer, Conv) else 1.0
+        found["multiply_full"] += round(times * weights * full * inside)
         found["multiply_none"] += times * (places - weights) * (how.format == "dense")
     return found
 
@@ -241,18 +247,30 @@ def _other(op: Op) -> Terms:
 
 
 def _pool(op: Pool) -> Terms:
-    inside = []  # of each row and column of windows, what lies on the map
-    sides = zip(op.x.shape[1:], op.output.shape[1:], op.window.kernel, op.window.stride, op.window.padding, strict=True)
-    for length, made, kernel, stride, pad in sides:
-        first = np.arange(made) * stride - pad
-        inside.append(int((np.minimum(first + kernel, length) - np.maximum(first, 0)).sum()))
+    rows_inside, columns_inside = (
+        round(share * made * kernel)
+        for share, made, kernel in zip(
+            _inside(op.x, op.window, op.output.shape[1:]), op.output.shape[1:], op.window.kernel, strict=True
+        )
+    )
     channels, _, columns = op.output.shape
     kind = "max" if op.kind == "max" else "average"
     return Terms(
         {
             f"pool_{kind}": op.output.size,
-            "pool:line": channels * columns * inside[0],
-            "pool:place": channels * columns * inside[0] * op.window.kernel[1],
-            f"pool_{kind}:number": channels * inside[0] * inside[1],
+            "pool:line": channels * columns * rows_inside,
+            "pool:place": channels * columns * rows_inside * op.window.kernel[1],
+            f"pool_{kind}:number": channels * rows_inside * columns_inside,
         }
     )
+
+
+def _inside(x: Value, window: Window, made: Sequence[int]) -> list[float]:
+    """Of the rows and the columns under all windows of a map, the shares that are not around it."""
+    found = []
+    sides = zip(x.shape[1:], made, window.kernel, window.stride, window.padding, strict=True)
+    for length, places, kernel, stride, pad in sides:
+        first = np.arange(places) * stride - pad
+        inside = (np.minimum(first + kernel, length) - np.maximum(first, 0)).clip(0)
+        found.append(float(inside.mean()) / kernel)
+    return found

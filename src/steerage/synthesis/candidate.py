@@ -72,7 +72,7 @@ class Bench:
     def price(self) -> Price:
         """What networks cost on this data, as code too where the budget bounds it."""
         core = (DEFAULT if self.device is None else self.device.core) if self.budget.on_device else None
-        return Price(self.dataset, core, self.int8)
+        return Price(self.dataset, core, self.int8, "flash" if self.budget.max_instructions is None else "speed")
 
     @cached_property
     def price_told(self) -> Price:

@@ -143,7 +143,7 @@ def synthesize(
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
     the median, measured on each candidate before it is trained (``steerage.synthesis.latency``); on a board with a
-    clock: as estimated from the instructions of the code (``Device.within``).
+    clock: as estimated from the instructions of the code (``Device.within``), which is then that of ``prefer="speed"``.
     ``kind``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``), "error" or "r2"
     by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes weigh the same,
     and the metric is "balanced_error" unless another is given.
