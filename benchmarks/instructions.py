@@ -51,7 +51,7 @@ from steerage.nn.squeeze import SqueezeExcitation
 from steerage.templates import TEMPLATES
 
 ROWS = 12  # of made-up data that a network is run on
-FIT, HELD = 136, 24  # networks
+FIT, HELD = 136, 18  # networks
 PLAIN = 120  # from here on those of the fit have many channels
 MARK = 4  # instructions by which the clock is read
 NUMBERS: tuple[speed.Numbers, ...] = ("float32", "int8")
@@ -376,7 +376,7 @@ def errors(number: int) -> list[dict[str, Any]]:
                 off.append(abs(speed.estimated(whole, core, numbers) / true - 1.0))
             bar = 0.1 if (core, numbers) == ("cortex-m4", "float32") else 0.2
             for name, value in (("median", statistics.median(off)), ("worst", max(off))):
-                rows.append(row(f"{core}, {numbers}: {name} error", [value], unit="share", bar=bar) | {"n": len(off)})
+                rows.append(row(f"{core}, {numbers}: {name} error", [value], unit="fraction", bar=bar) | {"n": len(off)})
             print(core, numbers, f"median {statistics.median(off):.3f}, worst {max(off):.3f}", flush=True)
     return rows
 
