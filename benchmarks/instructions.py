@@ -376,7 +376,9 @@ def errors(number: int) -> list[dict[str, Any]]:
                 off.append(abs(speed.estimated(whole, core, numbers) / true - 1.0))
             bar = 0.1 if (core, numbers) == ("cortex-m4", "float32") else 0.2
             for name, value in (("median", statistics.median(off)), ("worst", max(off))):
-                rows.append(row(f"{core}, {numbers}: {name} error", [value], unit="fraction", bar=bar) | {"n": len(off)})
+                rows.append(
+                    row(f"{core}, {numbers}: {name} error", [value], unit="fraction", bar=bar) | {"n": len(off)}
+                )
             print(core, numbers, f"median {statistics.median(off):.3f}, worst {max(off):.3f}", flush=True)
     return rows
 
