@@ -21,7 +21,7 @@ from steerage.bundle import FromTemplate, Network
 from steerage.cost.budget import Budget
 from steerage.data import load_dataset, load_labelled
 from steerage.export.c import Options, quantize, verify
-from steerage.export.c.quantized import error_of, in_units
+from steerage.export.c.quantized import error_of
 from steerage.export.c.toolchain import TARGETS
 from steerage.growprune import schemes
 from steerage.synthesis.candidate import Bench, compacted, synthesize_candidate
@@ -54,6 +54,11 @@ TASKS = (
     Task("digits, resnet", "digits", "resnet", 0, 4_000, 120, (("width", 8), ("shortcut", "projection"))),
     Task("digits, mobile", "digits", "mobile", 0, 4_000, 80, (("width", 0.25),)),
 )
+
+
+def in_units(net: Network, scores: torch.Tensor) -> torch.Tensor:
+    """Of a regression in the units of its target."""
+    return net.in_units(scores) if net.spec.task == "regression" else scores
 
 
 def network(task: Task) -> Network:
@@ -93,9 +98,9 @@ def figures(task: Task) -> dict[str, float]:
     kind = "error" if net.spec.task == "classification" else "1 - R²"
     found = {
         "parameters": float(net.cost.params),
-        f"{kind}, float": error_of(in_units(net, net.scores(rows).double()), labels),
-        f"{kind}, int8": error_of(in_units(net, made.scores(rows)), labels),
-        f"{kind}, int8 without training on": error_of(in_units(net, plain.scores(rows)), labels),
+        f"{kind}, float": error_of(in_units(net, net.scores(rows).double()), labels, task=net.spec.task),
+        f"{kind}, int8": error_of(in_units(net, made.scores(rows)), labels, task=net.spec.task),
+        f"{kind}, int8 without training on": error_of(in_units(net, plain.scores(rows)), labels, task=net.spec.task),
         "rows": float(len(rows)),
     }
     for core in CORES:

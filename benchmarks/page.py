@@ -229,6 +229,16 @@ def tables(document: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def instructions(document: dict[str, Any]) -> str:
+    """Errors of estimated instructions by core and type: median and worst."""
+    found: dict[str, list[str]] = {}
+    for row in document["rows"]:
+        place = row["name"].partition(": ")[0]
+        found.setdefault(place, [str(row["n"])]).append(f"{100 * row['value']:.1f}%")
+    lines = ["| core and numbers | networks | median | worst |", "|---|---|---|---|"]
+    return "\n".join([*lines, *("| " + " | ".join([place, *cells]) + " |" for place, cells in found.items())])
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -266,6 +276,7 @@ def main() -> None:
     insert(LOCAL, "grow_prune_absolute", alone(local))
     insert(LOCAL, "grow_prune_overhead", overhead(local))
     insert(DEVICES, "int8", whole(json.loads((RESULTS / "int8.json").read_text())))
+    insert(DEVICES, "instructions", instructions(json.loads((RESULTS / "instructions.json").read_text())))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))
 
 

@@ -53,9 +53,19 @@ def test_c_is_written_beside_the_network_and_named_like_its_run(command: Type, i
         "iris_3.h",
         "iris_3_test.c",
     ]
-    first, second = out.splitlines()
+    first, second, third = out.splitlines()
     assert first.startswith(f"{iris}/network-c: iris_3.h, iris_3.c, iris_3_test.c, Makefile; ")
     assert "bytes on a Cortex-M4F" in second
+    assert third.endswith(" instructions for a row, estimated")
+
+
+def test_costs_of_c_can_be_told_for_a_board(command: Type, iris: Path, tmp_path: Path) -> None:
+    _, out, _ = command("export", iris, "--to", "c", "--device", "blue-pill", "--out", tmp_path / "c")
+    _, second, third = out.splitlines()
+    assert "bytes on a Cortex-M3" in second
+    assert third.endswith(" ms on blue-pill at 72 MHz")
+    code, _, err = command("export", iris, "--to", "onnx", "--device", "blue-pill")
+    assert code == 2 and "--device are for --to c" in err
 
 
 def test_folder_name_scratch_and_probabilities_can_be_chosen(command: Type, iris: Path, tmp_path: Path) -> None:
@@ -93,7 +103,9 @@ def test_verify_measures_on_a_microcontroller_in_an_emulator(command: Type, iris
     assert lines[0].startswith("cortex-m4: 256 of 256 predictions are PyTorch's")
     tables = next(line.split() for line in lines if line.startswith("tables"))
     assert tables[1] == tables[2]
-    assert lines[-1].endswith("instructions for a row at most")
+    name, measured, predicted = lines[-1].split()[:3]
+    assert name == "instructions" and len(lines[-1]) <= 80
+    assert float(predicted.replace(",", "")) == pytest.approx(float(measured.replace(",", "")), rel=0.1)
 
 
 @needs_host

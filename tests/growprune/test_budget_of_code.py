@@ -44,9 +44,9 @@ def small() -> nn.Module:
 
 
 def trained(
-    budget: Budget, scheme: schemes.Scheme, data: Dataset, *, int8: bool = False
+    budget: Budget, scheme: schemes.Scheme, data: Dataset, *, int8: bool = False, price: Price | None = None
 ) -> tuple[nn.Module, GrowPrune]:
-    model, price = small(), Price(data, "cortex-m4", int8)
+    model, price = small(), price or Price(data, "cortex-m4", int8)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.003)
     editor = GrowPrune(model, budget, data.spec.input_shape, scheme, price=price)
     x, y = data.prepare(data.x), data.y
@@ -68,6 +68,24 @@ def test_flash_is_kept_and_used(bound: int) -> None:
     assert cost.flash is not None
     assert 0.95 * bound < cost.flash <= bound
     assert budget.violation(cost) == 0
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_instructions_are_kept_and_used(int8: bool) -> None:
+    data, price = images(), Price(images(), "cortex-m4", int8, "speed")
+    dense = price(small()).instructions
+    assert dense is not None
+    budget = Budget(max_instructions=dense // 3)
+    model, editor = trained(budget, schemes.gradual(steps=6), data, price=price)
+    cost = compact_cost(model, data.spec.input_shape, editor.masks, price)
+    assert cost.instructions is not None
+    assert 0.9 * dense / 3 < cost.instructions <= dense / 3
+
+
+def test_too_few_instructions_are_refused_with_what_is_needed() -> None:
+    with pytest.raises(InfeasibleBudget, match="max_instructions=100 cannot be met") as refused:
+        trained(Budget(max_instructions=100), schemes.gradual(steps=6), images())
+    assert refused.value.smallest > 100
 
 
 def test_flash_of_integers_is_kept_and_used() -> None:

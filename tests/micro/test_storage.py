@@ -9,7 +9,7 @@ import torch
 from steerage.micro import layout
 from steerage.micro.ir import Conv, Linear, Program, Value, Weights, Window
 from steerage.micro.layout import lay_out
-from steerage.micro.speed import instructions
+from steerage.micro.speed import layer_instructions
 from steerage.micro.storage import Layer, choices
 from steerage.micro.tables import tables
 
@@ -147,7 +147,7 @@ def test_the_fastest_way_is_taken_for_speed(density: float, format: str) -> None
     made = lay_out(Program(one.x, one.output, (one,)), prefer="speed")
     assert made.stored[one].format == format
     ways = choices(one, "speed")
-    assert instructions(one, ways[format]) == min(instructions(one, way) for way in ways.values())  # type: ignore[index]
+    assert layer_instructions(one, ways[format]) == min(layer_instructions(one, way) for way in ways.values())  # type: ignore[index]
 
 
 def test_an_empty_layer_has_no_tables_but_its_bias() -> None:

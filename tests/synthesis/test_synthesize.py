@@ -13,7 +13,7 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 from steerage.bundle import load_network
-from steerage.cost import Budget, count, memory
+from steerage.cost import Budget, Device, count, memory
 from steerage.data import TaskSpec, dataset_from_arrays
 from steerage.errors import BadArgument, InfeasibleBudget, RunConflict, TrainingFailed
 from steerage.search import fidelity
@@ -62,10 +62,12 @@ def test_the_summary_has_what_is_documented(finished: Result) -> None:
     assert all(seconds > 0 for seconds in summary["seconds"].values())
     assert sum(summary["seconds"][part] for part in ("search", "train", "local")) <= summary["seconds"]["total"]
     assert (summary["task"], summary["trials"], summary["seed"]) == ("classification", 3, 0)
-    assert summary["budget"] == {"max_params": 120, "max_macs": None, "max_flash": None, "max_ram": None}
+    assert summary["budget"] == {**dict.fromkeys(Budget().to_json()), "max_params": 120}
     network = load_network(finished.folder / "network")
     code = memory(network.model, network.preprocess, masks=network.masks)
     assert (summary["flash_bytes"], summary["ram_bytes"]) == (code.flash, code.ram)
+    assert summary["instructions"] == code.instructions
+    assert "latency_ms" not in summary
 
 
 def test_a_budget_in_bytes_is_kept(tmp_path: Path) -> None:
@@ -87,6 +89,22 @@ def test_a_budget_in_bytes_is_kept(tmp_path: Path) -> None:
     assert (result.summary["flash_bytes"], result.summary["ram_bytes"]) == (code.flash, code.ram)
     assert result.summary["baseline"]["flash_bytes"] > 5000  # there was something to do
     assert json.loads((tmp_path / "run" / "run.json").read_text())["device"] == "cortex-m0"
+
+
+def test_a_time_on_a_board_is_kept_and_told_in_milliseconds(tmp_path: Path) -> None:
+    data = dataset_from_arrays(*clouds(), name="clouds")
+    board = Device("board", "cortex-m4", mhz=1.0, cycles_per_instruction=2.0)
+    asked: dict[str, Any] = {"trials": 3, "epochs": 12, "template": "mlp", "device": board}
+    result = synthesize(data, max_latency_ms=3.0, **asked, out=tmp_path / "run")
+    network, summary = result.network, result.summary
+    code = memory(network.model, network.preprocess, masks=network.masks, prefer="speed")
+    assert summary["latency_ms"] == board.milliseconds(code.instructions)
+    assert summary["latency_ms"] <= 3.0 < summary["baseline"]["latency_ms"]
+    assert (summary["budget"]["max_latency_ms"], summary["budget"]["max_instructions"]) == (3.0, 1500)
+    with pytest.raises(InfeasibleBudget, match=r"max_latency_ms=0.01 cannot be met") as refused:
+        synthesize(data, max_latency_ms=0.01, **asked, out=tmp_path / "other")
+    assert refused.value.smallest > 0.01
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_ram_that_no_candidate_fits_is_refused_with_what_is_needed(tmp_path: Path) -> None:

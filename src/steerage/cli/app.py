@@ -330,6 +330,7 @@ def refine(
     max_macs: MaxMacs = None,
     max_flash: MaxFlash = None,
     max_ram: MaxRam = None,
+    max_latency_ms: MaxLatency = None,
     device: DeviceName = None,
     int8: Int8 = False,
     max_loss: MaxLoss = None,
@@ -363,6 +364,7 @@ def refine(
         metric,
         balance,
         kind_name(kind),
+        max_latency_ms,
         int8=int8,
         group=group,
         logs=tuple(log or ()),
@@ -442,11 +444,15 @@ def export(
         Scratch, typer.Option("--scratch", help="C: whose memory the code works in, the caller's or its own.")
     ] = Scratch.caller,
     softmax: Annotated[bool, typer.Option("--softmax", help="C: probabilities in place of scores.")] = False,
+    device: Annotated[
+        str | None,
+        typer.Option("--device", metavar="NAME", help="C: the board or core that flash, RAM and time are told for."),
+    ] = None,
     factory: Factory = None,
     template: OwnTemplate = None,
 ) -> Job:
     """Write a network in another format, checked against PyTorch."""
-    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data)
+    c = networks.COptions(name, prefer_name(prefer), scratch is Scratch.static, softmax, int8, data, device)
     return networks.export(network, to=to, out=out, code=networks.OwnCode(factory, template), c=c)
 
 

@@ -133,7 +133,7 @@ def in_words(verified: Verified, task: str) -> str:
         _line("stack", verified.stack, verified.predicted_stack, "RAM, estimated"),
     ]
     if verified.instructions is not None:
-        lines.append(f"{verified.instructions:,} instructions for a row at most")
+        lines.append(_line("instructions", verified.instructions, verified.predicted_instructions, "a row, estimated"))
     return "\n".join(lines) + "\n"
 
 

@@ -31,9 +31,12 @@ class OwnCode:
     template: str | None = None
 
 
+CORE_NAMES = {"cortex-m4": "Cortex-M4F", "cortex-m3": "Cortex-M3", "cortex-m0": "Cortex-M0"}
+
+
 @dataclass(frozen=True)
 class COptions:
-    """How C code is to be, as typed; ``name``: what its names begin with."""
+    """How C code is to be, as typed; ``name``: what its names begin with, ``device``: what its costs are told for."""
 
     name: str | None = None
     prefer: Literal["flash", "speed"] = "flash"
@@ -41,6 +44,7 @@ class COptions:
     softmax: bool = False
     int8: bool = False
     data: str | None = None
+    device: str | None = None
 
 
 def evaluation(
@@ -68,7 +72,7 @@ def export(path: Path, *, to: str, out: Path | None, code: OwnCode, c: COptions)
         raise BadArgument(f"there is no format {to!r} to export to; --to takes {' or '.join(FORMATS)}")
     if to != "c" and replace(c, int8=False, data=None) != COptions():
         raise BadArgument(
-            f"--name, --prefer, --scratch and --softmax are for --to c, not for --to {to}; leave them out"
+            f"--name, --prefer, --scratch, --softmax and --device are for --to c, not for --to {to}; leave them out"
         )
     if c.data is not None and not c.int8:
         raise BadArgument("--data is what --int8 finds the ranges of numbers by; add --int8, or leave it out")
@@ -138,25 +142,30 @@ def labelled(network: Network, data: str, part: Literal["train", "test", "all"])
 
 def _as_c(network: Network, path: Path, out: Path | None, c: COptions) -> str:
     from steerage.cli import int8
+    from steerage.cost.device import device
     from steerage.cost.memory import memory_of
     from steerage.export.c.folder import can_compare, export_c
     from steerage.export.c.generate import Options
 
     if out is not None and out.is_file():
         raise BadArgument(f"{out} is a file; give --out the path of a folder")
+    place = device("cortex-m4" if c.device is None else c.device)
     folder = (out if out is not None else _beside(path, "-c")).resolve()
     name = c.name or (folder.name if out is not None else own_name(path))
     whole = int8.calibrated(network, c.data or int8.source_of(path)) if c.int8 else None
     options = Options(c.prefer, c.static, c.softmax)
     generated = export_c(network, folder, name=name, options=options, int8=whole)
-    bytes = memory_of(generated.layout)
+    taken = memory_of(generated.layout, core=place.core)
+    time = place.milliseconds(taken.instructions)
+    fast = "" if time is None else f": about {time:.3g} ms on {place.name} at {place.mhz:g} MHz"
     checked = "agrees with PyTorch" if whole is None else "each integer is the one that it should be"
     if not can_compare():
         checked = f"not {'compared with PyTorch' if whole is None else 'run'}: there is no C compiler here"
     return (
         f"{_short(folder)}: {', '.join(generated.files)}; {checked}\n"
-        f"flash {bytes.flash:,} bytes on a Cortex-M4F: {bytes.tables:,} of tables, and code, estimated; "
-        f"RAM {bytes.ram:,} bytes: {bytes.scratch:,} of scratch, and the stack, estimated\n"
+        f"flash {taken.flash:,} bytes on a {CORE_NAMES[place.core]}: {taken.tables:,} of tables, and code, estimated; "
+        f"RAM {taken.ram:,} bytes: {taken.scratch:,} of scratch, and the stack, estimated\n"
+        f"{taken.instructions:,} instructions for a row, estimated{fast}\n"
         f"{'' if whole is None else int8.in_words(whole, network.spec.task) + chr(10)}"
     )
 

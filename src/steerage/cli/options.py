@@ -153,7 +153,7 @@ MaxLatency = Annotated[
     Option(
         "--max-latency-ms",
         metavar="X",
-        help="Most milliseconds for a row in ONNX Runtime, at the median; with --device onnxruntime.",
+        help="Most milliseconds for a row: at the median with --device onnxruntime, as estimated with a board's clock.",
     ),
 ]
 DeviceName = Annotated[

@@ -129,7 +129,8 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
     """Grow-and-prune of a network from the user's file, an exported program or a bundle."""
 
     def job(session: Session) -> str:
-        bounded = wish.device is not None or any(bound is not None for bound in wish.bounds.values())
+        bounds = [wish.device, wish.max_latency_ms, *wish.bounds.values()]
+        bounded = any(bound is not None for bound in bounds)
         if not bounded and wish.tolerated is None and not wish.front:
             options = ", ".join(map(_option, wish.bounds))
             raise BadArgument(f"refine needs to know how far; give {options}, --device, --max-loss or --front")
@@ -164,6 +165,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
                 scheme=wish.scheme,
                 device=wish.device,
                 int8=wish.int8,
+                max_latency_ms=wish.max_latency_ms,
                 minutes=wish.minutes,
                 epochs=wish.epochs,
                 seed=wish.seed,

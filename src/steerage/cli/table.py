@@ -20,6 +20,7 @@ COSTS = {
     "macs": "MACs",
     "flash_bytes": "flash bytes",
     "ram_bytes": "RAM bytes",
+    "instructions": "instructions",
     "latency_ms": "ms for a row",
     "epochs": "epochs of training",
 }

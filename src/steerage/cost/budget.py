@@ -15,16 +15,21 @@ from steerage.errors import BadArgument
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 # Field of a cost that a bound is on.
 BOUNDED: Mapping[str, str] = MappingProxyType(
-    {"max_params": "params", "max_macs": "macs", "max_flash": "flash", "max_ram": "ram"}
+    {
+        **{"max_params": "params", "max_macs": "macs", "max_flash": "flash", "max_ram": "ram"},
+        "max_instructions": "instructions",
+    }
 )
 
 
 @final
 @dataclass(frozen=True)
 class Budget:
-    """Bounds on parameters and MACs, masked weights not counted, and on the bytes of generated code; ``None`` is none.
+    """Bounds on parameters and MACs, masked weights not counted, and on generated code; ``None`` is none.
 
-    ``max_flash``, ``max_ram``: bytes that the C code takes on a device (``steerage.cost.memory``).
+    ``max_flash``, ``max_ram``: bytes that the C code takes on a device (``steerage.cost.memory``);
+    ``max_instructions``: those that it takes for a row, as estimated. A time becomes such a bound by the clock of a
+    device (``Device.within``).
     Raises: BadArgument for a bound that is not a positive integer.
     """
 
@@ -32,6 +37,7 @@ class Budget:
     max_macs: int | None = None
     max_flash: int | None = None
     max_ram: int | None = None
+    max_instructions: int | None = None
 
     def __post_init__(self) -> None:
         for name, bound in self.to_json().items():
@@ -40,13 +46,13 @@ class Budget:
 
     @property
     def on_device(self) -> bool:
-        """Whether there is a bound on bytes of code."""
-        return self.max_flash is not None or self.max_ram is not None
+        """Whether there is a bound on code."""
+        return any(bound is not None for bound in (self.max_flash, self.max_ram, self.max_instructions))
 
     @property
     def counted(self) -> Budget:
         """The bounds on parameters and MACs alone, which are counted without a look at the code."""
-        return replace(self, max_flash=None, max_ram=None)
+        return replace(self, max_flash=None, max_ram=None, max_instructions=None)
 
     def excess(self, cost: Cost) -> dict[str, float]:
         """Relative excess over each bound that ``cost`` breaks: 0.5 for half as much again as allowed.

@@ -28,7 +28,8 @@ PRUNABLE = (nn.Linear, nn.Conv1d, nn.Conv2d)  # layers whose connections grow-an
 class Cost:
     """Parameters and MACs per input row; the ``dense_`` ones count dormant connections too.
 
-    ``flash`` and ``ram``: bytes that generated code takes; None where that was not asked.
+    ``flash`` and ``ram``: bytes that generated code takes, ``instructions``: those of a row, estimated; None where that
+    was not asked.
     """
 
     params: int
@@ -37,6 +38,7 @@ class Cost:
     dense_macs: int
     flash: int | None = None
     ram: int | None = None
+    instructions: int | None = None
 
     def to_json(self) -> dict[str, int]:
         """Counts by name, those that are known; ``Cost(**json)`` restores them."""

@@ -1,4 +1,4 @@
-"""Flash and RAM of the C code that would be generated for a network, known before it is trained."""
+"""What the C code that would be generated for a network takes, known before it is trained: bytes and instructions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class Memory:
     """Bytes. ``tables`` (constants, in flash) and ``scratch`` (RAM) are exact; the others are estimates.
 
     ``code``: functions and their calls; ``library``: mathematical functions and, on a core without a floating-point
-    unit, arithmetic; both in flash. ``stack``: RAM that a call takes besides ``scratch``.
+    unit, arithmetic; both in flash. ``stack``: RAM that a call takes besides ``scratch``. ``instructions``: of a row,
+    no bytes.
     """
 
     tables: int
@@ -34,6 +35,7 @@ class Memory:
     library: int
     scratch: int
     stack: int
+    instructions: int
 
     @property
     def flash(self) -> int:
@@ -46,7 +48,7 @@ class Memory:
         return self.scratch + self.stack
 
     def to_json(self) -> dict[str, int]:
-        """Bytes by name; ``Memory(**json)`` restores them."""
+        """Figures by name; ``Memory(**json)`` restores them."""
         return asdict(self)
 
 
@@ -61,7 +63,7 @@ def memory(
     int8: bool = False,
     core: Core = "cortex-m4",
 ) -> Memory:
-    """Bytes of the code that ``model`` behind ``preprocess`` would become, as it is: dead units count, too.
+    """What the code takes that ``model`` behind ``preprocess`` would become, as it is: dead units count, too.
 
     The values of weights do not matter, so they need not be there (meta device). ``masks``: by name of parameter,
     True = active; what has none is all active. ``units``: those of a regression's target. ``softmax``, ``prefer``,
@@ -77,6 +79,12 @@ def memory(
 
 
 def memory_of(layout: Layout, *, core: Core = "cortex-m4") -> Memory:
-    """Bytes of a layout."""
-    code, library, stack = layout.code_bytes(core), layout.library_bytes(core), layout.stack_bytes(core)
-    return Memory(layout.table_bytes, math.ceil(SURE * code), library, layout.scratch_bytes, stack)
+    """Bytes and instructions of a layout."""
+    return Memory(
+        tables=layout.table_bytes,
+        code=math.ceil(SURE * layout.code_bytes(core)),
+        library=layout.library_bytes(core),
+        scratch=layout.scratch_bytes,
+        stack=layout.stack_bytes(core),
+        instructions=layout.instructions(core),
+    )

@@ -1,4 +1,4 @@
-"""What a network costs where its budget is kept: counts, and on a device the bytes of the code that it becomes."""
+"""What a network costs where its budget is kept: counts, and on a device the code that it becomes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from steerage.errors import SteerageError, TrainingFailed, UnsupportedLayer
 from steerage.micro.build import Units, build
 from steerage.micro.codesize import Core
 from steerage.micro.plan import at_peak
+from steerage.micro.storage import Prefer
 from steerage.micro.stream import streamed
 from steerage.space import Value, Values
 from steerage.templates.template import Template, architecture
@@ -28,15 +29,16 @@ REAL = 300_000  # parameters up to which computing with weights takes less time 
 @final
 @dataclass(frozen=True, eq=False)
 class Price:
-    """Costs of networks for rows of ``dataset``; with ``core``, flash and RAM of their code on such a processor, too.
+    """Costs of networks for rows of ``dataset``; with ``core``, those of their code on such a processor, too.
 
-    Code is priced as ``steerage export --to c`` writes it, ``int8``: of 8-bit integers; each layer is stored as small
-    as can be.
+    Code is priced as ``steerage export --to c`` writes it, ``int8``: of 8-bit integers. ``prefer``: each layer is
+    stored as small as can be, or for speed, where fewer connections never take longer.
     """
 
     dataset: Dataset
     core: Core | None = None
     int8: bool = False
+    prefer: Prefer = "flash"
 
     def __call__(self, model: nn.Module, masks: Mapping[str, Tensor] | None = None) -> Cost:
         """Cost of ``model`` as it is, its dead units included; ``masks`` by name of parameter, True = active.
@@ -65,13 +67,20 @@ class Price:
         ``ram`` is that of the dense candidate, which pruning alone can promise. Kept for every architecture.
         Raises: TrainingFailed if the template cannot build the candidate, or it has no C form.
         """
+        return self._ends(template, values)[0]
+
+    def dense(self, template: Template, values: Values) -> Cost:
+        """Cost of a candidate with all connections, kept likewise. Raises: TrainingFailed, as ``least``."""
+        return self._ends(template, values)[1]
+
+    def _ends(self, template: Template, values: Values) -> tuple[Cost, Cost]:
         shape = architecture(values)
         key = (template, tuple(shape.items()))
         if key not in self._known:
-            self._known[key] = self._least(template, shape)
+            self._known[key] = self._priced(template, shape)
         return self._known[key]
 
-    def _least(self, template: Template, values: Values) -> Cost:
+    def _priced(self, template: Template, values: Values) -> tuple[Cost, Cost]:
         spec = self.dataset.spec
         try:
             with torch.device("meta"):
@@ -80,14 +89,15 @@ class Price:
             if sum(one.numel() for one in model.parameters()) <= REAL:
                 with torch.random.fork_rng(devices=[]):
                     model = template.build(values, spec)
-            return replace(self(model, masks), ram=self(model).ram)
+            dense = self(model)
+            return replace(self(model, masks), ram=dense.ram), dense
         except SteerageError as error:
             raise TrainingFailed(f"the candidate cannot become code: {error}") from error
         except Exception as error:  # a user's template can raise anything
             raise TrainingFailed(f"template {template.name} cannot build {values}: {error}") from error
 
     @cached_property
-    def _known(self) -> dict[tuple[Template, tuple[tuple[str, Value], ...]], Cost]:
+    def _known(self) -> dict[tuple[Template, tuple[tuple[str, Value], ...]], tuple[Cost, Cost]]:
         return {}
 
     @cached_property
@@ -97,5 +107,13 @@ class Price:
 
     def _with_code(self, cost: Cost, model: nn.Module, masks: Mapping[str, Tensor] | None) -> Cost:
         assert self.core is not None
-        code = memory(model, self.dataset.preprocess, masks=masks, units=self._units, core=self.core, int8=self.int8)
-        return replace(cost, flash=code.flash, ram=code.ram)
+        code = memory(
+            model,
+            self.dataset.preprocess,
+            masks=masks,
+            units=self._units,
+            prefer=self.prefer,
+            int8=self.int8,
+            core=self.core,
+        )
+        return replace(cost, flash=code.flash, ram=code.ram, instructions=code.instructions)

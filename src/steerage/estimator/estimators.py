@@ -31,10 +31,11 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     """Classification by the smallest, most accurate network that a synthesis finds inside a budget.
 
     Parameters: ``max_params``, ``max_macs``, ``max_flash``, ``max_ram``: the budget, bounds on parameters that are not
-    zero, on multiplications per row, and on the bytes of generated C code; ``device``: the board or core that is for
-    (``steerage.cost.device``), ``int8``: in 8-bit integers. ``minutes``: how long ``fit`` may take (10 if nothing else
-    is given); or ``trials`` and ``epochs``, with which the result depends on ``random_state`` alone, and ``minutes``
-    beside ``epochs`` end it early. ``kind``: "signal" for arrays that are signals over time. ``template``: a name
+    zero, on multiplications per row, and on the bytes of generated C code; ``max_latency_ms``: on the time for a row;
+    ``device``: the board or core that these are for (``steerage.cost.device``), ``int8``: in 8-bit integers.
+    ``minutes``: how long ``fit`` may take (10 if nothing else is given); or ``trials`` and ``epochs``, with which the
+    result depends on ``random_state`` alone, and ``minutes`` beside ``epochs`` end it early. ``kind``: "signal" for
+    arrays that are signals over time. ``template``: a name
     ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``, ``patience``,
     ``metric``: as for ``steerage.synthesize``. ``class_weight``: by label (1 for missing ones), or "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
@@ -55,6 +56,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         max_macs: int | None = None,
         max_flash: int | None = None,
         max_ram: int | None = None,
+        max_latency_ms: float | None = None,
         device: str | Device | None = None,
         int8: bool = False,
         minutes: float | None = None,
@@ -75,6 +77,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
             max_macs=max_macs,
             max_flash=max_flash,
             max_ram=max_ram,
+            max_latency_ms=max_latency_ms,
             device=device,
             int8=int8,
             minutes=minutes,

@@ -36,6 +36,8 @@ from steerage.synthesis.main import Interrupted, synthesize
 from steerage.templates import TEMPLATES, Template
 from steerage.templates.registry import load_template
 
+BOUNDS = ("max_params", "max_macs", "max_flash", "max_ram")  # whole numbers of the budget
+
 
 class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Base of the estimators; see there."""
@@ -51,6 +53,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         max_macs: int | None = None,
         max_flash: int | None = None,
         max_ram: int | None = None,
+        max_latency_ms: float | None = None,
         device: str | Device | None = None,
         int8: bool = False,
         minutes: float | None = None,
@@ -69,6 +72,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.max_macs = max_macs
         self.max_flash = max_flash
         self.max_ram = max_ram
+        self.max_latency_ms = max_latency_ms
         self.device = device
         self.int8 = int8
         self.minutes = minutes
@@ -127,8 +131,9 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
             try:
                 result = synthesize(
                     dataset,
-                    budget=Budget(**{name: self._whole(name) for name in Budget().to_json()}),
+                    budget=Budget(**{name: self._whole(name) for name in BOUNDS}),
                     device=self.device,
+                    max_latency_ms=self.max_latency_ms,
                     int8=self.int8,
                     minutes=self.minutes,
                     trials=self._whole("trials"),

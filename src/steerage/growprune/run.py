@@ -178,7 +178,7 @@ class GrowPrune:
         scores, keep = self.score(self._signals()), self._target.connections(done)
         among = {name: mask & self.masks[name] for name, mask in allowed.items()}
         chosen = connections.keep_best(scores, min(keep, masking.active(among)), among=among)
-        chosen = self._target.within_flash(self._target.within_macs(chosen, scores, done), scores, done)
+        chosen = self._target.within_code(self._target.within_macs(chosen, scores, done), scores, done)
         if done < 1.0 and self._gradients:
             keep = self._target.room(chosen, done)
             if exchange > 0.0 or keep > active:

@@ -9,7 +9,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from steerage.cost.budget import Budget
+from steerage.cost.budget import BOUNDED, Budget
 from steerage.cost.count import Cost, count
 from steerage.cost.layers import layer_uses
 from steerage.errors import BadArgument, InfeasibleBudget
@@ -20,6 +20,7 @@ from steerage.growprune.connections import Score, Signals
 from steerage.growprune.masks import Masks
 
 BYTES = 5  # of flash for a connection: its weight, and where it comes from
+CODE = ("max_flash", "max_instructions")  # bounds on code that connections count for
 LOOKS = 8  # for the number of connections at which code has the size that is allowed
 MOST_LOOKS = 40  # until any number is found
 CLOSE = 0.01  # by which share it may be smaller
@@ -56,9 +57,9 @@ class Target:
         self.start = masking.active(masks)
         cost = self.look_again(masks)
         if budget.on_device and cost.flash is None:
-            raise BadArgument("bounds on flash and RAM need to know the code: give price=steerage.cost.Price(...)")
+            raise BadArgument("bounds on code need to know it: give price=steerage.cost.Price(...)")
         self.needed = budget.violation(grown or cost) > 0
-        self._largest = cost.flash or 0
+        self._most = cost
 
     def look_again(self, masks: Masks) -> Cost:
         """Count anew what is no connection and stays whatever is pruned; the cost of the network with ``masks``."""
@@ -79,9 +80,13 @@ class Target:
         if not self.budget.on_device:
             return
         none = self.price(self.model, {name: torch.zeros_like(mask) for name, mask in masks.items()})
-        needs = {"max_flash": (self.budget.max_flash, none.flash), "max_ram": (self.budget.max_ram, none.ram)}
+        needs = {
+            "max_flash": (self.budget.max_flash, none.flash),
+            "max_ram": (self.budget.max_ram, none.ram),
+            "max_instructions": (self.budget.max_instructions, none.instructions),
+        }
         for name, (allowed, needed) in needs.items():
-            asked = ram or name == "max_flash"
+            asked = ram or name != "max_ram"
             if asked and allowed is not None and needed is not None and needed > allowed:
                 raise InfeasibleBudget(name, allowed, needed, {})
 
@@ -102,9 +107,12 @@ class Target:
         if self.budget.max_macs is not None:
             macs = self.macs_of(chosen)
             rooms.append(active + max(0, self._macs_limit(chosen, done) - macs) * active // max(1, macs))
-        if self.budget.max_flash is not None:
-            left = self._flash_limit(done) - (self.price(self.model, chosen).flash or 0)
-            rooms.append(active + max(0, math.floor(left)) // BYTES)
+        bounds = [bound for bound in CODE if getattr(self.budget, bound) is not None]
+        if bounds:
+            cost = self.price(self.model, chosen)
+            for bound in bounds:
+                left = self._code_limit(bound, done) - (getattr(cost, BOUNDED[bound]) or 0)
+                rooms.append(active + math.floor(max(0.0, left) / _each(bound, cost, active)))
         return min(rooms)
 
     def _macs_limit(self, masks: Masks, done: float, *, slack: int = 0) -> int:
@@ -112,8 +120,10 @@ class Target:
         target = min(total, (self.budget.max_macs or 0) - self.fixed_macs + slack)
         return round(total + (target - total) * done)
 
-    def _flash_limit(self, done: float) -> float:
-        return self._largest + (min(self._largest, self.budget.max_flash or 0) - self._largest) * done
+    def _code_limit(self, bound: str, done: float) -> float:
+        """What ``done`` of the way allows of what ``bound`` is on."""
+        begin = getattr(self._most, BOUNDED[bound]) or 0
+        return float(begin + (min(begin, getattr(self.budget, bound)) - begin) * done)
 
     def within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], done: float, *, slack: int = 0) -> Masks:
         """The best of ``chosen`` whose MACs are no more than ``done`` of the way allows."""
@@ -131,28 +141,33 @@ class Target:
                 high = middle - 1
         return connections.keep_best(scores, low, among=chosen)
 
-    def within_flash(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
-        """The best of ``chosen`` whose code takes no more flash than ``done`` of the way allows, or a little less."""
-        if self.budget.max_flash is None:
-            return chosen
-        limit = self._flash_limit(done)
+    def within_code(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
+        """The best of ``chosen`` whose code takes no more than ``done`` of the way allows, or a little less."""
+        for bound in CODE:
+            if getattr(self.budget, bound) is not None:
+                chosen = self._within_bound(bound, chosen, scores, done)
+        return chosen
 
-        def flash(masks: Masks) -> int:
-            return self.price(self.model, masks).flash or 0
+    def _within_bound(self, bound: str, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
+        def size_of(cost: Cost) -> int:
+            return getattr(cost, BOUNDED[bound]) or 0
 
-        most, taken = masking.active(chosen), flash(chosen)
+        limit = self._code_limit(bound, done)
+        cost = self.price(self.model, chosen)
+        most, taken = masking.active(chosen), size_of(cost)
         if taken <= limit:
             return chosen
         # A straight line in the number of connections where layers are stored sparsely, level where they are dense:
         # a look where the line would be is followed by one half-way.
-        low, least, best = 0, flash({name: torch.zeros_like(mask) for name, mask in chosen.items()}), chosen
-        guess = most - math.ceil((taken - limit) / BYTES)
+        none = {name: torch.zeros_like(mask) for name, mask in chosen.items()}
+        low, least, best = 0, size_of(self.price(self.model, none)), chosen
+        guess = most - math.ceil((taken - limit) / _each(bound, cost, most))
         for look in range(MOST_LOOKS):
             if most - low <= 1 or (look >= LOOKS and low > 0):
                 break
             middle = (low + most) // 2 if look % 2 else min(most - 1, max(low + 1, guess))
             tried = connections.keep_best(scores, middle, among=chosen)
-            size = flash(tried)
+            size = size_of(self.price(self.model, tried))
             if size <= limit:
                 low, least, best = middle, size, tried
                 if size >= (1.0 - CLOSE) * limit:
@@ -170,12 +185,15 @@ class Target:
         best, macs_slack, budget = chosen, 0, self.budget
         most = masking.active(allowed)
         keep = self.connections(1.0) if budget.max_params is not None else self.start
-        keep = masking.active(chosen) if budget.max_flash is not None else keep
+        keep = masking.active(chosen) if any(getattr(budget, bound) is not None for bound in CODE) else keep
         for _ in range(12):  # what comes back may be of a dead unit, and leave free what it took
             cost = compact_cost(self.model, self.input_shape, chosen, self.price)
             if budget.violation(cost) == 0:
                 best = chosen
-            free, free_macs = self._free(cost), budget.max_macs - cost.macs if budget.max_macs is not None else 0
+            free, free_macs = (
+                self._free(cost, masking.active(chosen)),
+                budget.max_macs - cost.macs if budget.max_macs is not None else 0,
+            )
             if free == 0 and free_macs == 0:
                 break
             macs_slack += free_macs
@@ -187,13 +205,15 @@ class Target:
             chosen = larger
         return best
 
-    def _free(self, cost: Cost) -> int:
-        """Connections that parameters and flash leave room for beside ``cost``, or that are too many where negative."""
+    def _free(self, cost: Cost, active: int) -> int:
+        """Connections that parameters and code leave room for beside ``cost``, or that are too many where negative."""
         free = []
         if self.budget.max_params is not None:
             free.append(self.budget.max_params - cost.params)
-        if self.budget.max_flash is not None and cost.flash is not None:
-            free.append((self.budget.max_flash - cost.flash) // BYTES)
+        for bound in CODE:
+            allowed, used = getattr(self.budget, bound), getattr(cost, BOUNDED[bound])
+            if allowed is not None and used is not None:
+                free.append(math.floor((allowed - used) / _each(bound, cost, active)))
         return min(free, default=0)
 
 
@@ -219,13 +239,20 @@ def within(
         if not budget.excess(cost).keys() - {"max_ram"}:
             break
         over = cost.params - budget.max_params if budget.max_params is not None else 0
-        if budget.max_flash is not None and cost.flash is not None:
-            over = max(over, math.ceil((cost.flash - budget.max_flash) / BYTES))
+        for bound in CODE:
+            allowed, used = getattr(budget, bound), getattr(cost, BOUNDED[bound])
+            if allowed is not None and used is not None:
+                over = max(over, math.ceil((used - allowed) / _each(bound, cost, left)))
         if budget.max_macs is not None and cost.macs > budget.max_macs:
             over = max(over, (cost.macs - budget.max_macs) * left // max(1, cost.macs))
         scores = score(Signals(masking.weights(model), squares=squares or {}))
         masks = connections.prune(masks, {name: scores[name] for name in masks}, min(max(1, over), left))
     return masks
+
+
+def _each(bound: str, cost: Cost, active: int) -> float:
+    """What a connection takes of a bound on code, about."""
+    return BYTES if bound == "max_flash" else max(1.0, (cost.instructions or 0) / max(1, active))
 
 
 def compact_cost(model: nn.Module, input_shape: tuple[int, ...], masks: Masks, price: Pricing) -> Cost:

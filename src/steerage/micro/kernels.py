@@ -28,6 +28,9 @@ from steerage.micro.ir import (
 )
 from steerage.micro.storage import Layer, Stored
 
+# Activations that never fall: the largest of several may be taken before them.
+MONOTONE = frozenset({"relu", "clip", "sigmoid", "tanh", "hardsigmoid"})
+
 
 @final
 @dataclass(frozen=True)

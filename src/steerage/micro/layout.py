@@ -19,7 +19,7 @@ from steerage.micro.codesize import (
 from steerage.micro.ir import Act, Conv, Linear, Op, Program
 from steerage.micro.kernels import Kernel, activations, kernels, layer_kernel
 from steerage.micro.plan import Plan, plan
-from steerage.micro.speed import instructions
+from steerage.micro.speed import instructions, layer_instructions
 from steerage.micro.storage import Format, Layer, Prefer, Stored, choices
 from steerage.micro.stream import streamed
 from steerage.micro.tables import ACT_BYTES, Table, tables
@@ -59,6 +59,10 @@ class Layout:
         """RAM of the stack, estimated."""
         return stack_bytes(self.program.ops, core)
 
+    def instructions(self, core: Core = "cortex-m4") -> int:
+        """Of a call for one row, estimated."""
+        return instructions(self.program, self.stored, core)
+
     @property
     def scratch_bytes(self) -> int:
         """RAM that the caller gives, exactly."""
@@ -82,7 +86,7 @@ def lay_out(program: Program, *, prefer: Prefer = "flash") -> Layout:
 
 
 def _fastest(options: Mapping[Layer, Mapping[Format, Stored]]) -> dict[Layer, Format]:
-    return {layer: min(ways, key=lambda way: instructions(layer, ways[way])) for layer, ways in options.items()}
+    return {layer: min(ways, key=lambda way: layer_instructions(layer, ways[way])) for layer, ways in options.items()}
 
 
 def _smallest(options: Mapping[Layer, Mapping[Format, Stored]]) -> dict[Layer, Format]:

@@ -38,7 +38,8 @@ COSTS = (
     ("macs", "MACs"),
     ("flash_bytes", "flash, bytes"),
     ("ram_bytes", "RAM, bytes"),
-    ("latency_ms", "ONNX Runtime, ms for a row"),
+    ("instructions", "instructions for a row, estimated"),
+    ("latency_ms", "ms for a row"),
     ("epochs", "epochs of training"),
 )
 
@@ -154,11 +155,13 @@ def _use(run: Run) -> str:
     content = ""
     if run.summary:
         place = quoted(network)
+        timed = number(at(run.summary, "budget", "max_instructions")) is not None
+        c = " --prefer speed" if timed else ""  # as it was priced
         shell = (
             f"steerage eval {place} DATA",
             f"steerage export {place} --to onnx",
-            f"steerage export {place} --to c",
-            f"steerage verify {place} DATA    # the C code on an emulated board",
+            f"steerage export {place} --to c{c}",
+            f"steerage verify {place} DATA{c}    # the C code on an emulated board",
         )
         python = ("import steerage", "", f"network = steerage.load({network!r})", "network.predict(X)")
         content += f"<p>Measure it on other data, and export it:</p>{code(*shell)}"

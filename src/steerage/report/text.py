@@ -49,6 +49,7 @@ BOUNDS = {
     "max_macs": ("macs", "MAC"),
     "max_flash": ("flash_bytes", "flash byte"),
     "max_ram": ("ram_bytes", "RAM byte"),
+    "max_instructions": ("instructions", "instruction"),
     "max_latency_ms": ("latency_ms", "ms for a row"),
 }
 

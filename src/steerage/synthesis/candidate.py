@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from steerage import store
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost
-from steerage.cost.price import Price
+from steerage.cost.device import Device
+from steerage.cost.price import DEFAULT, Price
 from steerage.data.dataset import Dataset
 from steerage.errors import BadBundle, TrainingFailed
 from steerage.growprune import masks as masking
@@ -25,7 +26,6 @@ from steerage.growprune.resize import follow_average_
 from steerage.growprune.run import Edit, GrowPrune
 from steerage.growprune.schemes import Scheme
 from steerage.growprune.target import within
-from steerage.micro.codesize import Core
 from steerage.nn.fit_inputs import fit_inputs
 from steerage.seeds import child_seed
 from steerage.space import Values
@@ -49,9 +49,10 @@ FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inpu
 class Bench:
     """What all trainings of a run share: data, template, budget, the rows to train on and to choose by, the clock.
 
-    ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``core``: the
-    processor that code is made for, where the budget bounds its bytes, of 8-bit integers if ``int8``. ``latency``: what
-    bounds and measures the time that a row takes in ONNX Runtime, where that is the device.
+    ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``device``:
+    the board or core that code is made for, of 8-bit integers if ``int8``; ``max_latency_ms``: the time for a row that
+    was asked for, which is in the budget as instructions. ``latency``: what bounds and measures that time in ONNX
+    Runtime, where that is the device.
     """
 
     dataset: Dataset
@@ -62,14 +63,21 @@ class Bench:
     clock: RunClock
     on_tick: Callable[[str, Tick], None] = lambda name, tick: None
     depth: int | None = None
-    core: Core | None = None
+    device: Device | None = None
     latency: LatencyBound | None = None
     int8: bool = False
+    max_latency_ms: float | None = None
 
     @cached_property
     def price(self) -> Price:
-        """What networks cost on this data, as code too where there is a ``core``."""
-        return Price(self.dataset, self.core, self.int8)
+        """What networks cost on this data, as code too where the budget bounds it."""
+        core = (DEFAULT if self.device is None else self.device.core) if self.budget.on_device else None
+        return Price(self.dataset, core, self.int8, "flash" if self.budget.max_instructions is None else "speed")
+
+    @cached_property
+    def price_told(self) -> Price:
+        """The same for what a run tells, which has the code in any case."""
+        return self.price if self.device is None else replace(self.price, core=self.device.core)
 
     def scores(self, model: nn.Module) -> Scores:
         """On the validation rows."""

@@ -91,11 +91,24 @@ def weight_bytes(bench: Bench) -> int:
     return INTEGER if bench.int8 else FLOAT
 
 
+def dense_instructions(bench: Bench, values: Values) -> int:
+    """Instructions of a candidate with all connections; 0 where they have no bound, or it cannot be built."""
+    if bench.budget.max_instructions is None:
+        return 0
+    try:
+        return bench.price.dense(bench.template, values).instructions or 0
+    except TrainingFailed:
+        return 0
+
+
 def _needed(bench: Bench, values: Values) -> dict[str, int]:
     """The smallest budget by name of its bounds in which ``violation_of`` is 0. Raises: TrainingFailed."""
     spec, own = bench.dataset.spec, isinstance(bench.template, OwnNetwork)
     least, dense = _least(bench, values), dense_cost(bench.template, values, spec)
     pairs = {"max_params": (least.params, dense.params), "max_macs": (least.macs, dense.macs)}
+    if least.instructions is not None:
+        most = bench.price.dense(bench.template, values).instructions or 0
+        pairs["max_instructions"] = (least.instructions, most)
     if least.flash is not None:
         pairs["max_flash"] = (least.flash, weight_bytes(bench) * dense.params)
     found = {
@@ -125,6 +138,8 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
         None if not bounds else round(MAX_EXPANSION * min(bounds)),
         None if budget.max_macs is None else round(MAX_EXPANSION * budget.max_macs),
     )
+    most = None if budget.max_instructions is None else round(MAX_EXPANSION * budget.max_instructions)
+    quick = Budget(max_instructions=most)
     pruned = replace(budget, max_ram=None) if own else budget
 
     def violation(values: Values) -> float:
@@ -137,6 +152,8 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
             # Code takes longer to price, so it waits until everything else is as it should be; so do latencies.
             if counted == 0 and pruned.on_device:
                 counted = pruned.violation(_least(bench, values))
+                if most is not None and not own:
+                    counted += quick.violation(bench.price.dense(bench.template, values))
             return counted if counted > 0 or bench.latency is None else bench.latency.violation(bench, values)
         except TrainingFailed:
             return UNBUILDABLE
@@ -153,7 +170,8 @@ def starting_points(bench: Bench) -> list[Values]:
 
     def miss(values: Values) -> int:
         dense = dense_cost(bench.template, values, spec)
-        expansion = bench.budget.expansion(replace(dense, flash=weight_bytes(bench) * dense.params, ram=0))
+        flash, instructions = weight_bytes(bench) * dense.params, dense_instructions(bench, values)
+        expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
         return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
     return sorted(bench.template.starts(spec), key=miss)

@@ -18,10 +18,9 @@ from steerage.bundle import FromTemplate, Network, load_network, save_network
 from steerage.bundle.network import Architecture
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
-from steerage.cost.device import Device
+from steerage.cost.device import Device, in_milliseconds
 from steerage.cost.device import device as device_of
 from steerage.cost.latency import Latency
-from steerage.cost.price import DEFAULT
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
@@ -161,7 +160,8 @@ def synthesize(
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
     which the summary then has latencies. ``max_latency_ms``, on that device: at most so many milliseconds for a row at
-    the median, measured on each candidate before it is trained (``steerage.synthesis.latency``).
+    the median, measured on each candidate before it is trained (``steerage.synthesis.latency``); on a board with a
+    clock: as estimated from the instructions of the code (``Device.within``), which is then that of ``prefer="speed"``.
     ``kind``, ``group``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``),
     "error" or "r2" by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes
     weigh the same, and the metric is "balanced_error" unless another is given.
@@ -209,6 +209,7 @@ def synthesize(
     latency = _latency(device, max_latency_ms, budget or Budget())
     if study is not None and storage is None:
         raise BadArgument(f"a study is shared in a storage: give storage with study={study!r}")
+    board = _device(device)
     with _elsewhere(executor, ray) as others:
         if isinstance(others, RayExecutor) and jobs == "auto":
             jobs = others.places
@@ -229,13 +230,15 @@ def synthesize(
             depth,
             _positive("ahead", ahead),
             others,
-            device=_device(device),
+            device=board,
             latency=latency,
+            max_latency_ms=max_latency_ms,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
         alone = local and not wanted.anything and like is None and device is None and storage is None
         request = replace(request, storage=storage, study=study, free=budget is None and alone)
-        return _run(request, budget or Budget(), template)
+        with in_milliseconds(board, max_latency_ms):
+            return _run(request, budget or Budget(), template)
 
 
 @contextmanager
@@ -276,14 +279,19 @@ def refine(
     balanced: bool = False,
     kind: Kind | None = None,
     group: str | None = None,
+    max_latency_ms: float | None = None,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
 
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
+    ``max_latency_ms`` is for boards with a clock.
     """
     effort = effort_from(minutes, None, epochs)
+    if device == RUNTIME and max_latency_ms is not None:
+        raise BadArgument("refine has no bound on what ONNX Runtime measures; max_latency_ms goes with a board")
     wanted, place = Wanted(max_loss, front), _device(device)
-    if (budget if place is None else place.budget(budget)) == Budget() and not wanted.anything:
+    latency = _latency(device, max_latency_ms, budget)
+    if _bounded(budget, place, max_latency_ms) == Budget() and not wanted.anything:
         raise BadArgument("refine needs a budget with a bound, a loss that is tolerated (max_loss), or front=True")
     asked: dict[str, Any] = {"kind": "refine", "seed": seed, "template": network.name}
     asked |= _about_local(wanted, checked_name(scheme))
@@ -302,10 +310,12 @@ def refine(
         started,
         command,
         device=place,
-        latency=_latency(device, None, budget),
+        latency=latency,
+        max_latency_ms=max_latency_ms,
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
-    return _run(request, budget, network)
+    with in_milliseconds(place, max_latency_ms):
+        return _run(request, budget, network)
 
 
 @dataclass(frozen=True)
@@ -333,6 +343,7 @@ class _Request:
     kind: Kind | None = None
     group: str | None = None
     latency: LatencyBound | None = None
+    max_latency_ms: float | None = None
     storage: str | None = field(default=None, repr=False)
     study: str | None = None
     free: bool = False  # nothing says how small the network is to be
@@ -348,14 +359,23 @@ def _device(given: str | Device | None) -> Device | None:
 def _latency(device: str | Device | None, max_ms: float | None, budget: Budget) -> LatencyBound | None:
     """What measures latencies where the device is ONNX Runtime. Raises: BadArgument for bounds of another device."""
     if device != RUNTIME:
-        if max_ms is not None:
-            raise BadArgument(f"max_latency_ms is measured in ONNX Runtime on this machine; add device {RUNTIME}")
+        if max_ms is not None and device is None:
+            raise BadArgument(f"max_latency_ms needs a device: give {RUNTIME} (this machine), or a board with a clock")
         return None
     if budget.on_device:
         raise BadArgument(
-            f"max_flash and max_ram are of code for a microcontroller, and the device is {RUNTIME}; leave out either"
+            f"max_flash, max_ram and max_instructions are of code for a microcontroller, and the device is {RUNTIME}; "
+            "leave out either"
         )
     return LatencyBound() if max_ms is None else LatencyBound(max_ms)
+
+
+def _bounded(budget: Budget, device: Device | None, max_ms: float | None) -> Budget:
+    """``budget``, with what there is on the device, and the instructions that there is time for."""
+    if device is None:
+        return budget
+    budget = device.budget(budget)
+    return budget if max_ms is None else device.within(budget, max_ms)
 
 
 def _positive(name: str, value: int | None) -> int | None:
@@ -386,8 +406,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         budget = _budget_like(chosen, budget, dataset)
     else:
         chosen = given or template_for(dataset.spec)
-    if request.device is not None:
-        budget = request.device.budget(budget)
+    budget = _bounded(budget, request.device, request.max_latency_ms)
     if request.free:
         budget = usual_budget(dataset.spec, chosen)
     if not chosen.accepts(dataset.spec):
@@ -398,7 +417,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
     ahead = request.ahead or kept or request.plan.jobs
     asked = {
         **request.asked,
-        "budget": {**budget.to_json(), **_bound(request.latency)},
+        "budget": {**budget.to_json(), **_bound(request.max_latency_ms)},
         "data": dataset.name,
         "target": request.target,
         "task": dataset.spec.task,
@@ -421,9 +440,6 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         asked |= {"storage": shared.shown, "study": shared.name}
     clock = directory.clock(request.started)
     on_tick = _on_tick(request.listener, _end_of_call(request))
-    core = None
-    if budget.on_device:
-        core = DEFAULT if request.device is None else request.device.core
     bench = Bench(
         dataset,
         chosen,
@@ -433,9 +449,10 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         clock,
         on_tick,
         request.depth,
-        core,
+        request.device,
         request.latency,
         request.int8,
+        request.max_latency_ms,
     )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
@@ -580,10 +597,12 @@ def _delivered(
         if outputs is not None:
             test = bench.test_scores_of(outputs) if trained is final else bench.test_scores(trained.model)
         scores = (validation or trained).scores
-        cost = bench.price.if_any(trained.model, trained.masks)
-        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram)
+        cost = bench.price_told.if_any(trained.model, trained.masks)
+        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram, instructions=cost.instructions)
         latency = latencies.get(id(trained))
-        return summary.entry(dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency)
+        return summary.entry(
+            dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency, device=bench.device
+        )
 
     delivered = described(final, best.trained)
     others = {
@@ -606,7 +625,7 @@ def _delivered(
         **delivered,
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
-        "budget": {**bench.budget.to_json(), **_bound(bench.latency)},
+        "budget": {**bench.budget.to_json(), **_bound(bench.max_latency_ms)},
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
@@ -642,8 +661,8 @@ def _measured(run: Run, networks: Sequence[Trained]) -> dict[int, Latency]:
     return {id(one): latency for one, latency in zip(networks, found, strict=True)}
 
 
-def _bound(latency: LatencyBound | None) -> dict[str, float]:
-    return {"max_latency_ms": latency.max_ms} if latency is not None and latency.bounds else {}
+def _bound(max_ms: float | None) -> dict[str, float]:
+    return {} if max_ms is None else {"max_latency_ms": max_ms}
 
 
 def _on_front(member: Finalist, entry: dict[str, Any]) -> dict[str, Any]:

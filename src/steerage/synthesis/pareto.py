@@ -15,7 +15,7 @@ from steerage.search.propose import CostFeatures
 from steerage.search.ranking import RankedTrial, on_front
 from steerage.space import Space, Values
 from steerage.synthesis.candidate import Bench, Trained, compacted
-from steerage.synthesis.feasible import weight_bytes
+from steerage.synthesis.feasible import dense_instructions, weight_bytes
 from steerage.synthesis.rankingfile import write_front
 from steerage.synthesis.run_directory import RunDirectory
 
@@ -41,6 +41,7 @@ def cost_after_pruning(bench: Bench, name: str) -> Callable[[Values], float]:
         dense = dense_cost(bench.template, values, bench.dataset.spec)
         flash = weight_bytes(bench) * dense.params
         used = {"max_params": dense.params, "max_macs": dense.macs, "max_flash": flash, "max_ram": 0}
+        used["max_instructions"] = dense_instructions(bench, values)
         shares = [bound / max(1, used[bounded]) for bounded, bound in bounds.items() if bound is not None]
         return float(max(1, round({"params": dense.params, "macs": dense.macs}[name] * min([1.0, *shares]))))
 

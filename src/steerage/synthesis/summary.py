@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from steerage.cost.count import Cost
+from steerage.cost.device import Device
 from steerage.cost.latency import Latency
 from steerage.data.dataset import Dataset
 from steerage.metrics import metric_named, unit
@@ -14,6 +15,7 @@ from steerage.report.text import bounded, counted
 from steerage.training.evaluate import Scores
 
 VERSION = 1
+CODE = {"flash": "flash_bytes", "ram": "ram_bytes", "instructions": "instructions"}  # costs of it, as they are told
 
 
 def title_of(dataset: Dataset, bounds: Mapping[str, float | None]) -> str:
@@ -54,13 +56,19 @@ def entry(
     validation: Scores | None,
     test: Scores | None,
     latency: Latency | None = None,
+    device: Device | None = None,
 ) -> dict[str, Any]:
-    """Errors and costs of one network; flash and RAM are null where it has no C form, ``latency`` only where measured.
+    """Errors and costs of one network; those of code are null where it has no C form, ``latency`` only where measured.
 
-    ``epochs``: of its last training, so that a network that had little time is not taken for the best of its kind.
+    ``latency_ms`` of a board with a clock is estimated. ``epochs``: of the last training, so that a network that had
+    little time is not taken for the best of its kind.
     """
-    counts = {name: value for name, value in cost.to_json().items() if name not in ("flash", "ram")}
-    memory = {"flash_bytes": cost.flash, "ram_bytes": cost.ram}
+    counts = {name: value for name, value in cost.to_json().items() if name not in CODE}
+    code = {name: getattr(cost, field) for field, name in CODE.items()}
     measured = errors(dataset, validation=validation, test=test)
-    times = {} if latency is None else {"latency_ms": latency.median_ms, "latency": latency.to_json()}
-    return {**measured, **counts, **memory, **times, "epochs": round(epochs, 2)}
+    times: dict[str, Any] = {}
+    if latency is not None:
+        times = {"latency_ms": latency.median_ms, "latency": latency.to_json()}
+    elif device is not None and cost.instructions is not None and device.mhz is not None:
+        times = {"latency_ms": device.milliseconds(cost.instructions)}
+    return {**measured, **counts, **code, **times, "epochs": round(epochs, 2)}

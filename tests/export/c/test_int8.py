@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 import pytest
 import torch
 from compilers import needs_board, needs_host, store_as
@@ -17,6 +20,7 @@ from steerage.export.c.toolchain import TARGETS
 from steerage.export.examples import example_rows
 from steerage.micro.integers import compute
 from steerage.micro.storage import Format
+from steerage.templates import TEMPLATES
 
 
 def rows_of(net: Network, n: int, seed: int) -> Tensor:
@@ -55,6 +59,38 @@ def test_a_regression_comes_near_its_value_in_the_units_of_the_target() -> None:
     files = generate(net, name="net", int8=quantized(net)).files
     assert "return (float)net_scores(x, scratch)[0] * NET_SCALE + NET_SHIFT;" in files["net.c"]
     assert f"#define NET_SHIFT {net.target_mean:.1f}f" in files["net.h"]
+
+
+def two_targets() -> Network:
+    one = network("mlp", regression=True, width=16)
+    spec = replace(one.spec, outputs=2)
+    model = TEMPLATES["mlp"].build(one.architecture.values, spec)  # type: ignore[union-attr]
+    return replace(one, model=model, spec=spec, target_mean=(100.0, -3.0), target_std=(10.0, 0.5))
+
+
+@needs_host
+def test_several_targets_have_each_their_units() -> None:
+    net = two_targets()
+    made = is_exact(net)
+    assert made.difference < 0.1
+    header = generate(net, name="net", int8=quantized(net)).files["net.h"]
+    assert "#define NET_SHIFTS {100.0f, -3.0f}" in header
+    (scales,) = re.findall(r"#define NET_SCALES \{([\d.e-]+)f, ([\d.e-]+)f\}", header)
+    assert float(scales[0]) == pytest.approx(20.0 * float(scales[1]))
+
+
+def test_what_rounding_costs_several_targets_is_told() -> None:
+    net = two_targets()
+    rows = rows_of(net, 60, 2)
+    made = quantize(net, rows, labels=net.in_units(net.scores(rows)).float())
+    assert made.errors["float"] == pytest.approx(0.0, abs=1e-6)
+    assert 0.0 < made.errors["calibrated"] < 0.2
+
+
+@needs_host
+@pytest.mark.parametrize("genes", [{}, {"pooling": "avg", "activation": "silu", "head": "hidden"}])
+def test_signals_are_exact(genes: dict[str, str]) -> None:
+    is_exact(network("signal", **genes))
 
 
 @needs_host

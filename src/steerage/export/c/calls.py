@@ -32,13 +32,10 @@ from steerage.micro.ir import (
     Value,
     runs,
 )
-from steerage.micro.kernels import Kernel, index_bits, layer_kernel, load_kind
+from steerage.micro.kernels import MONOTONE, Kernel, index_bits, layer_kernel, load_kind
 from steerage.micro.layout import Layout
 from steerage.micro.ramps import ramp_of
 from steerage.micro.tables import Table
-
-# Activations that never fall: the largest of several may be taken before them.
-MONOTONE = frozenset({"relu", "clip", "sigmoid", "tanh", "hardsigmoid"})
 
 TYPES: Mapping[DType, str] = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t"}
 

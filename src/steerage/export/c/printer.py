@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import final
 
 import torch
+from torch import Tensor
 
 from steerage._version import __version__
 from steerage.bundle import Network
@@ -81,8 +82,7 @@ def header(network: Network, layout: Layout, style: Style) -> str:
     takes = f"const {_input_type(layout)} x[{upper}_INPUTS]{style.scratch}"
     about = _about_scores(network, style, scaled=_is_scaled(layout))
     if _is_scaled(layout):
-        scale, shift = score_units(network, layout)
-        lines += [f"#define {upper}_SCALE {number(scale)}", f"#define {upper}_SHIFT {number(shift)}", ""]
+        lines += [*_units(network, layout, upper), ""]
     lines += [about, f"const {score_type(layout)} *{name}_scores({takes});", ""]
     if _is_value(network):
         lines += [f"/* The prediction, in the units of the target. */\nfloat {name}_value({takes});", ""]
@@ -309,15 +309,34 @@ def _is_scaled(layout: Layout) -> bool:
     return layout.program.output.dtype != "float32"
 
 
-def score_units(network: Network, layout: Layout) -> tuple[float, float]:
-    """Factor of integer scores, and what is added: the network's scores, or the target in its own units."""
+def score_units(network: Network, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Factors of integer scores, and what is added: the network's scores, or the targets in their own units.
+
+    float64, (1,), or (targets,) where there are several.
+    """
     one = layout.program.output.quantization
     assert one is not None
     scale, zero = float(one.scale[0]), float(one.zero[0])
     if network.spec.task == "regression":
-        mean, std = (float(torch.tensor(units).reshape(-1)[0]) for units in (network.target_mean, network.target_std))
+        mean, std = (
+            torch.tensor(units, dtype=torch.float64).reshape(-1) for units in (network.target_mean, network.target_std)
+        )
         return scale * std, mean - zero * scale * std
-    return scale, 0.0 - zero * scale
+    return torch.tensor([scale], dtype=torch.float64), torch.tensor([0.0 - zero * scale], dtype=torch.float64)
+
+
+def _units(network: Network, layout: Layout, upper: str) -> list[str]:
+    """Macros of what integer scores stand for; of several targets the initializers of arrays."""
+    named = zip(("SCALE", "SHIFT"), score_units(network, layout), strict=True)
+    if not _is_each(network):
+        return [f"#define {upper}_{name} {number(float(one[0]))}" for name, one in named]
+    several = ((name, ", ".join(number(value) for value in each.tolist())) for name, each in named)
+    return [f"#define {upper}_{name}S {{{text}}}" for name, text in several]
+
+
+def _is_each(network: Network) -> bool:
+    """Whether several numbers are predicted, each in its units."""
+    return network.spec.task == "regression" and network.spec.outputs > 1
 
 
 def _memory(layout: Layout) -> str:
@@ -340,6 +359,9 @@ def _activations(name: str, layout: Layout) -> list[str]:
 def _about_scores(network: Network, style: Style, *, scaled: bool) -> str:
     if scaled:
         upper = style.upper
+        if _is_each(network):
+            each = f"scores[i] * scale[i] + shift[i], of arrays that {upper}_SCALES and {upper}_SHIFTS initialize"
+            return f"/* Integers that stand for the predictions, in the units of the targets: {each}. */"
         what = "the prediction" if network.spec.task == "regression" else "a score for each class, the largest wins"
         what = "a score for each label, on where it is positive" if network.spec.task == "multilabel" else what
         return f"/* Integers that stand for {what}: scores[i] * {upper}_SCALE + {upper}_SHIFT. */"

@@ -35,7 +35,8 @@ class Verified:
     largest one of its row (of 1 at least); of ``numbers`` "int8", which are the integers that they should be exactly,
     what rounding to 8 bits made. ``agreement``: share of rows with the same class, 1 in a regression. ``error``,
     ``float_error``: shares of rows that the code and PyTorch predict wrongly, or of the target's variance that they do
-    not explain; None without labels. ``instructions``: the most that a row took.
+    not explain; None without labels. ``instructions``: the most that a row took; ``predicted_instructions`` are for
+    ``core``, None where that is not the target.
     """
 
     target: str
@@ -57,6 +58,7 @@ class Verified:
     predicted_code: int
     predicted_library: int
     predicted_stack: int
+    predicted_instructions: int | None
 
     def to_json(self) -> dict[str, object]:
         """Figures by name."""
@@ -132,8 +134,8 @@ def _verified(
         rows=len(rows),
         difference=((got - floats).abs() / largest).max().item(),
         agreement=(got.argmax(dim=1) == floats.argmax(dim=1)).double().mean().item(),
-        error=None if labels is None else error_of(got, labels),
-        float_error=None if labels is None else error_of(floats, labels),
+        error=None if labels is None else error_of(got, labels, task=network.spec.task),
+        float_error=None if labels is None else error_of(floats, labels, task=network.spec.task),
         tables=tables if sizes else None,
         code=sizes["text"] - tables if sizes else None,
         library=None if script is None else library_bytes(folder),
@@ -145,6 +147,7 @@ def _verified(
         predicted_code=predicted.code_bytes(core),
         predicted_library=predicted.library_bytes(core),
         predicted_stack=predicted.stack_bytes(core),
+        predicted_instructions=None if ticks is None else predicted.instructions(core),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from steerage.bundle import Network
+from steerage.data.dataset import Task
 from steerage.data.images import ImagePreprocess
 from steerage.errors import BadArgument, UnsupportedLayer
 from steerage.export.c.tuning import tuned
@@ -58,15 +59,13 @@ class Quantized:
 def quantize(network: Network, rows: Tensor, *, labels: Tensor | None = None, seed: int = 0) -> Quantized:
     """``network`` in integers whose ranges are those of encoded calibration ``rows`` (n, *input), from the training.
 
-    ``labels`` (n,): codes of classes, or targets in their own units. With them, a fifth of the rows is held out, and
-    where integers are wrong on more than 0.3 points of it beyond the network itself (or explain so much less of the
-    target's variance), weights are trained on with the rounding, and kept where that helps.
+    ``labels`` (n,): codes of classes, or targets in their own units, (n, targets) where there are several. With them, a
+    fifth of the rows is held out, and where integers are wrong on more than 0.3 points of it beyond the network itself
+    (or explain so much less of the target's variance), weights are trained on with the rounding, and kept where that
+    helps.
 
-    Raises: UnsupportedLayer for a network without C form, or with several targets; BadArgument for rows of another
-    shape, or too few.
+    Raises: UnsupportedLayer for a network without C form; BadArgument for rows of another shape, or too few.
     """
-    if network.spec.task == "regression" and network.spec.outputs > 1:
-        raise UnsupportedLayer("several targets have no form in 8-bit integers; export them in floating point")
     shape = tuple(network.preprocess.input_shape)
     if tuple(rows.shape[1:]) != shape or len(rows) == 0:
         raise BadArgument(f"calibration rows must be encoded rows of shape {('n', *shape)}, got {tuple(rows.shape)}")
@@ -78,31 +77,36 @@ def quantize(network: Network, rows: Tensor, *, labels: Tensor | None = None, se
     held, kept = order[: len(rows) // 5], order[len(rows) // 5 :]
     first = Quantized(program, scheme(program, measure(program, rows[kept])))
 
+    task = network.spec.task
+
     def error(scores: Tensor) -> float:
-        return error_of(network.in_units(scores) if network.spec.task == "regression" else scores, labels[held])
+        scores = network.in_units(scores) if task == "regression" else scores
+        return error_of(scores, labels[held], task=task)
 
     errors = {"float": error(network.scores(rows[held]).double()), "calibrated": error(first.scores(rows[held]))}
     if errors["calibrated"] - errors["float"] <= TOLERATED:
         return replace(first, errors=errors)
-    second = Quantized(*tuned(program, first.scheme, rows[kept], network.scores(rows[kept]), seed=seed))
+    scores = network.scores(rows[kept])
+    second = Quantized(*tuned(program, first.scheme, rows[kept], scores, numbers=task == "regression", seed=seed))
     errors["tuned"] = error(second.scores(rows[held]))
     better = errors["tuned"] < errors["calibrated"]
     return replace(second if better else first, errors=errors, tuned=better)
 
 
-def error_of(scores: Tensor, labels: Tensor) -> float:
-    """Share of rows whose largest score is another class; of one score, share of the target's variance not explained.
+def error_of(scores: Tensor, labels: Tensor, *, task: Task) -> float:
+    """Share of rows whose largest score is another class, or of labels (n, labels) that are wrongly on or off.
 
-    ``scores``: (n, classes), or (n, 1) in units of the target; of labels (n, labels) that are on or off, the share of
-    them that is wrong.
+    In a regression the share of the target's variance that is not explained, of several targets (n, targets) the mean;
+    ``scores`` (n, targets) are in their units.
     """
-    if labels.ndim > 1:
+    if task == "multilabel":
         return ((scores > 0.0) != (labels > 0.5)).double().mean().item()
-    if not labels.is_floating_point():
+    if task == "classification":
         return (scores.argmax(dim=1) != labels).double().mean().item()
-    squared = (scores[:, 0] - labels.double()).square().mean()
-    spread = (labels.double() - labels.double().mean()).square().mean()
-    return (squared / spread).item()
+    wanted = labels.double().reshape(scores.shape)
+    squared = (scores - wanted).square().mean(dim=0)
+    spread = (wanted - wanted.mean(dim=0)).square().mean(dim=0)
+    return (squared / spread).mean().item()
 
 
 def is_bytes(network: Network) -> bool:

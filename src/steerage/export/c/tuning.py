@@ -18,11 +18,18 @@ REFRESH = 50  # steps after which the steps of integers follow the weights
 
 
 def tuned(
-    program: Program, scheme: Scheme, rows: Tensor, scores: Tensor, *, seed: int = 0, steps: int = STEPS
+    program: Program,
+    scheme: Scheme,
+    rows: Tensor,
+    scores: Tensor,
+    *,
+    numbers: bool,
+    seed: int = 0,
+    steps: int = STEPS,
 ) -> tuple[Program, Scheme]:
     """``program`` trained to return ``scores`` (n, outputs), those of the network itself, in spite of the rounding.
 
-    ``rows``: encoded, (n, *input). Scores of classes are compared as probabilities; a single one as it is.
+    ``rows``: encoded, (n, *input). Scores of classes are compared as probabilities; ``numbers`` as they are.
     """
     aware, rng = Aware(program, scheme), generator(seed, "int8")
     groups = [{"params": [one], "lr": RATE * _size(one)} for one in aware.parameters()]
@@ -34,7 +41,7 @@ def tuned(
             aware.refresh()
         chosen = torch.randint(len(rows), (min(BATCH, len(rows)),), generator=rng)
         made, wanted = aware(rows[chosen]), scores[chosen]
-        loss = F.mse_loss(made, wanted) if wanted.shape[1] == 1 else F.cross_entropy(made, wanted.softmax(dim=1))
+        loss = F.mse_loss(made, wanted) if numbers else F.cross_entropy(made, wanted.softmax(dim=1))
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
