@@ -266,7 +266,7 @@ def networks() -> Iterator[Network]:
 
 
 def calls(one: Measurer, *, whole: bool = False) -> list[float]:
-    """Bytes of NAME_scores and NAME_class: fixed, per call, per argument of a call; fitted."""
+    """Bytes of NAME_scores and NAME_class: fixed, and of each that ``codesize.calling`` counts; fitted."""
     rows, sizes = [], []
     for net in networks():
         rows_seen = example_rows(net.preprocess, 32, generator=torch.Generator().manual_seed(0))
@@ -274,9 +274,7 @@ def calls(one: Measurer, *, whole: bool = False) -> list[float]:
         for file, text in generated.files.items():
             (one.folder / file).write_text(text)
         found = one.symbols(generated.files["net.c"])
-        ops, stored = generated.layout.program.ops, generated.layout.stored
-        arguments = [count for op in ops for count in codesize.statements(op, stored)]
-        rows.append([1.0, len(arguments), sum(arguments)])
+        rows.append([1.0, *codesize.calling(generated.layout.program.ops, generated.layout.stored)])
         sizes.append(rounded(found["scores"]) + rounded(found["class"]))
     scale = 1.0 / np.sqrt(sizes)  # small networks are to be right as well
     fitted = np.linalg.lstsq(np.array(rows) * scale[:, None], np.array(sizes) * scale, rcond=None)[0]

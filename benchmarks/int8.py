@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from common import SHARED, Measured, row, write
+from torch import Tensor
 
 import steerage
 from steerage.bundle import FromTemplate, Network
@@ -95,12 +96,16 @@ def figures(task: Task) -> dict[str, float]:
     assert y is not None and labels is not None
     made = quantize(net, x, labels=y)
     plain = quantize(net, x)
+
+    def error(scores: Tensor) -> float:
+        return error_of(net.in_units(scores) if net.spec.task == "regression" else scores, labels)
+
     kind = "error" if net.spec.task == "classification" else "1 - R²"
     found = {
         "parameters": float(net.cost.params),
-        f"{kind}, float": error_of(in_units(net, net.scores(rows).double()), labels, task=net.spec.task),
-        f"{kind}, int8": error_of(in_units(net, made.scores(rows)), labels, task=net.spec.task),
-        f"{kind}, int8 without training on": error_of(in_units(net, plain.scores(rows)), labels, task=net.spec.task),
+        f"{kind}, float": error(net.scores(rows).double()),
+        f"{kind}, int8": error(made.scores(rows)),
+        f"{kind}, int8 without training on": error(plain.scores(rows)),
         "rows": float(len(rows)),
     }
     for core in CORES:

@@ -239,6 +239,33 @@ def instructions(document: dict[str, Any]) -> str:
     return "\n".join([*lines, *("| " + " | ".join([place, *cells]) + " |" for place, cells in found.items())])
 
 
+def devices(document: dict[str, Any]) -> str:
+    """Networks as C, floats and integers, what other tools make of the same network, and times on this machine."""
+    figures: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in document["rows"]:
+        name, _, what = row["name"].partition(": ")
+        figures.setdefault(name, {})[what] = row
+    heads = ["network", "parameters", "flash", "RAM", "instructions", "other tool", "share of its flash", "RAM"]
+    heads += ["instructions", "µs a row, x86", "ONNX Runtime"]
+    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    measured = ("flash", "RAM", "instructions")
+    for name, found in figures.items():
+        if "float on a cortex-m4: flash" not in found:
+            continue
+        cells = [name, shown(found["parameters"], "value")]
+        for what in measured:
+            both = (shown(found[f"{numbers} on a cortex-m4: {what}"], "value") for numbers in ("float", "int8"))
+            cells.append(" → ".join(both))
+        shares = {what.partition(", share of ")[0]: what for what in found if ", share of " in what}
+        cells.append(next((what.partition(", share of ")[2] for what in shares.values()), "-"))
+        cells += [f"{found[shares[what]]['value']:.2f}" if what in shares else "-" for what in measured]
+        times = {what: row["value"] for what, row in found.items() if row["unit"] == "µs"}
+        for word in (": C,", ": onnxruntime,"):
+            cells.append(min((f"{time:.2f}" for what, time in times.items() if word in what), key=float, default="-"))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def insert(page: Path, name: str, text: str) -> None:
     """Put ``text`` between the markers of ``name`` on a page."""
     begin, end = f"<!-- {name}: written by benchmarks/page.py -->", f"<!-- {name} ends -->"
@@ -275,6 +302,7 @@ def main() -> None:
         insert(LOCAL, f"grow_prune_{section}", grown(local, section))
     insert(LOCAL, "grow_prune_absolute", alone(local))
     insert(LOCAL, "grow_prune_overhead", overhead(local))
+    insert(DEVICES, "devices", devices(json.loads((RESULTS / "devices.json").read_text())))
     insert(DEVICES, "int8", whole(json.loads((RESULTS / "int8.json").read_text())))
     insert(DEVICES, "instructions", instructions(json.loads((RESULTS / "instructions.json").read_text())))
     insert(SEARCH, "search_ablation", ablation(json.loads((RESULTS / "search_ablation.json").read_text())))

@@ -35,20 +35,33 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
     Text is written as UTF-8; missing folders are created. Raises: SteerageError when the disk is full or the place
     cannot be written to; the old file is then still there.
     """
-    path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    write_together({Path(path): content})
+
+
+def write_together(files: Mapping[Path, bytes | str]) -> None:
+    """``write_atomic`` for files that belong together: where one cannot be written, all are what they were.
+
+    A stop of the machine itself may come between two of them, each of which is whole. Raises: SteerageError.
+    """
+    written: dict[Path, Path] = {}
+    path, data = Path(), b""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        for path, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            written[path] = _write_beside(path, data)
+        for path in files:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        for path, temporary in written.items():
+            os.replace(temporary, path)
+        for folder in {path.parent for path in files}:
+            _sync_folder(folder)
+    except BaseException as error:
+        for temporary in written.values():
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):
+            raise
         if error.errno in _FULL:
             raise SteerageError(
                 f"{path}: no room for {len(data):,} bytes, the earlier file is untouched; "
@@ -57,10 +70,22 @@ def write_atomic(path: str | Path, content: bytes | str) -> None:
         raise SteerageError(
             f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
         ) from error
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    """A new file in the folder of ``path``, with ``data`` in it; none where that fails."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+    return temporary
 
 
 def append_line(path: str | Path, line: str) -> None:

@@ -31,23 +31,15 @@ from steerage.micro.ir import (
     Softmax,
     Stack,
     runs,
-    steps,
 )
 from steerage.micro.kernels import Kernel
 from steerage.micro.storage import Layer, Stored
+from steerage.micro.tables import tables
 
 Core = Literal["cortex-m4", "cortex-m3", "cortex-m0"]
 CORES: tuple[Core, ...] = get_args(Core)
 TABLE = Path(__file__).with_name("code_bytes.json")
 STRIDES = 3  # of convolutions up to which functions were measured; larger ones are like it
-# Bytes of the stack: of a network without convolutions, of one with them, and for each that feeds the next one. The
-# most that networks of all templates took in QEMU.
-STACK: Mapping[Core, tuple[int, int, int]] = {
-    "cortex-m4": (100, 316, 150),
-    "cortex-m3": (140, 330, 182),
-    "cortex-m0": (160, 352, 188),
-}
-WHOLE_STACK: Mapping[Core, tuple[int, int, int]] = {**STACK, "cortex-m4": (116, 316, 190)}  # of integers
 # What functions and activations take from libraries, besides addition and multiplication on a core without a
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
 # (integers); "copy" stands for what compilers make of loops that move memory.
@@ -134,20 +126,30 @@ def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
     return int(per_weight * int(layer.weights.active.sum()) + per_output * layer.weights.shape[0])
 
 
-def stack_bytes(ops: tuple[Op, ...], core: Core = "cortex-m4") -> int:
-    """Bytes of the stack that a call of NAME_scores takes, to about a tenth."""
-    whole = any(op.output.dtype == "int8" for op in ops)
-    plain, convolutions, link = (WHOLE_STACK if whole else STACK)[core]
-    feeding = max(len(step) for step in steps(ops)) - 1
-    return convolutions + feeding * link if any(isinstance(op, Conv) for op in ops) else plain
-
-
 def calls_bytes(ops: tuple[Op, ...], stored: Mapping[Layer, Stored], core: Core = "cortex-m4") -> int:
     """Code that calls the functions: that of NAME_scores and NAME_class."""
     whole = any(op.output.dtype == "int8" for op in ops)
-    fixed, per_call, per_argument = _table()[core]["calls_int8" if whole else "calls"]
-    arguments = [count for op in ops for count in statements(op, stored)]
-    return int(fixed + per_call * len(arguments) + per_argument * sum(arguments))
+    fixed, *each = _table()[core]["calls_int8" if whole else "calls"]
+    return int(fixed + sum(bytes * count for bytes, count in zip(each, calling(ops, stored), strict=True)))
+
+
+def calling(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[int, int, int]:
+    """Calls that NAME_scores makes, addresses of tables in it, and what it says of each convolution at work."""
+    calls = sum(len(statements(op, stored)) for op in ops)
+    addresses = sum(len(tables(op, stored)) for op in ops)
+    return calls, addresses, sum(_fields(op, stored) for op in ops if isinstance(op, Conv))
+
+
+def _fields(op: Conv, stored: Mapping[Layer, Stored]) -> int:
+    """Of its record, those that are not zero."""
+    whole = op.output.dtype != "float32"
+    found = 1 + len(tables(op, stored)) + op.loads + (op.pool is not None or op.plus is not None)
+    found += op.plus is not None
+    if whole:
+        image = op.mean is not None
+        found += (3 if op.x.dtype == "float32" else 0) if image else 1
+        found += op.pool is not None and op.pooling != "max"
+    return found
 
 
 def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
@@ -170,11 +172,12 @@ def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
         return [5] * len(op.inputs)
     if isinstance(op, Quantize):
         return [6] * (len(runs(op)) - 1)
-    return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)] + (2 if isinstance(op, Conv) else 1) * whole]
+    if isinstance(op, Conv):
+        return [] if op.feeds else [2]
+    return [] if isinstance(op, Join) else [_ARGUMENTS[type(op)] + whole]
 
 
 _ARGUMENTS: Mapping[type[Op], int] = {
-    Conv: 11,
     Pool: 3,
     Gate: 6,
     Affine: 7,

@@ -13,13 +13,13 @@ from steerage.micro.codesize import (
     kernel_bytes,
     library_bytes,
     rows_bytes,
-    stack_bytes,
     unrolled_bytes,
 )
 from steerage.micro.ir import Act, Conv, Linear, Op, Program
 from steerage.micro.kernels import Kernel, activations, kernels, layer_kernel
 from steerage.micro.plan import Plan, plan
 from steerage.micro.speed import instructions, layer_instructions
+from steerage.micro.stacksize import stack_bytes
 from steerage.micro.storage import Format, Layer, Prefer, Stored, choices
 from steerage.micro.stream import streamed
 from steerage.micro.tables import ACT_BYTES, Table, tables
@@ -57,7 +57,7 @@ class Layout:
 
     def stack_bytes(self, core: Core = "cortex-m4") -> int:
         """RAM of the stack, estimated."""
-        return stack_bytes(self.program.ops, core)
+        return stack_bytes(self.program.ops, self.stored, self.kernels, core)
 
     def instructions(self, core: Core = "cortex-m4") -> int:
         """Of a call for one row, estimated."""

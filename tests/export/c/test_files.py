@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import subprocess
 from dataclasses import replace
@@ -271,6 +272,28 @@ def test_a_folder_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> Non
     (tmp_path / "out").write_text("a file")
     with pytest.raises(SteerageError, match="cannot be written"):
         export_c(network(), tmp_path / "out")
+
+
+def test_files_that_belong_together_are_written_all_or_not(tmp_path: Path) -> None:
+    export_c(network(), tmp_path, name="net")
+    (tmp_path / "net_test.c").unlink()
+    (tmp_path / "net_test.c").mkdir()  # in the way of the third of four files
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    with pytest.raises(SteerageError, match=r"net_test\.c cannot be written \(Is a directory\)"):
+        export_c(network(width=8), tmp_path, name="net")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
+def test_a_place_without_permission_is_a_named_error_and_nothing_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(self: Path, *arguments: object, **options: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))  # a superuser may write anywhere
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    with pytest.raises(SteerageError, match="cannot be written \\(Permission denied\\); choose a folder"):
+        export_c(network(), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_weights_that_are_not_finite_are_refused() -> None:

@@ -13,7 +13,7 @@ from steerage.export.c.quantized import Quantized
 from steerage.export.c.toolchain import TARGETS, compiler
 from steerage.export.examples import example_rows
 from steerage.seeds import generator
-from steerage.store import write_atomic
+from steerage.store import write_together
 
 COMPARED = 64  # made-up rows
 
@@ -40,8 +40,7 @@ def export_c(
     if can_compare():
         made_up = example_rows(network.preprocess, COMPARED, generator=generator(0, "compared"))
         verify(network, TARGETS["host"], made_up, options=options, int8=int8)
-    for file, text in generated.files.items():
-        write_atomic(folder / file, text)
+    write_together({folder / file: text for file, text in generated.files.items()})
     return generated
 
 

@@ -171,7 +171,7 @@ def _fused(upper: str) -> list[str]:
 def _functions(network: Network, out: Writer, style: Style) -> list[str]:
     name, upper, layout = style.name, style.upper, out.layout
     takes = f"const {_input_type(layout)} x[{upper}_INPUTS]{style.scratch}"
-    lines = [f"const {score_type(layout)} *{name}_scores({takes})", "{"]
+    lines = [f"{upper}_KERNEL const {score_type(layout)} *{name}_scores({takes})", "{"]
     words = f"{name}_memory.words" if style.static else "scratch->words"
     kind, place = ("int8_t", f"(int8_t *){words}") if layout.program.quantized else ("float", words)
     lines.append(f"    {kind} *const s = {place};")
