@@ -4,9 +4,10 @@
 
 Goes on where it stopped: counts are kept after every thousand inputs, and a part that has had its number is left alone.
 
-Each input is made from valid ones by a seed of its own (its number), and read in this process. A reader may return what
-it has read, or raise an error of ``steerage.errors``; anything else that it raises is a crash. An alarm ends what takes
-longer than a second of processor time (of this process, since the machine may be busy with others), which is a hang. The
+Each input is made from valid ones by a seed of its own (its number), and read in this process. A reader may return
+what it has read, or raise an error of ``steerage.errors``; anything else that it raises is a crash. An alarm ends what
+takes longer than a second of processor time (of this process, since the machine may be busy with others), which is a
+hang. The
 process may have 2 GB of memory more than it begins with (a MemoryError is a crash); the most that it has had is written
 down.
 
@@ -60,7 +61,7 @@ from steerage.errors import SteerageError
 from steerage.nn.program import Graph, Held, Program, Step
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from networks import network  # noqa: E402
+from networks import network
 
 PLAN = {"bundle": 1_000_000, "table": 100_000, "image": 100_000, "archive": 100_000}
 SECONDS, MEMORY, KEPT_EVERY = 1.0, 2 << 30, 1000
@@ -382,7 +383,12 @@ def main() -> None:
     for part in parts:
         fuzz(part, given.inputs or PLAN[part])
     kept = json.loads((RESULTS / "fuzz.rows.json").read_text())
-    write("fuzz", results([*PARTS]), command="python benchmarks/fuzz.py", seconds=sum(one["seconds"] for one in kept.values()))
+    write(
+        "fuzz",
+        results([*PARTS]),
+        command="python benchmarks/fuzz.py",
+        seconds=sum(one["seconds"] for one in kept.values()),
+    )
 
 
 if __name__ == "__main__":

@@ -81,6 +81,15 @@ def append_line(path: str | Path, line: str) -> None:
         ) from error
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder, if it is missing. Raises: SteerageError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
+        raise SteerageError(f"{path} cannot be made ({error.strerror}); {remedy}") from error
+
+
 def remove_drafts(folder: str | Path) -> None:
     """Remove what killed processes left of files that they were writing; nobody else may be at work in ``folder``."""
     for draft in Path(folder).rglob(".*.tmp"):

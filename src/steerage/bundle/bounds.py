@@ -14,8 +14,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 
 MAX_DESCRIPTION = 1 << 24  # bytes of network.json
-MAX_NUMBER = 1 << 20  # of a hyperparameter
-MAX_ELEMENTS = 1 << 26  # numbers in all tensors of the network as it is built, and in each value on its way
+MAX_NUMBER = 1 << 16  # of a hyperparameter
+MAX_ELEMENTS = 1 << 26  # numbers in a value on its way through the network
+MAX_BUILT = 1 << 24  # numbers in all tensors of the network as it is built
 MAX_WORK = 1 << 37  # multiplications for two rows
 
 
@@ -41,22 +42,22 @@ def rehearse(
     tensors: int,
     elements: int,
     input_shape: tuple[int, ...],
-) -> None:
+) -> tuple[int, ...]:
     """Build a network, ``fit`` it to the shapes that it is to have, and apply it to two rows, all without memory.
 
-    A bundle has ``tensors`` with so many ``elements`` in all; before units left, the network may have had more of
-    both, within reason. Raises: ValueError beyond it; whatever ``build`` and the network raise.
+    Returns the shape of what it gives for them. A bundle has ``tensors`` with so many ``elements`` in all; before units
+    left, the network may have had more of both, within reason. Raises: ValueError beyond it; whatever ``build`` and the network raise.
     """
     with torch.device("meta"), _few_parameters(2 * tensors + 16):
         model = build()
     built = sum(tensor.numel() for tensor in model.state_dict().values())
-    if built > max(MAX_ELEMENTS, 16 * elements):
-        raise ValueError(f"the network is built with {built:,} numbers; {MAX_ELEMENTS:,} are allowed")
+    if built > max(MAX_BUILT, 16 * elements):
+        raise ValueError(f"the network is built with {built:,} numbers, and has {elements:,} in its file")
     with torch.device("meta"):
         fit(model)
         rows = torch.zeros(2, *input_shape)
         with torch.inference_mode(), _Bounded(max(MAX_ELEMENTS, elements)):
-            model.eval()(rows)
+            return tuple(model.eval()(rows).shape)
 
 
 @contextmanager

@@ -207,21 +207,26 @@ def _assembled(source: _Source, template: Template | None, factory: Callable[[],
         architecture = _architecture(document)
         cost = Cost(**source.field("cost", dict))
         preprocess = preprocess_from_json(source.field("preprocess", dict))
+        if tuple(preprocess.output_shape) != spec.input_shape:
+            raise ValueError(f"preprocessing gives {preprocess.output_shape}, the network takes {spec.input_shape}")
         if not isinstance(architecture, FromFactory):
-            bounds.rehearse(
+            given = bounds.rehearse(
                 lambda: _built(architecture, spec, template, factory, where),
                 lambda model: resize_(model, shapes, groups=document["groups"]),
                 tensors=len(shapes),
                 elements=sum(map(math.prod, shapes.values())),
                 input_shape=spec.input_shape,
             )
+            _check_outputs(given, spec)
         model = _built(architecture, spec, template, factory, where)
         resize_(model, shapes, groups=document["groups"])
         for name, tensor in model.state_dict().items():
             if tensor.dtype != state[name].dtype:
                 raise TypeError(f"{name} is {state[name].dtype} and must be {tensor.dtype}")
         model.load_state_dict(state)
-        _check_fit(model, spec, preprocess.output_shape)
+        if isinstance(architecture, FromFactory):
+            with torch.inference_mode():
+                _check_outputs(tuple(model.eval()(torch.zeros(2, *spec.input_shape)).shape), spec)
     except BadBundle:
         raise
     except _WRONG as error:
@@ -332,14 +337,10 @@ def _check_tensors(
             raise refuse(f"has a mask for {name} that fits no parameter")
 
 
-def _check_fit(model: nn.Module, spec: TaskSpec, prepared: tuple[int, ...]) -> None:
-    """The preprocessing gives what the model takes, and the model gives ``spec.outputs`` numbers per row."""
-    if tuple(prepared) != spec.input_shape:
-        raise ValueError(f"preprocessing gives {tuple(prepared)}, the network takes {spec.input_shape}")
-    with torch.inference_mode():
-        shape = tuple(model.eval()(torch.zeros(2, *spec.input_shape)).shape)
-    if shape != (2, spec.outputs):
-        raise ValueError(f"two rows give {shape}, not {(2, spec.outputs)}")
+def _check_outputs(given: tuple[int, ...], spec: TaskSpec) -> None:
+    """The model gives ``spec.outputs`` numbers for each of two rows."""
+    if given != (2, spec.outputs):
+        raise ValueError(f"two rows give {given}, not {(2, spec.outputs)}")
 
 
 def _check_round_trip(network: Network, source: _Source, template: Template | None) -> None:
