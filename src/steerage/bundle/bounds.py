@@ -46,7 +46,8 @@ def rehearse(
     """Build a network, ``fit`` it to the shapes that it is to have, and apply it to two rows, all without memory.
 
     Returns the shape of what it gives for them. A bundle has ``tensors`` with so many ``elements`` in all; before units
-    left, the network may have had more of both, within reason. Raises: ValueError beyond it; whatever ``build`` and the network raise.
+    left, the network may have had more of both, within reason. Raises: ValueError beyond it; whatever ``build`` and the
+    network raise.
     """
     with torch.device("meta"), _few_parameters(2 * tensors + 16):
         model = build()
@@ -79,11 +80,11 @@ def _few_parameters(most: int) -> Iterator[None]:
 
 
 @final
-class _Bounded(TorchDispatchMode):
+class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Raises ValueError for a value of more than so many elements, or more work than there may be in all."""
 
     def __init__(self, elements: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._elements, self._work = elements, 0
 
     def __torch_dispatch__(

@@ -65,9 +65,9 @@ def _check_members(path: Path, wanted: Set[str]) -> None:
                 raise BadData(f"{name} must be stored or deflated, and not encrypted; save it with np.savez")
             check_size(name, one.file_size, compressed=one.compress_size if one.compress_type else None)
             with file.open(one) as stream:
-                version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
+                version = np.lib.format.read_magic(stream)
                 read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-                shape, _, dtype = read(stream)  # type: ignore[arg-type]
+                shape, _, dtype = read(stream)
             if not dtype.hasobject and math.prod(shape) * dtype.itemsize > one.file_size:
                 raise BadData(f"{name} is damaged: it has fewer numbers than its shape {shape} says")
 

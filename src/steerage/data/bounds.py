@@ -42,7 +42,7 @@ def open_text(path: Path) -> BinaryIO:
     if not path.is_file():
         raise BadData(f"{path.name} must be a file; check the path")
     compressed = path.stat().st_size if path.suffix.lower() == ".gz" else None
-    raw = path.open("rb") if compressed is None else gzip.open(path, "rb")
+    raw = path.open("rb") if compressed is None else gzip.open(path, "rb")  # noqa: SIM115  (closed by its reader)
     return cast(BinaryIO, io.BufferedReader(_Counted(raw, path.name, compressed), 1 << 18))
 
 
