@@ -5,7 +5,8 @@
 Goes on where it stopped: each run is kept when it has ended. A run is a `steerage synth` of iris (four trials, counted
 epochs, at most 120 parameters) of some seconds, in a process of its own; torch is imported before, so that moments are
 uniform over the processor time that the undisturbed run takes, and none falls into the imports. Trainings save
-themselves after each epoch, and not every ten seconds. After each fault the same command is given again, until it ends with 0.
+themselves after each epoch, and not every ten seconds. After each fault the same command is given again, until it ends
+with 0.
 
 - driver: SIGKILL of the process, up to five times a run; `sigterm`: SIGTERM, and how long the process then takes.
 - worker: SIGKILL of one of two workers (`--jobs 2`), no more than once for a trial: the second time it has failed.

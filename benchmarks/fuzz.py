@@ -14,8 +14,8 @@ down.
 - bundle: ``steerage.bundle.unpacked``, the reader behind ``steerage.load``, on the two files of bundles of five kinds
   (mlp with and without encoding, cnn, mobile, a program of torch.export). Five inputs of eight have their bytes changed
   (flipped, removed, repeated, cut off), and nothing mended; one has its bytes changed and the checksums made right; two
-  have the JSON of the description changed as JSON (values replaced by hostile ones, removed, doubled, moved, nested), or
-  the header of the safetensors file, and the checksums made right.
+  have the JSON of the description changed as JSON (values replaced by hostile ones, removed, doubled, moved, nested),
+  or the header of the safetensors file, and the checksums made right.
 - table: ``read_csv``, on small CSV files, plain and gzipped, whose bytes are changed.
 - image: ``read_images`` on one encoded image (PNG, JPEG, GIF, BMP, PPM, TIFF) whose bytes are changed; in PNG files the
   checksums of the chunks are made right in one half.
