@@ -218,7 +218,7 @@ def _told(
         try:
             result = work(dataset, budget, listener)
         except Interrupted as stop:
-            raise Stopped(f"{stop} ({_disk(stop.folder)})", rests=stop.rests) from None
+            raise Stopped(str(stop), rests=stop.rests) from None
         for line in story.end_of_phase():
             say(line)
         if finished and not heard:
