@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import os
 import struct
 import zipfile
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from steerage.data import bounds, load_dataset
 from steerage.data.archives import read_npz
@@ -60,6 +62,15 @@ def test_an_image_of_gigapixels_is_refused_by_its_header() -> None:
         read_images([png(10_000, 10_000)], ["photo"])
     with pytest.raises(BadData, match="photo is too large"):
         read_images([png(100_000, 100_000)], ["photo"])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_format_that_is_named_is_read(form: str, channels: int) -> None:
+    pixels = (np.arange(12 * 10 * 3).reshape(12, 10, 3) * 7 % 256).astype(np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels if channels == 3 else pixels[..., 0]).save(stream, form)
+    assert read_images([stream.getvalue()], ["image"]).shape[2:] == (12, 10)
 
 
 def test_an_image_format_that_runs_programs_is_not_read() -> None:

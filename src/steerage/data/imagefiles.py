@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ IMAGE_COLUMNS = ("image", "img")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
 # Pillow knows more formats, of which some run other programs (EPS), and most have never been asked for.
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 
 Shape = tuple[int, int, int]
 
@@ -142,7 +143,14 @@ def _opened(
 def _unread(item: bytes | Path) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a bound of our own
-        return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=FORMATS)
+        return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of ``FORMATS`` that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _is_grey(image: Image.Image) -> bool:
