@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,8 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from networks import IMAGES, TABLE, network, pruned, rows
@@ -386,3 +390,84 @@ def test_tensors_that_do_not_fit_are_refused(
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadBundle, match="give the folder"):
         load_network(tmp_path / "nothing")
+
+
+def claim(**values: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda document: document["architecture"]["values"].update(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (claim(width=10**9), "at most 65,536"),
+        (claim(width=2**16, depth=3), "numbers, and has"),
+        (claim(depth=2**16), "more layers than"),
+        (claim(depth=[10**9]), "must be a number"),
+        (lambda document: document["spec"].update(input_shape=[10**12]), "whole numbers"),
+        (lambda document: document["spec"].update(outputs="many"), "whole numbers"),
+        (lambda document: document["spec"].update(kind="film"), "no task"),
+        (lambda document: document["architecture"].update(shapes={"x": [-1]}), "no tensor of shape"),
+        (lambda document: document["preprocess"]["columns"][0].update(one_hot=10**9), "not well formed"),
+        (lambda document: document.update(classes=[[], [], []]), "must have names"),
+    ],
+)
+def test_a_bundle_that_asks_for_too_much_is_refused(
+    tmp_path: Path, change: Callable[[dict[str, Any]], None], message: str
+) -> None:
+    save_network(tmp_path, network("mlp"))
+    rewrite(tmp_path, change)
+    with pytest.raises(BadBundle, match=message):
+        load_network(tmp_path)
+
+
+def test_files_longer_than_they_can_be_are_not_read(tmp_path: Path) -> None:
+    save_network(tmp_path, network("mlp"))
+    os.truncate(tmp_path / "weights.safetensors", 10_000_000_000)
+    with pytest.raises(BadBundle, match=r"weights\.safetensors is longer than"):
+        load_network(tmp_path)
+    os.truncate(tmp_path / "network.json", 10_000_000_000)
+    with pytest.raises(BadBundle, match=r"network\.json is longer than"):
+        load_network(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no /dev on Windows")
+def test_a_description_that_is_a_device_is_not_read(tmp_path: Path) -> None:
+    save_network(tmp_path, network("mlp"))
+    (tmp_path / "weights.safetensors").unlink()
+    (tmp_path / "weights.safetensors").symlink_to("/dev/zero")
+    with pytest.raises(BadBundle, match="is not a file"):
+        load_network(tmp_path)
+
+
+FILES = packed(network("mlp"))
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from(sorted(FILES)), at=st.integers(0, 10**6), byte=st.integers(0, 255), cut=st.booleans())
+def test_any_damage_to_a_bundle_is_noticed(name: str, at: int, byte: int, cut: bool) -> None:
+    data = bytearray(FILES[name])
+    at %= len(data)
+    if cut:
+        del data[at:]
+    else:
+        data[at] = byte
+    try:
+        unpacked({**FILES, name: bytes(data)})
+        assert json.loads(data) == json.loads(FILES[name]) if name == "network.json" else data == FILES[name]
+    except BadBundle as refusal:
+        assert "packed network" in str(refusal)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    part=st.sampled_from(["architecture", "spec", "preprocess", "cost", "classes", "target_mean", "error"]),
+    value=st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), st.lists, max_leaves=5),
+)
+def test_a_description_of_anything_is_refused_by_name(part: str, value: object) -> None:
+    document = json.loads(FILES["network.json"])
+    document[part] = value
+    document["sha256"] = _checksum(document)
+    try:
+        unpacked({**FILES, "network.json": json.dumps(document).encode()})
+    except BadBundle as refusal:
+        assert "packed network" in str(refusal)

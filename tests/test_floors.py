@@ -11,7 +11,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "steerage"
 
 # From the ground up; within a floor a name may import the names to its left.
 FLOORS = (
-    ("_version", "errors", "seeds", "events", "store", "metrics", "shellwords", "urls"),
+    ("_version", "errors", "seeds", "stops", "events", "store", "metrics", "shellwords", "urls"),
     ("space", "data"),
     ("nn", "micro", "templates"),
     ("cost", "training"),

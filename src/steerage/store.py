@@ -9,6 +9,7 @@ import json
 import math
 import os
 import secrets
+import stat
 import struct
 import sys
 import warnings
@@ -105,6 +106,31 @@ def append_line(path: str | Path, line: str) -> None:
         ) from error
 
 
+def make_folder(path: str | Path) -> None:
+    """Make a folder, if it is missing. Raises: SteerageError."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        remedy = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
+        raise SteerageError(f"{path} cannot be made ({error.strerror}); {remedy}") from error
+
+
+def remove_drafts(folder: str | Path) -> None:
+    """Remove what killed processes left of files that they were writing; nobody else may be at work in ``folder``."""
+    for draft in Path(folder).rglob(".*.tmp"):
+        with contextlib.suppress(OSError):
+            draft.unlink()
+
+
+def bytes_of(folder: str | Path) -> int:
+    """Bytes of all files in ``folder`` and below; files that vanish meanwhile do not count."""
+    total = 0
+    for path in Path(folder).rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size if not path.is_dir() else 0
+    return total
+
+
 def _sync_folder(folder: Path) -> None:
     # Without this the rename itself may be lost in a power cut. Not every system can open a folder.
     with contextlib.suppress(OSError):
@@ -155,10 +181,18 @@ def parse_json(data: bytes, *, name: str) -> Any:
         raise BadBundle(f"{name} is damaged: it is not JSON ({where}); restore it or make it again") from error
 
 
-def read_bytes(path: str | Path) -> bytes:
-    """Content of a file. Raises: BadBundle when it is missing or cannot be read."""
+def read_bytes(path: str | Path, *, at_most: int | None = None) -> bytes:
+    """Content of a file, of so many bytes ``at_most``. Raises: BadBundle when it is missing, larger, or no file."""
     try:
-        return Path(path).read_bytes()
+        if at_most is None:
+            return Path(path).read_bytes()
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe is never read to its end, nor are some devices
+            raise BadBundle(f"{path} is not a file; check the path")
+        with open(path, "rb") as file:
+            data = file.read(at_most + 1)
+        if len(data) > at_most:
+            raise BadBundle(f"{path} is longer than the {at_most:,} bytes that it can have; restore it from a copy")
+        return data
     except FileNotFoundError as error:
         raise BadBundle(f"{path} does not exist; check the path") from error
     except OSError as error:
@@ -207,9 +241,20 @@ def load_tree(path: str | Path) -> Any:
         return tree
 
 
+def load_tree_if_whole(path: str | Path) -> Any:
+    """What ``load_tree`` returns; None, with a warning, where neither the file nor the one before it is whole."""
+    if not (Path(path).exists() or previous(path).exists()):
+        return None
+    try:
+        return load_tree(path)
+    except BadBundle as error:
+        warnings.warn(f"{error}; what it held is trained anew", stacklevel=2)
+        return None
+
+
 def _load_tree(path: str | Path) -> Any:
     data = read_bytes(path)
-    damaged = f"{path} is damaged; remove it to begin this step again"
+    damaged = f"{path} is damaged"
     try:
         header, body = _split(data)
         metadata = json.loads(header.decode())["__metadata__"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import safetensors
 import safetensors.torch
@@ -16,21 +17,29 @@ import torch
 from torch import Tensor, nn
 
 from steerage._version import __version__
+from steerage.bundle import bounds
 from steerage.bundle.network import Architecture, FromFactory, FromProgram, FromTemplate, Network
 from steerage.bundle.rebuild import groups_of, resize_, shapes_of
 from steerage.bundle.sparse import restored, stored
 from steerage.bundle.zoo import network_folder
 from steerage.cost.count import Cost
-from steerage.data.dataset import Scale, TaskSpec
+from steerage.data.dataset import Kind, Scale, Task, TaskSpec
 from steerage.data.preprocess import preprocess_from_json
 from steerage.errors import BadBundle, SteerageError
 from steerage.nn.program import Program, graph_from_json
-from steerage.store import parse_json, plain, read_bytes, read_json, write_atomic
+from steerage.store import parse_json, plain, read_bytes, write_atomic
 from steerage.templates import TEMPLATES, Template
 
 FORMAT, VERSION = "steerage-network", 2
 READABLE = (1, VERSION)  # 1: masked weights are dense, each mask beside them
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
+MAX_HEADER = 100_000_000  # bytes before the numbers of a safetensors file, by its definition
+
+# What building a network from a description that is wrong may raise.
+_WRONG = (
+    *(SteerageError, LookupError, TypeError, ValueError, AttributeError, RuntimeError),
+    *(ArithmeticError, AssertionError, MemoryError, EOFError),
+)
 
 T = TypeVar("T")
 
@@ -86,14 +95,18 @@ def load_network(
     No code that is or is named there is run. ``template``, or ``factory`` (no arguments, returns the module), is needed
     for a network whose architecture is neither one of steerage's templates nor from an exported program. The
     generators' states are left as they were.
-    Raises: BadBundle when anything is missing, damaged, of an unknown version, or does not fit together.
+    Raises: BadBundle when anything is missing, damaged, of an unknown version, does not fit together, or is larger than
+    what the bundle holds can be (``steerage.bundle.bounds``).
     """
     path = network_folder(path)
     if not path.is_dir():
         raise BadBundle(f"{path} is not a folder; give the folder that holds {DESCRIPTION} and {WEIGHTS}")
-    source = _Source(
-        str(path), _fields(read_json(path / DESCRIPTION), str(path / DESCRIPTION)), read_bytes(path / WEIGHTS)
-    )
+    name = str(path / DESCRIPTION)
+    described = read_bytes(path / DESCRIPTION, at_most=bounds.MAX_DESCRIPTION)
+    document = _fields(parse_json(described, name=name), name)
+    # As long as its tensors may be at most, of 8 bytes a number and with their masks; no file is read for longer.
+    at_most = 9 * _claimed(document, str(path)) + MAX_HEADER
+    source = _Source(str(path), document, read_bytes(path / WEIGHTS, at_most=at_most))
     return _assembled(source, template, factory)
 
 
@@ -164,7 +177,22 @@ def _text(description: Mapping[str, Any]) -> bytes:
 
 def _checksum(document: Mapping[str, Any]) -> str:
     content = {name: value for name, value in document.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    try:
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    except RecursionError:
+        return "none, of lists within lists within lists"
+
+
+def _claimed(document: Mapping[str, Any], where: str) -> int:
+    """Elements of all tensors that a description says there are. Raises: BadBundle."""
+    try:
+        shapes = [tuple(shape) for shape in document["architecture"]["shapes"].values()]
+        for shape in shapes:
+            if not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError(f"there is no tensor of shape {shape}")
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise BadBundle(f"{where} says nothing of its tensors ({error}); restore the folder from a copy") from error
+    return sum(map(math.prod, shapes))
 
 
 def _assembled(source: _Source, template: Template | None, factory: Callable[[], nn.Module] | None) -> Network:
@@ -184,16 +212,29 @@ def _assembled(source: _Source, template: Template | None, factory: Callable[[],
         architecture = _architecture(document)
         cost = Cost(**source.field("cost", dict))
         preprocess = preprocess_from_json(source.field("preprocess", dict))
+        if tuple(preprocess.output_shape) != spec.input_shape:
+            raise ValueError(f"preprocessing gives {preprocess.output_shape}, the network takes {spec.input_shape}")
+        if not isinstance(architecture, FromFactory):
+            given = bounds.rehearse(
+                lambda: _built(architecture, spec, template, factory, where),
+                lambda model: resize_(model, shapes, groups=document["groups"]),
+                tensors=len(shapes),
+                elements=sum(map(math.prod, shapes.values())),
+                input_shape=spec.input_shape,
+            )
+            _check_outputs(given, spec)
         model = _built(architecture, spec, template, factory, where)
         resize_(model, shapes, groups=document["groups"])
         for name, tensor in model.state_dict().items():
             if tensor.dtype != state[name].dtype:
                 raise TypeError(f"{name} is {state[name].dtype} and must be {tensor.dtype}")
         model.load_state_dict(state)
-        _check_fit(model, spec, preprocess.output_shape)
+        if isinstance(architecture, FromFactory):
+            with torch.inference_mode():
+                _check_outputs(tuple(model.eval()(torch.zeros(2, *spec.input_shape)).shape), spec)
     except BadBundle:
         raise
-    except (SteerageError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, IndexError) as error:
+    except _WRONG as error:
         raise BadBundle(
             f"{where} cannot be rebuilt from its {DESCRIPTION}: {type(error).__name__}: {error}; "
             "restore the folder from a copy"
@@ -215,15 +256,24 @@ def _assembled(source: _Source, template: Template | None, factory: Callable[[],
 
 
 def _spec(document: Mapping[str, Any]) -> TaskSpec:
-    return TaskSpec(**{**document, "input_shape": tuple(document["input_shape"])})
+    spec = TaskSpec(**{**document, "input_shape": tuple(document["input_shape"])})
+    bounds.check_shape((*spec.input_shape, spec.outputs), "input_shape and outputs")
+    if spec.task not in get_args(Task) or spec.kind not in get_args(Kind) or type(spec.rows) is not int:
+        raise ValueError(f"there is no task {spec.task!r} of kind {spec.kind!r}")
+    return spec
 
 
 def _architecture(document: Mapping[str, Any]) -> Architecture:
     if "factory" in document:
         return FromFactory(document["factory"])
     if "program" in document:
-        return FromProgram(graph_from_json(document["program"]))
-    return FromTemplate(document["template"], dict(document["values"]))
+        program = graph_from_json(document["program"])
+        for name, held in program.tensors.items():
+            bounds.check_shape(held.shape, f"the shape of {name}")
+        return FromProgram(program)
+    values = dict(document["values"])
+    bounds.check_values(values)
+    return FromTemplate(document["template"], values)
 
 
 def _plain_scale(scale: Scale) -> float | list[float]:
@@ -242,6 +292,8 @@ def _scale(source: _Source, name: str, spec: TaskSpec) -> Scale:
 
 def _classes(source: _Source, spec: TaskSpec) -> tuple[str, ...]:
     classes = tuple(source.field("classes", list))
+    if not all(isinstance(name, str) for name in classes):
+        raise BadBundle(f"{source.where}: classes must have names; the file is damaged")
     if len(classes) != (0 if spec.task == "regression" else spec.outputs):
         raise BadBundle(f"{source.where} has {len(classes)} classes for {spec.outputs} outputs; the file is damaged")
     return classes
@@ -291,14 +343,10 @@ def _check_tensors(
             raise refuse(f"has a mask for {name} that fits no parameter")
 
 
-def _check_fit(model: nn.Module, spec: TaskSpec, prepared: tuple[int, ...]) -> None:
-    """The preprocessing gives what the model takes, and the model gives ``spec.outputs`` numbers per row."""
-    if tuple(prepared) != spec.input_shape:
-        raise ValueError(f"preprocessing gives {tuple(prepared)}, the network takes {spec.input_shape}")
-    with torch.inference_mode():
-        shape = tuple(model.eval()(torch.zeros(2, *spec.input_shape)).shape)
-    if shape != (2, spec.outputs):
-        raise ValueError(f"two rows give {shape}, not {(2, spec.outputs)}")
+def _check_outputs(given: tuple[int, ...], spec: TaskSpec) -> None:
+    """The model gives ``spec.outputs`` numbers for each of two rows."""
+    if given != (2, spec.outputs):
+        raise ValueError(f"two rows give {given}, not {(2, spec.outputs)}")
 
 
 def _check_round_trip(network: Network, source: _Source, template: Template | None) -> None:

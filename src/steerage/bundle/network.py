@@ -131,7 +131,8 @@ class Network:
     @cached_property
     def labels(self) -> NDArray[Any]:
         """Classes as ``predict`` returns them: (classes,)."""
-        whole = all(name.removeprefix("-").isdecimal() and name == str(int(name)) for name in self.classes)
+        short = all(len(name) < 19 for name in self.classes)  # what an int64 can hold
+        whole = short and all(name.removeprefix("-").isdecimal() and name == str(int(name)) for name in self.classes)
         return np.array([int(name) for name in self.classes] if whole else list(self.classes))
 
     @cached_property

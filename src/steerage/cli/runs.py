@@ -273,8 +273,16 @@ def _as_text(wish: Wish, kind: str, template: str, title: str, result: Result) -
     made = result.network.architecture
     factory = made.factory if isinstance(made, FromFactory) else None
     own_template = template if ".py:" in template else None
+    lines.append(f"disk:    {_disk(result.folder)}")
     lines += table.whereabouts(result.folder, wish.data, factory=factory, template=own_template)
     return "\n".join(lines) + "\n"
+
+
+def _disk(folder: Path) -> str:
+    """``the run uses 1.2 MB of disk``."""
+    from steerage.store import bytes_of
+
+    return f"the run uses {bytes_of(folder) / 1e6:.1f} MB of disk"
 
 
 def _front(folder: Path) -> tuple[str, list[int]] | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import pickle
+import struct
 import zipfile
 import zlib
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from steerage.data.bounds import check_size
 from steerage.data.build import raw_from_arrays
 from steerage.data.dataset import Kind
 from steerage.data.groups import group_texts
@@ -57,16 +61,45 @@ def read_npz(path: Path, *, labelled: bool = True, kind: Kind | None = None) -> 
     return raw
 
 
+def _check_members(path: Path, wanted: Set[str]) -> None:
+    """Raises: BadData for arrays that would unfold to too much, or have fewer numbers than their shapes say.
+
+    Members are read under their names and never unpacked, so that a name leads nowhere.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # what it is instead is told by whoever reads it
+    with zipfile.ZipFile(path) as file:
+        members = [one for one in file.infolist() if one.filename.removesuffix(".npy").lower() in wanted]
+        check_size(path.name, sum(one.file_size for one in members))
+        for one in members:
+            name = f"{path.name}:{one.filename}"
+            if one.flag_bits & 1 or one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise BadData(f"{name} must be stored or deflated, and not encrypted; save it with np.savez")
+            check_size(name, one.file_size, compressed=one.compress_size if one.compress_type else None)
+            with file.open(one) as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                shape, _, dtype = read(stream)
+            if not dtype.hasobject and math.prod(shape) * dtype.itemsize > one.file_size:
+                raise BadData(f"{name} is damaged: it has fewer numbers than its shape {shape} says")
+
+
 def _arrays(path: Path) -> dict[str, np.ndarray]:
     wanted = {"x", "y", "x_train", "y_train", "x_test", "y_test", "kind", "groups", "groups_train", "groups_test"}
+    if not path.is_file():
+        raise BadData(f"{path.name} must be a file; check the path")
     try:
+        _check_members(path, wanted)
         with path.open("rb") as stream:
             file = np.load(stream, allow_pickle=False)
             if isinstance(file, np.ndarray):
                 raise BadData(f"{path.name} must be an archive of named arrays, got one array; save it with np.savez")
             # Other arrays are named in errors but not read: they may be large.
             return {name: file[name] if name.lower() in wanted else np.empty(0) for name in file.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except (
+        *(zipfile.BadZipFile, zlib.error, EOFError, OSError, pickle.UnpicklingError),
+        *(LookupError, TypeError, ValueError, ArithmeticError, SyntaxError, RuntimeError, MemoryError, struct.error),
+    ) as error:
         if "pickle" in str(error).lower():
             raise BadData(
                 f"{path.name} must hold plain arrays, got pickled objects, which can run code when read; "

@@ -57,7 +57,7 @@ def _files(folder: Path) -> list[Path]:
         file
         for entry in _subfolders(folder)
         for file in sorted(entry.iterdir())
-        if file.suffix.lower() in SUFFIXES | signalfiles.SUFFIXES and not file.name.startswith(".")
+        if file.suffix.lower() in SUFFIXES | signalfiles.SUFFIXES and not file.name.startswith(".") and file.is_file()
     ]
     images = [file for file in files if file.suffix.lower() in SUFFIXES]
     if not files:

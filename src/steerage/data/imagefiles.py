@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,15 @@ import pandas as pd
 import pyarrow as pa
 from PIL import Image, UnidentifiedImageError
 
+from steerage.data.bounds import MAX_BYTES, MAX_PIXELS
 from steerage.data.raw import listed, notice
 from steerage.errors import BadData
 
 IMAGE_COLUMNS = ("image", "img")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm"})
 
-_MAX_BYTES = 8_000_000_000
+# Pillow knows more formats, of which some run other programs (EPS), and most have never been asked for.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM", "JPEG2000")
 
 Shape = tuple[int, int, int]
 
@@ -63,7 +67,8 @@ def read_images(
 
     ``shape`` (c, h, w) brings all images to it. Without it images of unlike sizes are resized to the median size, with
     a warning. ``names``: one per item, for error messages.
-    Raises: BadData naming an item that is no image; BadData when all images together exceed 8 GB.
+    Raises: BadData naming an item that is no image, or has too many pixels, which is noticed before they are in memory;
+    BadData when all images together exceed 8 GB.
     """
     if not items:
         raise BadData("a set of images must not be empty; check the path")
@@ -119,18 +124,37 @@ def _opened(
         if item is None:
             raise BadData(f"{name} must hold an image, got nothing; remove it")
         try:
-            with Image.open(io.BytesIO(item) if isinstance(item, bytes) else item) as image:
+            with _unread(item) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise BadData(f"{name} must have at most {MAX_PIXELS:,} pixels, got {width}x{height}; resize it")
                 if decode:
                     image.load()
                 yield image
+        except BadData:
+            raise
         except UnidentifiedImageError as error:
             raise BadData(
                 f"{name} must be an image, but is damaged or of an unknown format; mend or remove it"
             ) from error
-        except (OSError, SyntaxError, ValueError, TypeError) as error:
-            raise BadData(f"{name} must be an image, but cannot be read ({error}); mend or remove it") from error
         except Image.DecompressionBombError as error:
             raise BadData(f"{name} is too large to be read ({error}); resize it") from error
+        except Exception as error:  # decoders raise whatever they stumble over
+            what = str(error) or type(error).__name__
+            raise BadData(f"{name} must be an image, but cannot be read ({what}); mend or remove it") from error
+
+
+def _unread(item: bytes | Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # there is a bound of our own
+        return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=_formats())
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """Those of ``FORMATS`` that this Pillow reads."""
+    Image.init()
+    return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
 def _is_grey(image: Image.Image) -> bool:
@@ -148,8 +172,8 @@ def _converted(image: Image.Image, channels: int) -> Image.Image:
 
 def _check_memory(n: int, shape: Shape) -> None:
     size = n * shape[0] * shape[1] * shape[2]
-    if size > _MAX_BYTES:
+    if size > MAX_BYTES:
         raise BadData(
-            f"images must fit into {_MAX_BYTES // 10**9} GB of memory, "
+            f"images must fit into {MAX_BYTES // 10**9} GB of memory, "
             f"got {n} of {shape[2]}x{shape[1]} ({size / 1e9:.0f} GB); resize them"
         )

@@ -93,7 +93,7 @@ class ImagePreprocess:
         channels, height, width = (int(document[name]) for name in ("channels", "height", "width"))
         mean = tuple(float(value) for value in document["mean"])
         std = tuple(float(value) for value in document["std"])
-        if not len(mean) == len(std) == channels or min(std) <= 0 or document["dtype"] not in ("uint8", "float32"):
+        if not len(mean) == len(std) == channels or not min(std) > 0 or document["dtype"] not in ("uint8", "float32"):
             raise ValueError(f"need {channels} means, {channels} positive stds and a pixel type of uint8 or float32")
         return cls(channels, height, width, mean, std, document["dtype"])
 

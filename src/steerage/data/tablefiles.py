@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
+import io
 import re
 import warnings
 import zlib
@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from steerage.data.bounds import check_columns, check_size, open_text
 from steerage.data.raw import MISSING, listed, notice
 from steerage.errors import BadData
 
@@ -20,15 +21,16 @@ from steerage.errors import BadData
 def read_csv(path: Path) -> pd.DataFrame:
     """A CSV file with a header line; commas, or semicolons or tabs if the header has no comma. UTF-8, maybe gzipped.
 
-    Rows are numbered from 1. Raises: BadData.
+    Rows are numbered from 1. Raises: BadData, also for more than ``bounds`` allows, before it is in memory.
     """
     try:
         header, separator = _header(path)
+        check_columns(path.name, len(header))
         _check_header(path, header)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), open_text(path) as file:
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
-                path,
+                file,
                 sep=separator,
                 encoding="utf-8-sig",
                 na_values=list(MISSING),
@@ -41,7 +43,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise BadData(f"{path.name} must have as many cells in every row as in its header; check the commas") from error
     except UnicodeDecodeError as error:
         raise BadData(f"{path.name} must be text in UTF-8, got other bytes at {error.start}; convert it") from error
-    except (pd.errors.ParserError, csv.Error, zlib.error, OSError, EOFError, ValueError) as error:
+    except (
+        *(pd.errors.ParserError, csv.Error, zlib.error, OSError, EOFError),
+        *(ValueError, OverflowError, IndexError, MemoryError),
+    ) as error:
         if found := re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(error)):
             wanted, line, cells = found.groups()
             raise BadData(
@@ -55,8 +60,7 @@ def read_csv(path: Path) -> pd.DataFrame:
 
 
 def _header(path: Path) -> tuple[list[str], str]:
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+    with open_text(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig", newline="") as file:
         line = next((line for line in file if line.strip()), None)
     if line is None:
         raise BadData(f"{path.name} must have a header and rows, but it is empty; write the table again")
@@ -99,11 +103,17 @@ def _without_row_numbers(path: Path, frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Columns of a parquet file. Raises: BadData."""
+    """Columns of a parquet file. Raises: BadData, also for a file of more than ``bounds`` allows."""
+    if not path.is_file():
+        raise BadData(f"{path.name} must be a file; check the path")
     try:
-        schema = pq.read_schema(path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+        about = pq.read_metadata(path)
+        schema = about.schema.to_arrow_schema()
+        groups = [about.row_group(at) for at in range(about.num_row_groups)]
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise BadData(f"{path.name} cannot be read as parquet ({_line(error)}); check the file") from error
+    check_columns(path.name, len(schema.names), sum(max(0, group.num_rows) for group in groups))
+    check_size(path.name, sum(max(0, group.total_byte_size) for group in groups))
     check_unique(path, list(schema.names))
     return schema
 
@@ -113,7 +123,7 @@ def read_arrow(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(path) as file:
             return file.read()
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise BadData(f"{path.name} cannot be read as parquet ({_line(error)}); check the file") from error
 
 

@@ -115,7 +115,9 @@ class TablePreprocess:
         )
         for column in columns:
             numbers_ok = np.isfinite([column.fill, column.log_unit, column.mean, column.std]).all()
-            if column.kind not in ("number", "category") or not numbers_ok or column.std <= 0:
+            hot = type(column.one_hot) is int and 0 <= column.one_hot <= len(column.categories) + 1
+            known = column.kind in ("number", "category") and isinstance(column.name, str)
+            if not (known and hot and numbers_ok and column.std > 0 and isinstance(column.indicator, bool)):
                 raise ValueError(f"column {column.name!r} is not well formed")
         return cls(tuple(map(str, document["source"])), columns)
 

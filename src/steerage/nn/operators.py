@@ -63,6 +63,8 @@ LAYERS: dict[str, Callable[[Shapes, Mapping[str, Any]], nn.Module]] = {
 
 
 def _slice(x: Tensor, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Tensor:
+    if not -x.ndim <= dim < x.ndim:
+        raise IndexError(f"there is no axis {dim} of {x.ndim}")
     return x[(slice(None),) * (dim if dim >= 0 else x.ndim + dim) + (slice(start, end, step),)]
 
 

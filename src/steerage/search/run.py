@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from steerage.errors import BadArgument, BadSpace, TrainingFailed
+from steerage.errors import BadArgument, BadBundle, BadSpace, TrainingFailed
 from steerage.events import RoundFinished, TrialFailed, TrialFinished, TrialLost, TrialStarted, TrialStopped
 from steerage.search import curves, retrain
 from steerage.search.curves import CONTINUES, CURVE, Judge
@@ -69,7 +70,7 @@ def study_file(path: Path) -> Iterator[Study]:
 
     A process that goes through hundreds of runs would come to the end of its file handles otherwise. One process at a
     time. A new file comes with all of its tables at once: Optuna makes them one by one, and does not complete what a
-    killed process has left of them, so that a study could then be there twice.
+    killed process has left of them, so that a study could then be there twice. Raises: BadBundle for a damaged file.
     """
     if not path.exists():
         draft = path.with_name(f"{path.name}.new")
@@ -77,11 +78,27 @@ def study_file(path: Path) -> Iterator[Study]:
             leftover.unlink()
         in_file(f"sqlite:///{draft.resolve()}").engine.dispose()  # which puts the write-ahead log into the file
         draft.replace(path)
+    else:
+        _check_whole(path)
     storage = in_file(f"sqlite:///{path.resolve()}")
     try:
         yield study_in(Mirror(storage), "steerage")
     finally:
         storage.engine.dispose()
+
+
+def _check_whole(path: Path) -> None:
+    """Raises: BadBundle for a file that is damaged as far as SQLite can tell, which has no checksums of its rows."""
+    with closing(sqlite3.connect(path, timeout=60)) as connection:
+        try:
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+        except sqlite3.OperationalError:  # a full disk, which is no damage
+            raise
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+    if found != "ok":
+        why = " ".join(str(found).split())
+        raise BadBundle(f"{path} is damaged ({why}); restore it from a copy, or begin again in another folder")
 
 
 def study_in(storage: optuna.storages.BaseStorage | str | None, name: str) -> Study:

@@ -191,9 +191,9 @@ def candidate_training(
     What is returned is for ``side_by_side``, which trains it beside others; ``synthesize_candidate`` trains it alone.
 
     ``scheme=None`` trains without pruning. ``start`` goes on from a network with its masks held. ``rows`` are the
-    training rows by default. With ``checkpoint`` the training goes on from the file, and saves itself there every ten
-    seconds, and when it is stopped between two steps. ``hopeless(progress, scores)`` is asked now and then whether to
-    give the candidate up early.
+    training rows by default. With ``checkpoint`` the training goes on from the file, or the one before it if that is
+    damaged, or begins anew if both are; it saves itself there every ten seconds, and when it is stopped between two
+    steps. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
     ``watch``: returns the error that an edit's record has, before it is made; ``validation_error`` for one.
     ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
     Raises: TrainingFailed.
@@ -221,19 +221,18 @@ def candidate_training(
         if watch is not None:
             editor.measure = watch
     began = bench.clock()
-    source, asking = checkpoint, 0.0
+    saved, asking = None if checkpoint is None else store.load_tree_if_whole(checkpoint), 0.0
     told: list[tuple[float, Scores]] = []  # at which rungs, and what
-    if rests is not None and rests.going_on and not (checkpoint is not None and checkpoint.exists()):
-        source = rests.file
-    if source is not None and source.exists():
-        saved = store.load_tree(source)
+    if saved is None and rests is not None and rests.going_on:
+        saved = store.load_tree_if_whole(rests.file)
+    if saved is not None:
         try:
             if editor is not None:  # first: the network takes its shapes from it
                 editor.load_state_dict(saved["editor"])
             training.restore(saved["training"])
             asking, told = float(saved["asking"]), [(rung, Scores(*scores)) for rung, *scores in saved["told"]]
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
-            raise BadBundle(f"{source} does not fit this run; remove it to begin its training again") from error
+            raise BadBundle(f"the checkpoint of {name} does not fit this run; begin in another folder") from error
         began = float(saved["began"])
         seconds = saved["seconds"]  # what it was given at its start; what is left by now is less
         if "elapsed" in saved:  # it rested: the time since then is not its own, and the trial that rested has the rungs

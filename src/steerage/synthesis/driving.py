@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Generator, Iterator, Sequence
 from typing import TypeVar
 
+from steerage import stops
 from steerage.data.dataset import Dataset
 from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.synthesis.clock import RunClock
@@ -47,7 +48,7 @@ def side_by_side(
     for place in range(len(conducts)):
         tell(place, None)  # which begins it
     for group in _groups(list(under_way), dataset):
-        for run, told in clock.counting(_trained(group, dataset)):
+        for run, told in clock.counting(stops.in_whole_steps(_trained(group, dataset))):
             tell(under_way[run], told)
     return [ended[place] for place in range(len(conducts))]
 

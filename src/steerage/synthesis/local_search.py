@@ -73,18 +73,27 @@ def walk_down(
 
     dense, least = dense_cost(bench.template, winner.values, bench.dataset.spec).params, bench.budget.max_params
     assert least is not None
-    last = trained_in(
-        replace(run, bench=bench),
-        "trajectory",
-        winner.values,
-        phase="trajectory",
-        seconds=left(run, run.plan.ends("trajectory"), 1),
-        scheme=trajectory.stairs(dense, least, through=run.bench.budget.max_params),
-        announce=False,
-        start=start,
-        watch=keep,
-    )
-    sizes = [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
+
+    def walk() -> list[Finalist | None]:
+        """The sizes, largest last; None for one whose file is damaged."""
+        last = trained_in(
+            replace(run, bench=bench),
+            "trajectory",
+            winner.values,
+            phase="trajectory",
+            seconds=left(run, run.plan.ends("trajectory"), 1),
+            scheme=trajectory.stairs(dense, least, through=run.bench.budget.max_params),
+            announce=False,
+            start=start,
+            watch=keep,
+        )
+        return [last, *(recall(bench, path, path.stem) for path in sorted(local.glob("size-*.done"), reverse=True))]
+
+    walked = walk()
+    if None in walked:
+        (local / "trajectory.done").unlink(missing_ok=True)
+        walked = walk()
+    sizes = [one for one in walked if one is not None]
     fitting = [one for one in sizes if run.bench.budget.violation(one.trained.cost) == 0]
     run.begin("polish")
     promising = [sizes[at] for at in survivors([one.trained for one in sizes], "params")] if wanted.front else []

@@ -729,7 +729,9 @@ def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
         "promotion": "train",
     }  # all others are local search
     began = [
-        (float(event["at"]), str(event["phase"])) for event in directory.logged() if event["event"] == "PhaseStarted"
+        (float(event["at"]), str(event["phase"]))
+        for event in directory.logged()
+        if event.get("event") == "PhaseStarted"
     ]
     seconds = dict.fromkeys(("search", "train", "local"), 0.0)
     for (start, phase), (end, _) in zip(began, [*began[1:], (active, "")], strict=True):

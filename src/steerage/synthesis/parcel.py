@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import platform
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -31,7 +33,8 @@ TOLD_SECONDS = 0.5  # between two signs of life
 class Parcel:
     """What ``bench`` is made of again in another process, once per process: a few kilobytes.
 
-    ``files``: of the user, that must be imported there before. The clock is that of the run, by the time of day.
+    ``files``: of the user, that must be imported there before. The clock is that of the run, on this machine by the
+    clock that nobody sets, on others by the time of day.
     """
 
     content: bytes
@@ -47,21 +50,30 @@ class Parcel:
         left_out: dict[str, Any] = dict.fromkeys(tensors, torch.empty(0))
         others = [one.name for one in fields(bench) if one.name not in (*ROWS, *OWN)]
         about = {**{name: getattr(bench, name) for name in others}, "dataset": replace(dataset, **left_out)}
-        content = pickle.dumps((file, tuple(tensors), about, bench.clock() - time.time()))
+        content = pickle.dumps(
+            (file, tuple(tensors), about, _machine(), bench.clock() - time.monotonic(), bench.clock() - time.time())
+        )
         return Parcel(content, tuple(imported_files()))
 
     @cached_property
     def bench(self) -> Bench:
         """The bench, in this process; its trainings tell of themselves, and stop when they are to."""
-        file, names, about, offset = pickle.loads(self.content)
+        file, names, about, machine, offset, by_day = pickle.loads(self.content)
         tensors = mapped(file)
         dataset = replace(about["dataset"], **{name: tensors[name] for name in names})
         rows = {name: tensors[name] for name in ROWS}
-        clock = RunClock(before=time.time() + offset)
+        clock = RunClock(before=time.monotonic() + offset if machine == _machine() else time.time() + by_day)
         return Bench(**{**about, **rows, "dataset": dataset, "clock": clock, "on_tick": _on_tick()})
 
     def __reduce__(self) -> tuple[Callable[..., Parcel], tuple[Any, ...]]:
         return _received, (self.content, self.files)
+
+
+def _machine() -> str:
+    """What is the same for all processes that share a monotonic clock: a machine, from one start of it to the next."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text()
+    return platform.node()
 
 
 @lru_cache(maxsize=1)

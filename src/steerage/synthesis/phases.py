@@ -206,6 +206,7 @@ def _take_in(event: object, study: Study, task: TrialTask) -> None:
             network.replace(task.folder / BEST)  # so that a stop during the search leaves something to use
             task.best = event.error
         network.unlink(missing_ok=True)
+        task.rest_of(event.number).unlink(missing_ok=True)
     if isinstance(event, events.TrialFinished | events.TrialStopped) and task.early is not None:
         task.early = early_errors(study)
 
@@ -229,8 +230,9 @@ def _log_again(run: Run, study: Study, task: TrialTask) -> None:
 
 
 def _forget_ended(run: Run, study: Study) -> None:
-    """Remove trainings that rested and have come to their end since."""
+    """Remove trainings at rest that cannot go on: they have come to their end, or the search is never resumed."""
     resting = {f"trial-{number_of(one)}.state" for one in started_trials(study) if is_stopped(one)}
+    resting = resting if run.plan.search_only else set()
     for path in run.directory.candidates.glob("trial-*.state"):
         if path.name not in resting:
             path.unlink(missing_ok=True)
@@ -321,7 +323,9 @@ def _by_workers(run: Run, trainings: Sequence[Longer]) -> None:
         for one in missing
     ]
     for call in run.team.done(calls):
-        announce_trained(run, call.name, recall(run.bench, folder / f"{call.name}.done", call.name).trained)
+        kept = recall(run.bench, folder / f"{call.name}.done", call.name)
+        if kept is not None:
+            announce_trained(run, call.name, kept.trained)
 
 
 def _options(run: Run, training: Longer) -> dict[str, Any]:

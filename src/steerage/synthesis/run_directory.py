@@ -52,11 +52,11 @@ class RunDirectory:
         Raises: RunConflict if another process holds it, or it belongs to other settings (the differences are named).
         """
         self._refuse_foreign()
-        self.path.mkdir(parents=True, exist_ok=True)
         with store.RunLock(self.path):
+            store.remove_drafts(self.path)
             self._check_request(asked, command)
             for folder in (self.candidates, self.local):
-                folder.mkdir(exist_ok=True)
+                store.make_folder(folder)
             yield
 
     def finished(self) -> bool:

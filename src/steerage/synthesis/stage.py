@@ -71,8 +71,9 @@ def trained_in(
     """
     folder = run.directory.candidates if phase in ("baseline", "sizing", "promotion") else run.directory.local
     done = folder / f"{name}.done"
-    if done.is_file():
-        return recall(run.bench, done, name)
+    kept = recall(run.bench, done, name)
+    if kept is not None:
+        return kept
     if name in run.team.failed:
         raise TrainingFailed(run.team.failed[name])
     if announce:
@@ -149,9 +150,11 @@ def remember(path: Path, values: Values, trained: Trained) -> None:
     store.save_tree(path, tree)
 
 
-def recall(bench: Bench, path: Path, name: str) -> Finalist:
-    """What ``remember`` kept. Raises: BadBundle."""
-    tree = store.load_tree(path)
+def recall(bench: Bench, path: Path, name: str) -> Finalist | None:
+    """What ``remember`` kept; None where there is no such file, and with a warning where it is damaged."""
+    tree = store.load_tree_if_whole(path)
+    if tree is None:
+        return None
     model = build(bench, tree["values"], 0)
     reshape_(model, {name: tensor.shape for name, tensor in tree["model"].items()})
     model.load_state_dict(tree["model"])
@@ -176,8 +179,10 @@ def best_so_far(run: Run) -> Finalist | None:
         *sorted(directory.candidates.glob("earlier-*.done")),
         directory.candidates / "best-trial.done",
     ]
-    found = [recall(run.bench, path, path.stem) for path in places if path.is_file()]
-    return min(found, key=lambda finalist: finalist.trained.scores.objective, default=None)
+    found = [recall(run.bench, path, path.stem) for path in places]
+    return min(
+        (one for one in found if one is not None), key=lambda finalist: finalist.trained.scores.objective, default=None
+    )
 
 
 def left(run: Run, ends: float, shares: float) -> float | None:

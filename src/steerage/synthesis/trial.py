@@ -63,6 +63,10 @@ class TrialTask:
         """Where the network of a trial is that was the best when it ended."""
         return self.folder / f"ended-{number}.done"
 
+    def rest_of(self, number: int) -> Path:
+        """Where the training of a trial is while it rests."""
+        return self.folder / f"trial-{number}.state"
+
     def _trained(self, bench: Bench, number: int, values: Values, judge: Judge | None, recipe: Recipe) -> TrialOutcome:
         going_on = judge is not None and judge.going_on
         hopeless = None if going_on or self.early is None else Hopeless(self.early)
@@ -108,7 +112,7 @@ class TrialTask:
         def by_objective(rung: float, scores: Scores) -> bool:
             return math.isfinite(scores.objective) and judge(rung, scores.objective)
 
-        return Rests(RUNGS, by_objective, self.folder / f"trial-{number}.state", judge.going_on)
+        return Rests(RUNGS, by_objective, self.rest_of(number), judge.going_on)
 
 
 def _outcome(trained: Trained, early: dict[str, float]) -> TrialOutcome:
