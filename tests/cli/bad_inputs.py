@@ -364,8 +364,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "latency without ONNX Runtime",
             "synth iris --max-latency-ms 1",
-            "max_latency_ms is measured in ONNX Runtime on this machine",
-            "add device onnxruntime",
+            "max_latency_ms needs a device",
+            "give onnxruntime (this machine), or a board with a clock",
         ),
         Case(
             "a latency of zero",
@@ -382,7 +382,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "flash of ONNX Runtime",
             "synth iris --device onnxruntime --max-flash 32k",
-            "max_flash and max_ram are of code for a microcontroller, and the device is onnxruntime",
+            "max_flash, max_ram and max_instructions are of a board's code, and the device is onnxruntime",
             "leave out either",
         ),
         Case(
@@ -605,8 +605,8 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "--out below a file",
             "synth iris --epochs 1 --out good.csv/run",
-            "good.csv/run: Not a directory",
-            "check the path",
+            "good.csv/run/.lock cannot be written (Not a directory)",
+            "choose a folder that you may write to",
         ),
         Case(
             "a folder with other files",
@@ -772,7 +772,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "a network of a later version",
             "eval networks/later digits",
-            "networks/later/network.json has version 99, and steerage 0.1.0 reads 1",
+            "networks/later/network.json has version 99, and steerage 0.1.0 reads 2 and before",
             "update steerage",
         ),
         Case(
@@ -854,7 +854,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "an option of another format",
             "export own --to onnx --name net",
-            "--name, --prefer, --scratch and --softmax are for --to c, not for --to onnx",
+            "--name, --prefer, --scratch, --softmax and --device are for --to c, not for --to onnx",
             "leave them out",
         ),
         Case(

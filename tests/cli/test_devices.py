@@ -183,7 +183,7 @@ def test_what_cannot_be_is_one_line(command: Type, iris: Path, words: list[str],
 def test_integers_are_calibrated_on_the_data_of_the_run(command: Type, iris: Path, tmp_path: Path) -> None:
     code, out, err = command("export", iris, "--to", "c", "--int8", "--out", tmp_path / "whole")
     assert (code, err) == (0, "")
-    assert out.splitlines()[2].startswith("8-bit integers: error ")
+    assert out.splitlines()[3].startswith("8-bit integers: error ")
     assert "const int32_t *whole_scores(" in (tmp_path / "whole" / "whole.h").read_text()
     assert "#define WHOLE_SCALE " in (tmp_path / "whole" / "whole.h").read_text()
     built = subprocess.run(["make", "-C", tmp_path / "whole"], capture_output=True, text=True, check=False)

@@ -114,7 +114,7 @@ def test_integers_that_are_stored_densely_up_to_half_of_them_are_not_cut_to_noth
     masks = masking.full(model)
     target = Target(model, Budget(max_flash=2800), data.spec.input_shape, masks, price=price)
     scores = {name: weight.detach().abs() for name, weight in masking.weights(model).items()}
-    left = target.within_flash(masks, scores, done)
+    left = target.within_code(masks, scores, done)
     full, flash = price(model).flash, price(model, left).flash
     assert full is not None and flash is not None
     assert flash <= full - (full - 2800) * done

@@ -120,11 +120,11 @@ def test_bounds_must_be_positive_and_of_onnx_runtime(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="max_latency_ms must be positive, got 0"):
         LatencyBound(0.0)
     asked: dict[str, Any] = {"data": DATA, "out": tmp_path / "run", "trials": 2, "epochs": 2}
-    with pytest.raises(BadArgument, match="needs a device: onnxruntime"):
+    with pytest.raises(BadArgument, match="needs a device; give onnxruntime"):
         synthesize(**asked, max_latency_ms=1.0)
     with pytest.raises(BadArgument, match="needs a clock, and cortex-m4 has none"):
         synthesize(**asked, max_latency_ms=1.0, device="cortex-m4")
-    with pytest.raises(BadArgument, match="are of code for a microcontroller"):
+    with pytest.raises(BadArgument, match="are of a board's code"):
         synthesize(**asked, max_latency_ms=1.0, device="onnxruntime", budget=Budget(max_flash=9000))
     assert not (tmp_path / "run").exists()
 

@@ -56,10 +56,10 @@ class Device:
         """
         if self.mhz is None:
             raise BadArgument(
-                f"max_latency_ms needs a clock, and {self.name} has none: name a board, or add mhz to the device's TOML"
+                f"max_latency_ms needs a clock, and {self.name} has none; name a board, or add mhz to the device's TOML"
             )
         if not max_ms > 0:
-            raise BadArgument(f"max_latency_ms must be positive, got {max_ms:g}")
+            raise BadArgument(f"max_latency_ms must be positive, got {max_ms:g}; give a number such as 5")
         most = max(1, math.floor(max_ms * self._per_millisecond(self.mhz)))
         return replace(given, max_instructions=min(given.max_instructions or most, most))
 

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, final
 
-from steerage import events, store
+from steerage import events
 from steerage.errors import BadArgument, BadBundle, MissingDependency
 from steerage.listeners.figures import Figure, figures
 
@@ -104,6 +104,8 @@ class MLflow:
             return
         self._run = self._client.create_run(self._home, run_name=event.folder.name).info.run_id
         self._client.log_batch(self._run, params=_params(dict(_flat(event.settings))))
+        from steerage import store  # which has arrays: not for those who only ask for help
+
         store.write_json(event.folder / KEPT, {**about, "run": self._run})
 
     def _trial(self, event: events.TrialFinished, parent: str) -> None:
@@ -116,6 +118,8 @@ class MLflow:
 
 
 def _kept(folder: Path) -> dict[str, Any]:
+    from steerage import store
+
     try:
         kept = store.read_json(folder / KEPT)
     except BadBundle:

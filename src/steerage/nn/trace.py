@@ -111,4 +111,5 @@ def _shapes(root: nn.Module, graph: fx.Graph, shape: tuple[int, ...]) -> dict[fx
             real.run(torch.zeros(shape, dtype=first.dtype, device=first.device))
         return real.shapes
     except Exception as error:
-        raise BadArgument(f"the network fails on inputs {shape[1:]}: {error}; give one that takes them") from error
+        why = str(error).partition("\n")[0].rstrip(".")  # torch tells the operation and the stack below
+        raise BadArgument(f"the network fails on inputs {shape[1:]}: {why}; give one that takes them") from error

@@ -360,11 +360,11 @@ def _latency(device: str | Device | None, max_ms: float | None, budget: Budget) 
     """What measures latencies where the device is ONNX Runtime. Raises: BadArgument for bounds of another device."""
     if device != RUNTIME:
         if max_ms is not None and device is None:
-            raise BadArgument(f"max_latency_ms needs a device: give {RUNTIME} (this machine), or a board with a clock")
+            raise BadArgument(f"max_latency_ms needs a device; give {RUNTIME} (this machine), or a board with a clock")
         return None
     if budget.on_device:
         raise BadArgument(
-            f"max_flash, max_ram and max_instructions are of code for a microcontroller, and the device is {RUNTIME}; "
+            f"max_flash, max_ram and max_instructions are of a board's code, and the device is {RUNTIME}; "
             "leave out either"
         )
     return LatencyBound() if max_ms is None else LatencyBound(max_ms)
