@@ -98,7 +98,8 @@ def figures(task: Task) -> dict[str, float]:
     plain = quantize(net, x)
 
     def error(scores: Tensor) -> float:
-        return error_of(net.in_units(scores) if net.spec.task == "regression" else scores, labels)
+        units = net.in_units(scores) if net.spec.task == "regression" else scores
+        return error_of(units, labels, task=net.spec.task)
 
     kind = "error" if net.spec.task == "classification" else "1 - R²"
     found = {

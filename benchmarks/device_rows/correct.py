@@ -38,7 +38,10 @@ def measured_of(name: str, runs: Path) -> dict[str, Any]:
         found[f"{numbers}: refused by ASan and UBSan"] = refused(net, "gcc", SANITIZED, rows, int8)
         found[f"{numbers}: rows that differ"] = different(net, rows, int8)
     made = torch.from_numpy(Library(generate(net, name="net", int8=whole), "gcc", ("-O2",), test).scores())
-    found |= {"error, int8": error_of(made.double(), labels), "error, float": error_of(net.scores(test), labels)}
+    found |= {
+        "error, int8": error_of(made.double(), labels, task=net.spec.task),
+        "error, float": error_of(net.scores(test), labels, task=net.spec.task),
+    }
     return found
 
 

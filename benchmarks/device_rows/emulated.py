@@ -33,7 +33,7 @@ def measured_of(name: str, runs: Path) -> dict[str, Any]:
                 "RAM": done.scratch + done.stack + done.static_ram,
                 "predicted flash": done.predicted_tables + done.predicted_code + done.predicted_library,
                 "predicted RAM": done.scratch + done.predicted_stack,
-                "predicted instructions": getattr(done, "predicted_instructions", None),
+                "predicted instructions": done.predicted_instructions,
             }
     return found
 
