@@ -17,7 +17,7 @@ from steerage.micro.layout import Layout, lay_out
 from steerage.micro.quantize import quantized
 from steerage.micro.storage import Prefer
 
-SURE = 1.02  # by which code is rather thought too large, so that a budget that is kept on paper is kept in the flash
+SURE = 1.03  # by which code is rather thought too large, so that a budget that is kept on paper is kept in the flash
 
 
 @final

@@ -20,6 +20,7 @@ MAX_EXPANSION = 25.0
 EXPANSION = 6.0
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
 FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
+PLACE = 1  # bytes that say where a connection is, in a layer that is not stored densely
 UNBUILDABLE = 1e6  # violation of a candidate that the template fails to build
 
 
@@ -109,19 +110,44 @@ def _needed(bench: Bench, values: Values) -> dict[str, int]:
     if least.instructions is not None:
         most = bench.price.dense(bench.template, values).instructions or 0
         pairs["max_instructions"] = (least.instructions, most)
-    if least.flash is not None:
-        pairs["max_flash"] = (least.flash, weight_bytes(bench) * dense.params)
     found = {
         name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
     }
-    return found if least.ram is None else {**found, "max_ram": least.ram}
+    code = {"max_flash": least.flash, "max_ram": least.ram}
+    return {**found, **{name: needed for name, needed in code.items() if needed is not None}}
 
 
 def _least(bench: Bench, values: Values) -> Cost:
-    """The smallest cost of a candidate with all its units, as code too if that is bounded. Raises: TrainingFailed."""
-    if bench.budget.on_device:
-        return bench.price.least(bench.template, values)
-    return least_cost(bench.template, values, bench.dataset.spec)
+    """The smallest cost of a candidate with all its units, as code too if that is bounded. Raises: TrainingFailed.
+
+    Its flash has room for one of ``MAX_EXPANSION`` connections besides.
+    """
+    if not bench.budget.on_device:
+        return least_cost(bench.template, values, bench.dataset.spec)
+    least = bench.price.least(bench.template, values)
+    if least.flash is None or isinstance(bench.template, OwnNetwork):
+        return least
+    return replace(least, flash=least.flash + math.ceil(_connection_bytes(bench, values) / MAX_EXPANSION))
+
+
+def _connection_bytes(bench: Bench, values: Values) -> int:
+    """Flash of all connections of a candidate, as connections are stored that are few."""
+    return (weight_bytes(bench) + PLACE) * dense_cost(bench.template, values, bench.dataset.spec).params
+
+
+def _crowding(bench: Bench, values: Values) -> int:
+    """Flash that a candidate asks for, if its connections were as many more than fit as the budget is less than that.
+
+    Code and what units take are there whatever is pruned, and of a small flash the larger part.
+    """
+    bound = bench.budget.max_flash
+    if bound is None:
+        return 0
+    try:
+        room = bound - (bench.price.least(bench.template, values).flash or 0)
+    except TrainingFailed:
+        return 0
+    return round(bound * _connection_bytes(bench, values) / max(1, room))
 
 
 def violation_of(bench: Bench) -> Callable[[Values], float]:
@@ -170,7 +196,7 @@ def starting_points(bench: Bench) -> list[Values]:
 
     def miss(values: Values) -> int:
         dense = dense_cost(bench.template, values, spec)
-        flash, instructions = weight_bytes(bench) * dense.params, dense_instructions(bench, values)
+        flash, instructions = _crowding(bench, values), dense_instructions(bench, values)
         expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
         return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
