@@ -9,6 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples each time: searching at random is what benchmarks/fuzz.py is for.
+settings.register_profile("the same", derandomize=True)
+settings.load_profile("the same")
 
 # What a shell starts in the background ignores it otherwise, and so would every test of Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,6 +6,7 @@ import gzip
 import io
 import os
 import struct
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -120,12 +121,15 @@ def test_a_pipe_is_not_waited_for(name: str, tmp_path: Path) -> None:
 
 
 @settings(max_examples=60, deadline=None)
+@example(content=b'\t\n"\t"')  # a header of nothing but separators
 @given(content=st.one_of(st.binary(max_size=200), st.text('a1,;\t\n" .', max_size=200).map(str.encode)))
 def test_any_table_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     path = tmp_path_factory.getbasetemp() / "any.csv"
     path.write_bytes(content)
     try:
-        assert len(read_csv(path).columns) > 0
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that a column only counts the rows, for example
+            assert len(read_csv(path).columns) > 0
     except BadData as refusal:
         assert "any.csv" in str(refusal)
 

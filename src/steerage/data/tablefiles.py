@@ -54,6 +54,8 @@ def read_csv(path: Path) -> pd.DataFrame:
                 f"{line}; check the commas"
             ) from error
         raise BadData(f"{path.name} cannot be read as CSV ({_line(error)}); check the file") from error
+    if len(frame.columns) != len(header):  # a header of nothing but separators, which pandas passes over
+        raise BadData(f"{path.name} must have a header whose columns are those of its rows; check the first line")
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     frame.columns = [name.strip() for name in header]
     return _without_row_numbers(path, frame)
