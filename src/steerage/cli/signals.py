@@ -84,14 +84,12 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(told: socket.socket) -> None:
-    """End the process if a signal to stop is not heeded in time."""
+    """End the process if a signal to stop is not heeded in time. It reads on: Python tells of a pipe that is closed."""
     while number := told.recv(1):
-        if number[0] in (signal.SIGINT, signal.SIGTERM):
-            if not _heeded.wait(GRACE_SECONDS):
-                text = "stopped in the middle of a long computation; what was saved before it is kept; "
-                os.write(2, f"{text}give the same command again to go on\n".encode())
-                _end(number[0])
-            return
+        if number[0] in (signal.SIGINT, signal.SIGTERM) and not _heeded.wait(GRACE_SECONDS):
+            text = "stopped in the middle of a long computation; what was saved before it is kept; "
+            os.write(2, f"{text}give the same command again to go on\n".encode())
+            _end(number[0])
 
 
 def _end(number: int) -> None:
