@@ -15,10 +15,7 @@ from steerage.errors import BadArgument
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
 # Field of a cost that a bound is on.
 BOUNDED: Mapping[str, str] = MappingProxyType(
-    {
-        **{"max_params": "params", "max_macs": "macs", "max_flash": "flash", "max_ram": "ram"},
-        "max_instructions": "instructions",
-    }
+    {f"max_{field}": field for field in ("params", "macs", "flash", "ram", "instructions")}
 )
 
 

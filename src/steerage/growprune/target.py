@@ -80,12 +80,8 @@ class Target:
         if not self.budget.on_device:
             return
         none = self.price(self.model, {name: torch.zeros_like(mask) for name, mask in masks.items()})
-        needs = {
-            "max_flash": (self.budget.max_flash, none.flash),
-            "max_ram": (self.budget.max_ram, none.ram),
-            "max_instructions": (self.budget.max_instructions, none.instructions),
-        }
-        for name, (allowed, needed) in needs.items():
+        for name in ("max_flash", "max_ram", "max_instructions"):
+            allowed, needed = getattr(self.budget, name), getattr(none, BOUNDED[name])
             asked = ram or name != "max_ram"
             if asked and allowed is not None and needed is not None and needed > allowed:
                 raise InfeasibleBudget(name, allowed, needed, {})
@@ -190,10 +186,8 @@ class Target:
             cost = compact_cost(self.model, self.input_shape, chosen, self.price)
             if budget.violation(cost) == 0:
                 best = chosen
-            free, free_macs = (
-                self._free(cost, masking.active(chosen)),
-                budget.max_macs - cost.macs if budget.max_macs is not None else 0,
-            )
+            free = self._free(cost, masking.active(chosen))
+            free_macs = budget.max_macs - cost.macs if budget.max_macs is not None else 0
             if free == 0 and free_macs == 0:
                 break
             macs_slack += free_macs

@@ -107,16 +107,18 @@ def encode(op: Encode, x: Tensor) -> Tensor:
     on, off = torch.tensor(float(op.on), dtype=torch.float64), torch.tensor(float(op.off), dtype=torch.float64)
     made += [torch.where(x[:, at].isfinite(), off, on) for at in op.missing]
     for one in op.hot:
-        column = x[:, one.at]
-        codes = torch.where(column.isfinite(), fixed(column.nan_to_num(0.0, 0.0, 0.0), 0), float(one.fill))
+        codes = _codes(x[:, one.at], one.fill)
         made += [torch.where(codes == code, on, off) for code in range(one.codes)]
     for flag in op.flags:
         column = x[:, flag.at]
-        there = column.isfinite()
-        codes = torch.where(there, fixed(column.nan_to_num(0.0, 0.0, 0.0), 0), float(flag.fill))
-        holds = ~there if flag.code is None else codes == flag.code
+        holds = ~column.isfinite() if flag.code is None else _codes(column, flag.fill) == flag.code
         made.append(torch.where(holds, float(flag.on), float(flag.off)).double())
     return torch.stack(made, dim=1)
+
+
+def _codes(column: Tensor, fill: int) -> Tensor:
+    """Category codes of a column, ``fill`` where it is missing."""
+    return torch.where(column.isfinite(), fixed(column.nan_to_num(0.0, 0.0, 0.0), 0), float(fill))
 
 
 _Source: TypeAlias = "Number | Flag | None"
