@@ -13,7 +13,7 @@ from torch import Tensor
 
 from steerage.bundle import Network
 from steerage.export.c import Options, Verified, verify
-from steerage.export.c.toolchain import TARGETS, compiler
+from steerage.export.c.toolchain import TARGETS, Target, compiler
 from steerage.export.examples import example_rows
 from steerage.micro import layout
 from steerage.micro.storage import Format, Layer, Stored
@@ -25,12 +25,12 @@ needs_board = pytest.mark.skipif(
 
 
 def agrees(
-    network: Network, *, target: str = "host", rows: Tensor | None = None, n: int = 12, **options: object
+    network: Network, *, target: str | Target = "host", rows: Tensor | None = None, n: int = 12, **options: object
 ) -> Verified:
     """Verified on made-up rows; a difference beyond 1e-5 and 1e-4 of a row's largest number raises."""
     if rows is None:
         rows = example_rows(network.preprocess, n, generator=torch.Generator().manual_seed(1))
-    verified = verify(network, TARGETS[target], rows, options=Options(**options))  # type: ignore[arg-type]
+    verified = verify(network, TARGETS[target] if isinstance(target, str) else target, rows, options=Options(**options))  # type: ignore[arg-type]
     assert verified.difference < 1e-5
     assert verified.agreement == 1.0
     assert verified.tables in (None, verified.predicted_tables)

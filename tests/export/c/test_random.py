@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from networks import around, pruned
 from steerage.bundle import Network
+from steerage.export.c.toolchain import TARGETS
 from steerage.micro.storage import Format
 from steerage.nn.residual import PaddedResidual, Residual
 from steerage.nn.squeeze import SqueezeExcitation
@@ -91,6 +93,14 @@ def test_any_network_computes_the_same(seed: int, monkeypatch: pytest.MonkeyPatc
     if format is not None:
         store_as(monkeypatch, format)
     agrees(random_network(seed), n=5, prefer="flash" if format is not None or seed % 4 else "speed")
+
+
+@pytest.mark.parametrize("seed", range(200, 212))
+def test_any_network_computes_the_same_in_the_registers_that_this_machine_has(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_as(monkeypatch, "index8" if seed % 2 else "index16")
+    agrees(random_network(seed), n=5, prefer="speed", target=replace(TARGETS["host"], flags=("-O3", "-march=native")))
 
 
 @needs_board

@@ -101,11 +101,15 @@ def code(network: Network, layout: Layout, style: Style) -> str:
     if any(needs_math(kernel) for kernel in layout.kernels):
         lines += ["", "#include <math.h>"]
     lines += ["", *attributes(upper, quantized=layout.program.quantized), ""]
+    if not layout.program.quantized and any(isinstance(op, Conv) for op in ops):
+        lines += [*_wide(upper), ""]
     if layout.program.quantized and layout.acts:
         lines += [*_activations(name, layout), ""]
     for kernel in layout.kernels:
         text = source(kernel, acts=layout.acts, rows=out.rows)
-        lines.append(text.replace("NAME", name).replace("KERNEL", f"{upper}_KERNEL"))
+        lines.append(
+            text.replace("NAME_WIDE", f"{upper}_WIDE").replace("NAME", name).replace("KERNEL", f"{upper}_KERNEL")
+        )
     for op in ops:
         for table in layout.tables[op]:
             lines.append(f"/* {comment(op.label)}: {_about_table(op, table, layout)} */")
@@ -154,6 +158,15 @@ def attributes(upper: str, *, quantized: bool = False) -> list[str]:
         "#endif",
         "",
         *([f"#define {upper}_MAC(a, b, c) ((a) * (b) + (c))"] if quantized else _fused(upper)),
+    ]
+
+
+def _wide(name: str) -> list[str]:
+    return [
+        "/* Registers of eight numbers, as PCs have them: some functions have a body of their own for these. */",
+        "#if defined(__GNUC__) && defined(__AVX__)",
+        f"#define {name}_WIDE",
+        "#endif",
     ]
 
 

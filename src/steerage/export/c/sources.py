@@ -31,6 +31,7 @@ ACTIVATIONS: Mapping[str, str] = {
     "hardswish": "v < -3.0f ? 0.0f : v > 3.0f ? v : v * (v + 3.0f) / 6.0f",
 }
 MATHEMATICAL = frozenset({"elu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"})  # activations that need <math.h>
+WIDE_FROM = 4  # pixels of a block, that vectors of them are worth it
 SIGNS = {"add": "+", "subtract": "-", "multiply": "*"}
 
 
@@ -46,13 +47,18 @@ def source(kernel: Kernel, *, acts: tuple[Act, ...] = (), rows: tuple[Kernel, ..
 
     ``acts``: activations by their numbers from 1; ``rows``: what computes the rows of convolutions, by their numbers.
     """
-    lines = (_kept(line, kernel.flags) for line in _lines(kernel.file))
+    flags = kernel.flags | _more_flags(kernel)
+    lines = (_kept(line, flags) for line in _lines(kernel.file))
     text = "\n".join(line for line in lines if line is not None)
     if kernel.file == "activate" and "int8" not in kernel.flags:
         text = text.replace("CASES", "\n".join(_case(place, act) for place, act in enumerate(acts, start=1)))
     if kernel.file == "conv_row":
         uses = ["l->pooling"] if {"pooled", "averaged"} & kernel.flags else []
         uses += ["c->plus"] if "plus" in kernel.flags else []
+        together = " && ".join(["step == l->columns", *(f"!{one}" for one in uses)])
+        now = ["!together"] if "act_wide" in flags else []
+        now += ["l->pooling != 1"] if "act_pool" in flags else []
+        text = text.replace("TOGETHER", together).replace("ACTS_NOW", " && ".join(now))
         text = text.replace("USES_LINE", " || ".join(uses))
         text = text.replace("CASES", "\n".join(_row_case(place, row) for place, row in enumerate(rows)))
     return _each(_worded(_called(text, kernel), kernel), kernel) + "\n"
@@ -69,6 +75,21 @@ def _kept(line: str, flags: frozenset[str]) -> str | None:
         return line
     there = not flags.isdisjoint(match[3].split("|"))
     return match[1] if there == (match[2] == "?") else None
+
+
+def _more_flags(kernel: Kernel) -> frozenset[str]:
+    """Flags that follow from those that a function has: of bodies for wide registers, which floats have besides."""
+    whole = "int8" in kernel.flags
+    if kernel.file == "conv_row":
+        if whole:
+            return frozenset({"act_each"} if "act_direct" in kernel.flags else ())
+        return frozenset({"act_wide"} if kernel.flags & {"act_pool", "act_direct"} else ())
+    if kernel.file == "row_index":
+        _, block, stride = kernel.variant.split("_")
+        wide = stride == "1" and int(block) >= WIDE_FROM
+    else:
+        wide = kernel.file == "load" or (kernel.file == "pool_row" and "only_average" not in kernel.flags)
+    return frozenset({"wide"} if wide and not whole else ())
 
 
 def _case(place: int, act: Act) -> str:

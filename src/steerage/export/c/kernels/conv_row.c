@@ -12,6 +12,11 @@ static KERNEL void NAME_conv_row(struct NAME_rows *c, NUMBER *out, int step)
             NAME_load(c); //? load
             from = c->window; //? load_or_direct
         } //? load_or_direct
+#ifdef NAME_WIDE //? act_wide
+        const int together = TOGETHER; /* whether the activation is left for when all channels are there */ //? act_wide
+#else //? act_wide
+        const int together = 0; //? act_wide
+#endif //? act_wide
         for (int o = 0; o < l->outputs; ++o) {
             NUMBER *const result = out + o * step;
             NUMBER *const to = USES_LINE ? c->line : result; //? lined
@@ -28,9 +33,9 @@ CASES
             default:
                 break;
             }
-            NAME_activate(to, to, l->columns, l->activation); //? act_direct
-            if (l->pooling != 1) //? act_pool
-                NAME_activate(to, to, l->columns, l->activation); //? act_pool
+            if (ACTS_NOW) //? act_pool|act_wide
+                NAME_activate(to, to, l->columns, l->activation); //? act_pool|act_wide
+            NAME_activate(to, to, l->columns, l->activation); //? act_each
             if (l->pooling) { //? pooled|averaged
                 if (l->pooling == 3) //? average_or_max
                     NAME_average_row(c, to, result, part, o); //? averaged
@@ -42,5 +47,7 @@ CASES
             if (c->plus) //? plus
                 NAME_plus_row(c, result, o); //? plus
         }
+        if (together) //? act_wide
+            NAME_activate(out, out, l->outputs * step, l->activation); //? act_wide
     }
 }

@@ -7,8 +7,12 @@ static KERNEL void NAME_load(const struct NAME_rows *c)
     const int end = l->pad_x + l->width < l->padded ? l->pad_x + l->width : l->padded;
     const int begin = l->pad_x, moved = l->stride_y * row;
     NUMBER *const window = c->window;
+#ifdef NAME_WIDE //? wide
+    __builtin_memmove(window, window + moved, sizeof(float) * (unsigned)(kept * row)); //? wide
+#else //? wide
     for (int i = 0; i < kept * row; ++i)
         window[i] = window[i + moved];
+#endif //? wide
     for (int i = kept * row; i < l->kernel_y * row; ++i) //! int8
         window[i] = 0.0f; //! int8
     for (int k = kept; k < l->kernel_y; ++k) {
