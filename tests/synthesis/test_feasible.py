@@ -11,9 +11,10 @@ import torch
 from steerage.cost.budget import Budget
 from steerage.cost.device import device
 from steerage.data.build import dataset_from_arrays
+from steerage.space import Values
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.feasible import EXPANSION, MAX_EXPANSION, starting_points, violation_of
+from steerage.synthesis.feasible import ABOUT_DENSE, EXPANSION, MAX_EXPANSION, starting_points, violation_of
 from steerage.templates import TEMPLATES
 
 FLASH = 4096
@@ -36,12 +37,45 @@ def crowding(given: Bench, values: dict[str, int | float | str | bool]) -> float
     return 2 * dense.params / max(1, FLASH - least.flash)
 
 
-def test_it_begins_with_as_many_connections_as_can_be_pruned_to_what_code_leaves() -> None:
-    given = bench()
+def test_floats_begin_with_as_many_connections_as_can_be_pruned_to_what_code_leaves() -> None:
+    given = replace(bench(), int8=False, budget=Budget(max_flash=2 * FLASH))
     starts = starting_points(given)
-    off = [abs(math.log2(crowding(given, values) / EXPANSION)) for values in starts]
+
+    def crowded(values: Values) -> float:
+        dense, least = given.price.dense(given.template, values), given.price.least(given.template, values)
+        assert least.flash is not None
+        return 5 * dense.params / max(1, 2 * FLASH - least.flash)
+
+    off = [abs(math.log2(crowded(values) / EXPANSION)) for values in starts]
     assert off[0] < min(off) + 1.0
     assert starts != given.template.starts(given.dataset.spec)
+
+
+def test_integers_begin_with_networks_as_wide_as_fit_densely() -> None:
+    given = bench()
+    spec, space = given.dataset.spec, given.template.space(given.dataset.spec)
+    own = [space.key(values) for values in given.template.starts(spec)]
+    starts = starting_points(given)
+    narrow = [values for values in starts if space.key(values) not in own]
+    assert narrow and starts[: len(narrow)] == narrow
+    assert sorted(map(space.key, starts[len(narrow) :])) == sorted(own)
+
+    def flash(values: Values) -> int:
+        found = given.price.dense(given.template, values).flash
+        assert found is not None
+        return found
+
+    assert all(flash(values) <= ABOUT_DENSE * FLASH for values in narrow)
+    for values in narrow:
+        like = [one for one in given.template.starts(spec) if one["head"] == values["head"]]
+        wider = [one for start in like for one in given.template.narrower(start, spec)]
+        at_least = [one for one in wider if one["channels"] == 9 and one["growth"] == values["growth"]]
+        assert at_least and all(flash(one) > ABOUT_DENSE * FLASH for one in at_least)
+
+
+def test_integers_with_room_for_all_begin_as_floats_do() -> None:
+    given = replace(bench(), budget=Budget(max_flash=1_000_000))
+    assert starting_points(given)[0] == given.template.starts(given.dataset.spec)[0]
 
 
 def test_a_candidate_of_which_next_to_nothing_would_be_left_is_outside() -> None:

@@ -18,6 +18,7 @@ from steerage.synthesis.own_network import OwnNetwork
 MAX_EXPANSION = 25.0
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
+ABOUT_DENSE = 1.1  # times a bound on flash: what little is pruned then is found in layers that are not stored densely
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
 FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
 PLACE = 1  # bytes that say where a connection is, in a layer that is not stored densely
@@ -190,9 +191,11 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 def starting_points(bench: Bench) -> list[Values]:
     """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
 
-    Within a factor of two, or where there is no budget, in the template's order.
+    Within a factor of two, or where there is no budget, in the template's order. Where the flash of integers is bounded
+    each is as narrow as it takes to fit with all its connections: saying where a connection is takes as much as an
+    integer, so that half of them would be all that pruning leaves of a wider one.
     """
-    spec = bench.dataset.spec
+    spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
 
     def miss(values: Values) -> int:
         dense = dense_cost(bench.template, values, spec)
@@ -200,4 +203,27 @@ def starting_points(bench: Bench) -> list[Values]:
         expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
         return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
 
-    return sorted(bench.template.starts(spec), key=miss)
+    in_order = sorted(bench.template.starts(spec), key=miss)
+    if not bench.int8 or bench.budget.max_flash is None:
+        return in_order
+    narrow = [found for values in bench.template.starts(spec) if (found := _as_wide_as_fits(bench, values)) is not None]
+    return list({space.key(values): values for values in [*narrow, *in_order]}.values())
+
+
+def _as_wide_as_fits(bench: Bench, values: Values) -> Values | None:
+    """``values`` or the narrower version of it that computes most, of those that fit about densely; or else None."""
+    spec, flash = bench.dataset.spec, bench.budget.max_flash
+    assert flash is not None
+    others = replace(bench.budget, max_flash=None)
+    points = [values, *bench.template.narrower(values, spec)]
+    counted = [(dense_cost(bench.template, one, spec), one) for one in points]
+    for cost, one in sorted(counted, key=lambda pair: -pair[0].macs):
+        if weight_bytes(bench) * cost.params > ABOUT_DENSE * flash:
+            continue
+        try:
+            dense = bench.price.dense(bench.template, one)  # takes longer
+        except TrainingFailed:
+            continue
+        if (dense.flash or 0) <= ABOUT_DENSE * flash and others.violation(dense) == 0:
+            return one
+    return None

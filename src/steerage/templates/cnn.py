@@ -41,6 +41,10 @@ class Cnn(Template):
         """Convolutions, two where they are separable, and the layers of the head."""
         return stages.depth(values)
 
+    def narrower(self, values: Values, spec: TaskSpec) -> Sequence[Values]:
+        """Fewer channels in the first stage, less growth from stage to stage, or both."""
+        return stages.narrower(values, self.space(spec))
+
     def layers(self, values: Values, spec: TaskSpec) -> Sequence[LayerShape]:
         """Layers of ``build``, in order."""
         return stages.layers(values, spec)

@@ -13,7 +13,7 @@ from torch import nn
 from steerage.data.dataset import TaskSpec
 from steerage.nn.blocks import classifier, conv_block, pooling
 from steerage.nn.residual import Residual
-from steerage.space import Values
+from steerage.space import Space, Values
 from steerage.templates.template import LayerShape, dense_shapes, strided
 
 MIN_HIDDEN = 16
@@ -119,6 +119,16 @@ def depth(values: Values) -> int:
     """Convolutions, two where they are separable, and the layers of the head."""
     convolutions = int(values["stages"]) * int(values["blocks"])
     return convolutions + (convolutions - 1) * bool(values["separable"]) + 1 + (values["head"] == "hidden")
+
+
+def narrower(values: Values, space: Space) -> list[Values]:
+    """Points of ``space`` with fewer channels in the first stage, or less growth, or both."""
+    channels, growth = space.distributions["channels"], space.distributions["growth"]
+    assert isinstance(channels, IntDistribution) and isinstance(growth, FloatDistribution)
+    growths = [one for one in (1.0, 1.5, 2.0) if growth.low <= one <= float(values["growth"])]
+    widths = range(channels.low, int(values["channels"]) + 1)
+    points = [space.normalize({**values, "channels": width, "growth": one}) for width in widths for one in growths]
+    return [point for point in points if space.key(point) != space.key(values)]
 
 
 def canonical(values: Values, spec: TaskSpec) -> Values:

@@ -73,6 +73,13 @@ class Template(ABC):
         """
         return (self.baseline(spec),)
 
+    def narrower(self, values: Values, spec: TaskSpec) -> Sequence[Values]:
+        """Points that are ``values`` with fewer units a layer and are otherwise like it, in any order; none, as here.
+
+        A start is replaced by one of them where connections that are left out save little: in small integer code.
+        """
+        return ()
+
     def named(self, spec: TaskSpec) -> Mapping[str, Values]:
         """Points of the space that are networks with a name of their own, as published, by that name; none, as here."""
         return MappingProxyType({})
