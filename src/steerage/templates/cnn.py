@@ -11,7 +11,7 @@ from torch import nn
 from steerage.data.dataset import TaskSpec
 from steerage.space import Space, Value, Values
 from steerage.templates import stages
-from steerage.templates.recipe_genes import muon_recipe, recipe_genes
+from steerage.templates.recipe_genes import plain_recipe, recipe_genes
 from steerage.templates.template import LayerShape, Template
 
 
@@ -56,11 +56,7 @@ class Cnn(Template):
         values: dict[str, Value] = {"stages": high if wide else max(low, min(2, high)), "channels": 32, "growth": 2.0}
         values |= {"blocks": 2 if wide else 1, "kernel": 3, "separable": False, "residual": False}
         values |= {"activation": "relu", "pooling": "max", "head": "hidden", "hidden": 128, "dropout": 0.2}
-        return self.space(spec).normalize(values | muon_recipe(spec))
-
-    def defaults(self, spec: TaskSpec) -> dict[str, Value]:
-        """Muon, whose networks of such stages are better than those of AdamW after as many seconds."""
-        return {**super().defaults(spec), **muon_recipe(spec), "optimizer": "muon"}
+        return self.space(spec).normalize(values | plain_recipe(spec))
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
         """Two blocks a stage and a global average; deeper and narrower; half as deep with a flattening head; 5 x 5."""
@@ -69,7 +65,7 @@ class Cnn(Template):
         first: dict[str, Value] = {"stages": min(high, max(low, wanted)), "channels": 16, "growth": 2.0, "blocks": 2}
         first |= {"kernel": 3, "separable": False, "residual": False, "activation": "relu", "pooling": "max"}
         first |= {"head": "gap", "hidden": stages.MIN_HIDDEN, "dropout": 0.1}
-        first |= muon_recipe(spec)
+        first |= {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 1e-2}
         changes: tuple[dict[str, Value], ...] = (
             {},
             {"blocks": 3, "channels": 8},

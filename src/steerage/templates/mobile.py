@@ -15,7 +15,7 @@ from steerage.data.dataset import TaskSpec
 from steerage.nn.blocks import classifier, conv_block
 from steerage.nn.residual import Residual, inverted_body
 from steerage.space import Space, Value, Values
-from steerage.templates.recipe_genes import muon_recipe, recipe_genes
+from steerage.templates.recipe_genes import recipe_genes, residual_recipe
 from steerage.templates.template import LayerShape, Template, dense_shapes, strided
 
 # Table 2 of the paper: channels and blocks of each stage, and those whose first block halves the image.
@@ -124,7 +124,7 @@ class Mobile(Template):
 
     def defaults(self, spec: TaskSpec) -> dict[str, Value]:
         """Muon, whose short trainings of such networks are better by far than those of AdamW and SGD."""
-        return {**super().defaults(spec), **muon_recipe(spec), "optimizer": "muon"}
+        return {**super().defaults(spec), **residual_recipe(spec), "optimizer": "muon"}
 
     def _point(self, genes: Values, spec: TaskSpec) -> Values:
         """Canonical point with the ``genes`` given, and the others as the paper has them."""
@@ -133,7 +133,7 @@ class Mobile(Template):
         values: dict[str, Value] = {"halvings": halvings, "stages": len(CHANNELS), "width": 1.0, "expansion": 6}
         values |= {f"blocks{stage}": blocks for stage, blocks in enumerate(BLOCKS)}
         values |= {"kernel": 3, "squeeze": False, "activation": "relu6", "last": 1280, "dropout": 0.2}
-        return self.space(spec).normalize({**values, **muon_recipe(spec), **genes})
+        return self.space(spec).normalize({**values, **residual_recipe(spec), **genes})
 
 
 def halving_range(spec: TaskSpec) -> tuple[int, int]:

@@ -23,8 +23,8 @@ def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
     return genes
 
 
-def muon_recipe(spec: TaskSpec) -> dict[str, Value]:
-    """``plain_recipe`` with the learning rate that suits convolutions under Muon, their default."""
+def residual_recipe(spec: TaskSpec) -> dict[str, Value]:
+    """``plain_recipe`` with the learning rate that suits residual networks under Muon, their default."""
     return {**plain_recipe(spec), "lr": 1.2e-2}
 
 

@@ -16,7 +16,7 @@ from steerage.nn.activations import activation
 from steerage.nn.blocks import classifier, conv_block
 from steerage.nn.residual import PaddedResidual, Residual, basic_body, bottleneck_body
 from steerage.space import Space, Value, Values
-from steerage.templates.recipe_genes import muon_recipe, recipe_genes
+from steerage.templates.recipe_genes import recipe_genes, residual_recipe
 from steerage.templates.template import LayerShape, Template, dense_shapes, strided
 
 MAX_STAGES = 4
@@ -157,7 +157,7 @@ class ResNet(Template):
 
     def defaults(self, spec: TaskSpec) -> dict[str, Value]:
         """Muon, whose short trainings of such networks are better by far than those of AdamW and SGD."""
-        return {**super().defaults(spec), **muon_recipe(spec), "optimizer": "muon"}
+        return {**super().defaults(spec), **residual_recipe(spec), "optimizer": "muon"}
 
     def _point(self, blocks: Sequence[int], genes: Values, spec: TaskSpec) -> Values:
         """Canonical point with ``blocks`` in each stage, the ``genes`` given, and the others as in table 1."""
@@ -165,7 +165,7 @@ class ResNet(Template):
         values |= {f"blocks{stage}": blocks[stage] if stage < len(blocks) else 1 for stage in range(MAX_STAGES)}
         values |= {"kernel": 3, "shortcut": "projection", "squeeze": False, "activation": "relu"}
         values |= {"hidden_layers": 0, "hidden": MIN_HIDDEN, "dropout": 0.0}
-        return self.space(spec).normalize({**values, **muon_recipe(spec), **genes})
+        return self.space(spec).normalize({**values, **residual_recipe(spec), **genes})
 
 
 def stage_range(spec: TaskSpec) -> tuple[int, int]:
