@@ -1,0 +1,146 @@
+"""How convolutional networks are best trained: the settings of the templates beside others, one change at a time.
+
+    python benchmarks/recipes.py [mnist digits cifar]
+
+- mnist: template cnn's second start, pruned to 5,300 parameters, for ``SECONDS`` each: accuracy per second of training.
+- digits: template cnn's first start on the 8 x 8 digits of scikit-learn, pruned to 1,500 parameters, 60 epochs.
+- cifar: ResNet-20 on CIFAR-10 (JPEG-75), 8 epochs, no pruning.
+
+What is compared is the loss, and the error, on validation rows that no training has seen (10,000, a fourth, 5,000).
+Goes on where it stopped: a training is kept when it has ended. One thread; give it a core of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from common import SHARED, Measured, row, write
+from sklearn.datasets import load_digits
+
+from steerage.cost.budget import Budget
+from steerage.data.build import dataset_from_arrays
+from steerage.data.dataset import Dataset
+from steerage.data.load import load_dataset
+from steerage.growprune.choose import scheme_for
+from steerage.space import Values
+from steerage.synthesis.candidate import Bench, build, synthesize_candidate
+from steerage.synthesis.clock import RunClock
+from steerage.templates.like import published_like
+from steerage.templates.registry import load_template
+from steerage.templates.template import Template
+
+SECONDS = 240.0
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "as it is": {},
+    "AdamW": {"optimizer": "adamw"},
+    "Muon": {"optimizer": "muon", "lr": 1.2e-2},
+    "half the learning rate": {"lr": 6e-3},
+    "2.5 times the learning rate": {"lr": 3e-2},
+    "batches of 128": {"batch_size": 128},
+    "label smoothing 0.1": {"label_smoothing": 0.1},
+    "average of weights, 0.998": {"ema": 0.998},
+    "ten times the weight decay": {"weight_decay": 0.1},
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """``held``: validation rows, drawn by the seed."""
+
+    data: Callable[[], Dataset]
+    template: Callable[[Dataset], Template]
+    values: Callable[[Template, Dataset], Values]
+    budget: Budget
+    held: int
+    seeds: tuple[int, ...]
+    seconds: float | None = None
+    epochs: int | None = None
+
+
+def digits() -> Dataset:
+    loaded = load_digits()
+    return dataset_from_arrays((loaded.images * 15).astype("uint8"), loaded.target, name="digits")
+
+
+CASES = {
+    "mnist": Case(
+        lambda: load_dataset(str(SHARED / "mnist.npz")),
+        lambda dataset: load_template("cnn"),
+        lambda template, dataset: template.starts(dataset.spec)[1],
+        Budget(5300),
+        10_000,
+        (1, 2),
+        seconds=SECONDS,
+    ),
+    "digits": Case(
+        digits,
+        lambda dataset: load_template("cnn"),
+        lambda template, dataset: template.starts(dataset.spec)[0],
+        Budget(1500),
+        360,
+        (0, 1, 2, 3, 4),
+        epochs=60,
+    ),
+    "cifar": Case(
+        lambda: load_dataset(str(SHARED / "cifar10_jpeg75_train.parquet")),
+        lambda dataset: published_like("resnet20", dataset.spec),
+        lambda template, dataset: template.baseline(dataset.spec),
+        Budget(),
+        5000,
+        (1,),
+        epochs=8,
+    ),
+}
+
+
+def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int) -> dict[str, float] | None:
+    """Loss and error on the validation rows, and epochs, of one training; None for changes that change nothing."""
+    template = case.template(dataset)
+    order = torch.randperm(len(dataset.y), generator=torch.Generator().manual_seed(seed))
+    bench = Bench(dataset, template, case.budget, order[case.held :], order[: case.held], RunClock())
+    values = case.values(template, dataset)
+    recipe = replace(bench.recipe(values), **changes)
+    if changes and recipe == bench.recipe(values):
+        return None
+    model, shape = build(bench, values, seed), dataset.spec.input_shape
+    done = synthesize_candidate(
+        bench,
+        values,
+        name="recipe",
+        seed=seed,
+        seconds=case.seconds,
+        epochs=case.epochs,
+        scheme=None if case.budget == Budget() else scheme_for("auto", model, case.budget, shape),
+        recipe=recipe,
+    )
+    return {"loss": done.scores.loss, "error": done.scores.error, "epochs": done.epochs}
+
+
+def main(asked: list[str]) -> None:
+    began, measured, rows = time.monotonic(), Measured("recipes"), []
+    torch.set_num_threads(1)
+    for name, case in CASES.items():
+        dataset = case.data() if not asked or name in asked else None
+        for setting, changes in SETTINGS.items():
+            for seed in case.seeds:
+                key = f"{name}, {setting}, {seed}"
+                if dataset is not None and measured.get(key, any_source=True) is None:
+                    if (figures := trained(case, dataset, changes, seed)) is None:
+                        break
+                    measured.put(key, figures)
+                    print(key, figures, flush=True)
+            keys = [f"{name}, {setting}, {seed}" for seed in case.seeds]
+            found = [one for key in keys if (one := measured.get(key, any_source=True)) is not None]
+            for what, unit in (("loss", "nats"), ("error", "fraction"), ("epochs", "epochs")) if found else ():
+                values = [one[what] for one in found]
+                rows.append(row(f"{name}: {setting}: {what}", values, unit=unit, bar=None))
+    print(write("recipes", rows, command="benchmarks/recipes.py", seconds=time.monotonic() - began))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
