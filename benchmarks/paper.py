@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ OTHER_CLAIMS = {
     lenet.NAME: "LeNet-5 with 431,080 parameters, about 0.8%: what its figures for MNIST are told against",
     cifar.NAME: "2.52 points above ResNet-18 at its cost; here, ResNet-20 at 272,474 parameters and 41 M MACs",
 }
-OTHERS = {lenet.NAME: lenet.figures, cifar.NAME: cifar.figures}
+OTHERS: dict[str, Callable[..., list[dict[str, Any]]]] = {lenet.NAME: lenet.figures, cifar.NAME: cifar.figures}
 
 
 def command_of(name: str) -> str:
@@ -136,13 +137,16 @@ def main(words: list[str]) -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=", ".join([*CASES, *OTHERS]))
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "paper")
     parser.add_argument("--kept", action="store_true", help="measure nothing, use what is there")
+    parser.add_argument("--epochs", type=int, default=cifar.EPOCHS, help=f"of the trainings of {cifar.NAME}")
+    parser.add_argument("--kinds", nargs="+", default=cifar.KINDS, choices=cifar.KINDS, help=f"of {cifar.NAME}")
     asked = parser.parse_args(words)
     if unknown := [name for name in asked.rows if name not in (*CASES, *OTHERS)]:
         parser.error(f"rows are {', '.join([*CASES, *OTHERS])}, got {', '.join(unknown)}")
     measured = Measured("paper")
     for name in asked.rows or [*CASES, *OTHERS]:
         if name in OTHERS:
-            if rows := OTHERS[name](measured, asked.runs.resolve(), kept=asked.kept):
+            own = {"epochs": asked.epochs, "asked": asked.kinds} if name == cifar.NAME else {}
+            if rows := OTHERS[name](measured, asked.runs.resolve(), kept=asked.kept, **own):
                 hours = sum(one["value"] * one["n"] for one in rows if one["unit"] == "hours")
                 print(write(f"paper_{name}", rows, command=f"benchmarks/paper.py {name}", seconds=3600 * hours))
             continue

@@ -576,6 +576,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             "the nearest has 4",
         ),
         Case(
+            "candidates smaller than the budget",
+            "synth iris --max-expansion 0.5",
+            "max_expansion must be at least 1, got 0.5",
+            "give 4, say",
+        ),
+        Case(
             "a front of an unknown cost",
             "search iris --pareto flops",
             "Invalid value for '--pareto': 'flops' is not one of 'params', 'macs'",

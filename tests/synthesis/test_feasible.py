@@ -9,12 +9,13 @@ import numpy as np
 import torch
 
 from steerage.cost.budget import Budget
+from steerage.cost.count import dense_cost
 from steerage.cost.device import device
 from steerage.data.build import dataset_from_arrays
 from steerage.space import Values
-from steerage.synthesis.candidate import Bench
+from steerage.synthesis.candidate import MAX_EXPANSION, Bench
 from steerage.synthesis.clock import RunClock
-from steerage.synthesis.feasible import ABOUT_DENSE, EXPANSION, MAX_EXPANSION, starting_points, violation_of
+from steerage.synthesis.feasible import ABOUT_DENSE, EXPANSION, starting_points, violation_of
 from steerage.templates import TEMPLATES
 
 FLASH = 4096
@@ -85,3 +86,15 @@ def test_a_candidate_of_which_next_to_nothing_would_be_left_is_outside() -> None
     inside = [values for values in drawn if violation_of(given)(values) == 0]
     assert 0 < len(inside) < sum(violation_of(outside)(values) == 0 for values in drawn)
     assert all(crowding(given, values) <= MAX_EXPANSION * 1.01 for values in inside)
+
+
+def test_candidates_are_no_denser_than_is_allowed() -> None:
+    given = replace(bench(), int8=False, budget=Budget(max_params=2000, max_macs=200_000), max_expansion=3.0)
+    spec = given.dataset.spec
+    drawn = given.template.space(spec).sample_sobol(200, seed=0)
+    costs = [dense_cost(given.template, values, spec) for values in drawn]
+    inside = [cost for values, cost in zip(drawn, costs, strict=True) if violation_of(given)(values) == 0]
+    assert inside
+    assert all(cost.params <= 6000 and cost.macs <= 600_000 for cost in inside)
+    free = replace(given, max_expansion=MAX_EXPANSION)
+    assert sum(violation_of(free)(values) == 0 for values in drawn) > len(inside)

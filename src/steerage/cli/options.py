@@ -212,6 +212,14 @@ Like = Annotated[
 Depth = Annotated[
     int | None, Option("--depth", metavar="N", min=1, help="Layers that every candidate is to have, as papers count.")
 ]
+MaxExpansion = Annotated[
+    float | None,
+    Option(
+        "--max-expansion",
+        metavar="N",
+        help="Times as dense as the budget that a candidate may be in training (25).",
+    ),
+]
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
 SchemeName = Annotated[
     str,

@@ -42,6 +42,8 @@ SAVE_EVERY_SECONDS = 10.0
 LATEST_REST = 0.8  # of a training: to rest later saves next to nothing
 PROBED_ROWS = 1024
 MEASURED_ROWS = 2048
+# How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
+MAX_EXPANSION = 25.0
 FITTED_ROWS = 20_000  # training rows that quantiles and projections of the inputs are computed from
 
 
@@ -52,7 +54,7 @@ class Bench:
     ``depth``: layers that every candidate is to have (``Template.depth``); None for as many as it likes. ``device``:
     the board or core that code is made for, of 8-bit integers if ``int8``; ``max_latency_ms``: the time for a row that
     was asked for, which is in the budget as instructions. ``latency``: what bounds and measures that time in ONNX
-    Runtime, where that is the device.
+    Runtime, where that is the device. ``max_expansion``: how many times as dense as the budget candidates may be.
     """
 
     dataset: Dataset
@@ -67,6 +69,7 @@ class Bench:
     latency: LatencyBound | None = None
     int8: bool = False
     max_latency_ms: float | None = None
+    max_expansion: float = MAX_EXPANSION
 
     @cached_property
     def price(self) -> Price:

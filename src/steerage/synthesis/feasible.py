@@ -14,8 +14,6 @@ from steerage.space import Values
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.own_network import OwnNetwork
 
-# How much denser than the budget a candidate may be before grow-and-prune; far denser ones only waste training time.
-MAX_EXPANSION = 25.0
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 ABOUT_DENSE = 1.1  # times a bound on flash: what little is pruned then is found in layers that are not stored densely
@@ -111,9 +109,8 @@ def _needed(bench: Bench, values: Values) -> dict[str, int]:
     if least.instructions is not None:
         most = bench.price.dense(bench.template, values).instructions or 0
         pairs["max_instructions"] = (least.instructions, most)
-    found = {
-        name: pruned if own else max(pruned, math.ceil(full / MAX_EXPANSION)) for name, (pruned, full) in pairs.items()
-    }
+    times = bench.max_expansion
+    found = {name: pruned if own else max(pruned, math.ceil(full / times)) for name, (pruned, full) in pairs.items()}
     code = {"max_flash": least.flash, "max_ram": least.ram}
     return {**found, **{name: needed for name, needed in code.items() if needed is not None}}
 
@@ -121,14 +118,14 @@ def _needed(bench: Bench, values: Values) -> dict[str, int]:
 def _least(bench: Bench, values: Values) -> Cost:
     """The smallest cost of a candidate with all its units, as code too if that is bounded. Raises: TrainingFailed.
 
-    Its flash has room for one of ``MAX_EXPANSION`` connections besides.
+    Its flash has room for one of ``max_expansion`` connections besides.
     """
     if not bench.budget.on_device:
         return least_cost(bench.template, values, bench.dataset.spec)
     least = bench.price.least(bench.template, values)
     if least.flash is None or isinstance(bench.template, OwnNetwork):
         return least
-    return replace(least, flash=least.flash + math.ceil(_connection_bytes(bench, values) / MAX_EXPANSION))
+    return replace(least, flash=least.flash + math.ceil(_connection_bytes(bench, values) / bench.max_expansion))
 
 
 def _connection_bytes(bench: Bench, values: Values) -> int:
@@ -155,17 +152,17 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
     """How far a candidate is from being prunable into the budget: 0 where it is.
 
     Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
-    ``MAX_EXPANSION`` times the budget, unless it is the user's own network, whose units can leave. One that cannot be
-    built is far from it. The number of its layers must be the one that is asked for, if one is.
+    ``bench.max_expansion`` times the budget, unless it is the user's own network, whose units can leave. One that
+    cannot be built is far from it. The number of its layers must be the one that is asked for, if one is.
     """
     spec, budget, own, depth = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork), bench.depth
     weights = None if budget.max_flash is None else budget.max_flash // weight_bytes(bench)
     bounds = [bound for bound in (budget.max_params, weights) if bound is not None]
     roomy = Budget(
-        None if not bounds else round(MAX_EXPANSION * min(bounds)),
-        None if budget.max_macs is None else round(MAX_EXPANSION * budget.max_macs),
+        None if not bounds else round(bench.max_expansion * min(bounds)),
+        None if budget.max_macs is None else round(bench.max_expansion * budget.max_macs),
     )
-    most = None if budget.max_instructions is None else round(MAX_EXPANSION * budget.max_instructions)
+    most = None if budget.max_instructions is None else round(bench.max_expansion * budget.max_instructions)
     quick = Budget(max_instructions=most)
     pruned = replace(budget, max_ram=None) if own else budget
 

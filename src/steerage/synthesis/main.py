@@ -35,7 +35,7 @@ from steerage.search.shared_study import StudyAddress, shared_study
 from steerage.synthesis import local_search, phases, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
-from steerage.synthesis.candidate import Bench, Trained, compacted
+from steerage.synthesis.candidate import MAX_EXPANSION, Bench, Trained, compacted
 from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.feasible import check_feasible, check_latency
 from steerage.synthesis.latency import RUNTIME, LatencyBound
@@ -56,7 +56,7 @@ from steerage.training.split import validation_split
 
 # What all runs that share a study must have in common, by the names of run.json.
 SHARED = (
-    *("fingerprint", "target", "task", "metric", "balanced", "template", "depth", "like"),
+    *("fingerprint", "target", "task", "metric", "balanced", "template", "depth", "like", "max_expansion"),
     *("budget", "device", "int8", "pareto", "epochs", "seed"),
 )
 Fidelity = Literal["auto", "full"]
@@ -111,6 +111,7 @@ def synthesize(
     scheme: str = "auto",
     like: str | None = None,
     depth: int | None = None,
+    max_expansion: float | None = None,
     device: str | Device | None = None,
     int8: bool = False,
     metric: str | None = None,
@@ -155,7 +156,9 @@ def synthesize(
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
     ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
-    candidate has, as published networks count them. ``device``: board or core that the network is for
+    candidate has, as published networks count them. ``max_expansion``, at least 1: how many times as dense as the
+    budget a candidate may be while it trains (25 by default), in parameters and in MACs; what trains longest is kept
+    out by it. ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
@@ -186,6 +189,8 @@ def synthesize(
     if fidelity not in ("auto", "full"):
         raise BadArgument(f"fidelity must be auto or full, got {fidelity!r}")
     _positive("depth", depth)
+    if max_expansion is not None and not 1.0 <= max_expansion < float("inf"):
+        raise BadArgument(f"max_expansion must be at least 1, got {max_expansion:g}; give 4, say")
     checked_name(scheme)
     wanted = Wanted(max_loss, front)
     if wanted.anything and not local:
@@ -194,6 +199,7 @@ def synthesize(
         **_about_local(wanted, scheme),
         **({"like": like} if like is not None else {}),
         **({"depth": depth} if depth is not None else {}),
+        **({"max_expansion": max_expansion} if max_expansion is not None else {}),
         "patience": patience,
         "fidelity": fidelity,
         "pareto": pareto,
@@ -235,6 +241,7 @@ def synthesize(
             max_latency_ms=max_latency_ms,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
+        request = replace(request, max_expansion=max_expansion or MAX_EXPANSION)
         alone = local and not wanted.anything and like is None and device is None and storage is None
         request = replace(request, storage=storage, study=study, free=budget is None and alone)
         with in_milliseconds(board, max_latency_ms):
@@ -346,6 +353,7 @@ class _Request:
     max_latency_ms: float | None = None
     storage: str | None = field(default=None, repr=False)
     study: str | None = None
+    max_expansion: float = MAX_EXPANSION
     free: bool = False  # nothing says how small the network is to be
 
 
@@ -453,6 +461,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         request.latency,
         request.int8,
         request.max_latency_ms,
+        request.max_expansion,
     )
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
