@@ -3,11 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost
+from steerage.data.build import dataset_from_arrays
 from steerage.errors import InfeasibleBudget
 from steerage.space import Values
 from steerage.synthesis import feasible, phases
@@ -18,7 +20,7 @@ from steerage.synthesis.phases import preferred, promote, with_experience
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.stage import Finalist, Run
-from steerage.templates import Mlp
+from steerage.templates import TEMPLATES, Mlp
 from steerage.training.evaluate import Scores
 from tasks import numbers, perceptron, table
 
@@ -83,6 +85,27 @@ def test_starting_points_come_in_the_order_of_what_the_budget_asks_for(tmp_path:
     assert starting_points(bench) == starts
     for values, cost in zip(starts, costs, strict=True):
         assert starting_points(replace(bench, budget=Budget(round(cost / feasible.EXPANSION))))[0] == values
+
+
+def test_what_is_far_denser_than_the_budget_begins_narrower() -> None:
+    images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
+    rows = torch.arange(len(images.y))
+    bench = Bench(images, TEMPLATES["cnn"], Budget(1200), rows, rows[:10], RunClock())
+    spec = images.spec
+
+    def expansion(values: Values) -> float:
+        return dense_cost(bench.template, values, spec).params / 1200
+
+    starts, own = starting_points(bench), list(bench.template.starts(spec))
+    assert all(expansion(values) > 20 for values in own)
+    narrow = starts[: len(own)]
+    assert all(feasible.EXPANSION / 2 < expansion(values) < 2 * feasible.EXPANSION for values in narrow)
+
+    def kind(values: Values) -> tuple[object, ...]:
+        return values["blocks"], values["kernel"], values["head"]
+
+    assert sorted(map(kind, narrow)) == sorted(map(kind, own))  # type: ignore[type-var]
+    assert all(values in starts for values in own)
 
 
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:

@@ -188,23 +188,37 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 def starting_points(bench: Bench) -> list[Values]:
     """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
 
-    Within a factor of two, or where there is no budget, in the template's order. Where the flash of integers is bounded
-    each is as narrow as it takes to fit with all its connections: saying where a connection is takes as much as an
-    integer, so that half of them would be all that pruning leaves of a wider one.
+    Within a factor of two, or where there is no budget, in the template's order; what is denser comes narrower, and as
+    it is behind all others. Where the flash of integers is bounded each is as narrow as it takes to fit with all its
+    connections: saying where a connection is takes as much as an integer, so that half of them would be all that
+    pruning leaves of a wider one.
     """
     spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
+    starts = bench.template.starts(spec)
 
     def miss(values: Values) -> int:
-        dense = dense_cost(bench.template, values, spec)
-        flash, instructions = _crowding(bench, values), dense_instructions(bench, values)
-        expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
-        return abs(round(math.log2(expansion / EXPANSION))) if expansion else 0
+        return abs(round(_excess(bench, values)))
 
-    in_order = sorted(bench.template.starts(spec), key=miss)
-    if not bench.int8 or bench.budget.max_flash is None:
-        return in_order
-    narrow = [found for values in bench.template.starts(spec) if (found := _as_wide_as_fits(bench, values)) is not None]
+    in_order = sorted(starts, key=miss)
+    if bench.int8 and bench.budget.max_flash is not None:
+        narrow = [found for values in starts if (found := _as_wide_as_fits(bench, values)) is not None]
+    else:
+        narrow = sorted((_dense_enough(bench, values) for values in starts), key=miss)
     return list({space.key(values): values for values in [*narrow, *in_order]}.values())
+
+
+def _excess(bench: Bench, values: Values) -> float:
+    """Binary logarithm of how much denser than best a candidate is; 0 where there is no budget."""
+    dense = dense_cost(bench.template, values, bench.dataset.spec)
+    flash, instructions = _crowding(bench, values), dense_instructions(bench, values)
+    expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
+    return math.log2(expansion / EXPANSION) if expansion else 0.0
+
+
+def _dense_enough(bench: Bench, values: Values) -> Values:
+    """``values``, or of its narrower versions the one nearest to ``EXPANSION`` where it is more than twice as dense."""
+    narrower = bench.template.narrower(values, bench.dataset.spec) if round(_excess(bench, values)) > 0 else ()
+    return min((values, *narrower), key=lambda one: abs(_excess(bench, one)))
 
 
 def _as_wide_as_fits(bench: Bench, values: Values) -> Values | None:
