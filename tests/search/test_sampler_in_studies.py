@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+import random
 import subprocess
 import sys
 import threading
@@ -205,6 +206,31 @@ def test_threads_get_different_points(start: int) -> None:
         return a + trial.suggest_int("b", 0, 5) + trial.suggest_int("c", 0, 5)
 
     study.optimize(objective, n_trials=24, n_jobs=4)
+    assert len({space.key(trial.params) for trial in study.trials}) == 24
+
+
+@pytest.mark.parametrize("seed", [14, 19, 31, 36])
+def test_trials_that_begin_and_end_in_any_order_get_different_points(seed: int) -> None:
+    rng, space = random.Random(seed), Space({name: IntDistribution(0, 3) for name in "abc"})
+    study = optuna.create_study(sampler=SteerageSampler(seed=0, space=space, start=8))
+    begun: list[Trial] = []
+    under_way: list[Trial] = []
+    while len(study.trials) < 24 or begun or under_way:
+        able = {
+            "ask": len(begun) + len(under_way) < 4 and len(study.trials) < 24,
+            "sample": bool(begun),
+            "tell": bool(under_way),
+        }
+        step = rng.choice([name for name, possible in able.items() if possible])
+        if step == "ask":
+            begun.append(study.ask())
+        elif step == "sample":
+            trial = begun.pop(rng.randrange(len(begun)))
+            assert trial.relative_params
+            under_way.append(trial)
+        else:
+            trial = under_way.pop(rng.randrange(len(under_way)))
+            study.tell(trial, float(sum(trial.suggest_int(name, 0, 3) for name in "abc")))
     assert len({space.key(trial.params) for trial in study.trials}) == 24
 
 

@@ -83,7 +83,7 @@ class SteerageSampler(BaseSampler):
         self._judged: dict[str, tuple[Vocabulary, dict[Key, float]]] = {}  # figures of points by kind, of what space
         self._constraints: dict[tuple[str, int], float] = {}  # what constraints_func said, in all, by study and number
         self._given: dict[tuple[str, int], dict[str, Any]] = {}  # what a trial was told, until all of it is stored
-        self._latest: tuple[tuple[str, Vocabulary, int, int], list[dict[str, Value]]] | None = None
+        self._latest: tuple[tuple[str, Vocabulary, tuple[int, ...], int], list[dict[str, Value]]] | None = None
         self._settled: tuple[tuple[str, Vocabulary], dict[int, _Seat | None]] | None = None  # seats of finished trials
         self._observed: dict[int, Observation] = {}  # what they told, of those that came to their end
         self._lock = threading.RLock()
@@ -204,7 +204,8 @@ class SteerageSampler(BaseSampler):
         used = {seat.key for seat in seats if seat.key is not None}
         fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
         if not fresh and begin < len(seats):  # others, who were first, had the same ideas
-            return next(iter(self._round(study, words, seats)), None)
+            fresh = [one for one in self._round(study, words, seats) if words.space.key(one) not in used]
+            return next(iter(fresh), None)
         # Trials that were begun before this one and have no values yet: theirs are the first proposals.
         blind = sum(seat.blind for seat in before[begin:])
         return fresh[min(blind, len(fresh) - 1)] if fresh else None
@@ -220,7 +221,8 @@ class SteerageSampler(BaseSampler):
         """Proposals of the batch that follows the trials ``before``, made at its first trial and kept."""
         # A batch is made once; a batch of one, whenever more is known.
         known = sum(one.trial.state.is_finished() for one in before) if self._batch == 1 else 0
-        name = (study.study_name, words, len(before), known)
+        # By the trials themselves: as many others may be those that this batch was made for.
+        name = (study.study_name, words, tuple(one.trial.number for one in before), known)
         if self._latest is None or self._latest[0] != name:
             # Trials under way elsewhere take what would be proposed first. Older ones without values are dead.
             recent = before[-max(self._start, self._batch) :]
