@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from steerage.bundle.zoo import zoo_names
+
 
 class Case(NamedTuple):
     """Something wrong, a command with it, and the message: its cause and its remedy. BYTES is any number of them."""
@@ -761,7 +763,7 @@ CASES: dict[str, tuple[Case, ...]] = {
             "an unknown network of the zoo",
             "eval zoo:nope digits",
             "there is no network 'nope' in the zoo",
-            "it has digits-1500, mnist-50k, mnist-5k",
+            f"it has {', '.join(zoo_names())}",
         ),
         Case(
             "weights cut off",
