@@ -23,8 +23,10 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from multiprocessing.synchronize import Barrier
 from typing import Any
 
 import optuna
@@ -177,8 +179,12 @@ def in_memory(name: str, candidates: Sequence[tuple[int, Values]]) -> list[float
     return [usual(name, seed, values, loader=False) for seed, values in candidates]
 
 
-def one_thread() -> None:
+def get_ready(name: str, all_ready: Barrier | None = None) -> None:
+    """What a process does once, before anything is measured; it then waits for the others."""
     torch.set_num_threads(1)
+    warm_up(name)
+    if all_ready is not None:
+        all_ready.wait()
 
 
 def shared_out(
@@ -216,7 +222,7 @@ def block(name: str, index: int, cores: int, pool: Any) -> dict[str, Any]:
 
 
 def warm_up(name: str) -> None:
-    """What a process does once: data, compiled kernels, PyTorch's optimizers."""
+    """Load data, compile kernels, import PyTorch's optimizers."""
     task = TASKS[name]
     TASKS[name] = replace(task, epochs=1)
     values = [*enumerate(points(name)[:2])]
@@ -231,24 +237,32 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1)
     options = parser.parse_args()
     measured, rows, began = Measured("stacked"), [], time.monotonic()
-    one_thread()
-    pool = multiprocessing.get_context("spawn").Pool(options.cores, one_thread) if options.cores > 1 else None
     for name, task in TASKS.items():
-        warm, blocks = False, []
-        for index in range(BLOCKS):
-            key = f"{name}-{index}-{options.cores}"
-            kept = measured.get(key, any_source=bool(options.tasks) and name not in options.tasks)
-            if kept is None and (not options.tasks or name in options.tasks):
-                if not warm:
-                    warm_up(name)
-                    warm = True
-                measured.put(key, kept := block(name, index, options.cores, pool))
-            if kept is not None:
-                blocks.append(kept)
-        if blocks:
-            rows += figures(name, task, blocks)
+        asked = not options.tasks or name in options.tasks
+        blocks = [measured.get(f"{name}-{index}-{options.cores}", any_source=not asked) for index in range(BLOCKS)]
+        if asked and None in blocks:
+            blocks = blocks_of(name, blocks, measured, options.cores)
+        whole = [one for one in blocks if one is not None]
+        if whole:
+            rows += figures(name, task, whole)
     command = "python benchmarks/stacked.py" + (f" --cores {options.cores}" if options.cores > 1 else "")
     print(write("stacked", rows, command=command, seconds=time.monotonic() - began))
+
+
+def blocks_of(
+    name: str, blocks: Sequence[dict[str, Any] | None], measured: Measured, cores: int
+) -> list[dict[str, Any] | None]:
+    """``blocks`` with those measured that are missing, each process being warm before."""
+    context = multiprocessing.get_context("spawn")
+    all_ready = context.Barrier(cores + 1) if cores > 1 else None
+    with context.Pool(cores, get_ready, (name, all_ready)) if cores > 1 else nullcontext() as pool:
+        get_ready(name, all_ready)
+        found = []
+        for index, kept in enumerate(blocks):
+            if kept is None:
+                measured.put(f"{name}-{index}-{cores}", kept := block(name, index, cores, pool))
+            found.append(kept)
+    return found
 
 
 def figures(name: str, task: Task, blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
