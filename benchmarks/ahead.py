@@ -7,8 +7,8 @@ Sections, both by default:
 - stacked: seconds of the processor for 16 trials of the mlp template (feasible points of its Sobol sequence, pruned to
   the budget along the scheme of trials) one by one, four at a time and sixteen at a time. What is trained is the same.
 - regret: what the search has found (regret of the best observation, in tables of architectures that others have
-  trained) with 1, 4 and 16 trials under way. ``in the same time``: of the search with several, after as many trials
-  more as the smallest of the gains above allows, over that of the search with one after ``TRIALS``.
+  trained) with 1, 4 and 16 trials under way, after ``TRIALS``; and how many trials the search with several needs for
+  what one at a time has found by then, over ``TRIALS``. A stack pays where its speed is above that.
 
 All that is measured is kept in ``results/ahead.rows.json``.
 """
@@ -118,35 +118,31 @@ def regrets(seed: int, ahead: int) -> dict[str, Any]:
 
 def figures(measured: Measured, seeds: int) -> list[dict[str, Any]]:
     """Rows of the result file, of all that is measured."""
-    rows, gains = [], dict[int, float]()
-    times = {name: one for name in TASKS if (one := measured.get(name, any_source=True)) is not None}
+    rows = []
     for size in SIZES[1:]:
-        of_size = {name: one["1"] / one[str(size)] for name, one in times.items()}
-        rows += [
-            row(f"{name}: speed of {size} trials at a time over one", [gain], unit="ratio", bar=None)
-            for name, gain in of_size.items()
-        ]
-        gains[size] = max(1.0, min(of_size.values(), default=1.0))
-    found = {
-        size: [
-            one["regrets"]
-            for seed in range(seeds)
-            if (one := measured.get(f"{TABLE}-{size}-{seed}", any_source=True)) is not None
-        ]
-        for size in SIZES
-    }
-    whole = min(len(one) for one in found.values())
-    if whole < 2:
+        for name in TASKS:
+            if (times := measured.get(name, any_source=True)) is not None:
+                label = f"{name}: speed of {size} trials at a time over one"
+                rows.append(row(label, [times["1"] / times[str(size)]], unit="ratio", bar=None))
+    found: dict[int, list[list[float]]] = {size: [] for size in SIZES}
+    for seed in range(seeds):
+        kept = {size: measured.get(f"{TABLE}-{size}-{seed}", any_source=True) for size in SIZES}
+        for size, one in kept.items():
+            if one is not None and None not in kept.values():
+                found[size].append(one["regrets"])
+    if len(found[1]) < 2:
         return rows
-    alone = [one[TRIALS - 1] for one in found[1][:whole]]
-    rows.append(row(f"{TABLE}: regret after {TRIALS} trials, 1 under way", alone, unit="accuracy", bar=None))
-    for size, gain in gains.items():
-        for count, name in ((TRIALS, f"{TRIALS} trials"), (min(MOST, round(gain * TRIALS)), "trials in the same time")):
-            there = [one[count - 1] for one in found[size][:whole]]
-            label = name if count == TRIALS else f"{count} {name}"
-            rows.append(row(f"{TABLE}: regret after {label}, {size} under way", there, unit="accuracy", bar=None))
-            over = statistics.fmean(there) / statistics.fmean(alone)
-            rows.append(row(f"{TABLE}: {label}, {size} under way over 1", [over], unit="ratio", bar=None))
+    for size in SIZES:
+        after = [one[TRIALS - 1] for one in found[size]]
+        label = f"{TABLE}: regret after {TRIALS} trials, {size} under way"
+        rows.append(row(label, after, unit="accuracy", bar=None))
+    alone = statistics.fmean(one[TRIALS - 1] for one in found[1])
+    for size in SIZES[1:]:
+        means = [statistics.fmean(after) for after in zip(*found[size], strict=True)]
+        needed = next((count for count, mean in enumerate(means, 1) if mean <= alone), None)
+        label = f"{TABLE}: trials that {size} under way need for what 1 finds in {TRIALS}, over {TRIALS}"
+        label += "" if needed is not None else f" (more than {MOST})"
+        rows.append(row(label, [(needed or MOST) / TRIALS], unit="ratio", bar=None))
     return rows
 
 
