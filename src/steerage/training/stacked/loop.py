@@ -168,7 +168,8 @@ class _UnderWay:
         self.losses.clear()
         epoch = training.step / self.batches
         yield self.run, Tick(training.step, epoch, training.progress, mean, self.at_end_of_epoch)
-        training.model.train()
+        if not training.model.training:  # which goes through all modules, and takes as long as half a step
+            training.model.train()
 
     def keep(self) -> None:
         """Put what the generator of dropout has come to where the training keeps it."""
