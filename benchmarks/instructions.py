@@ -50,7 +50,6 @@ from steerage.nn.residual import PaddedResidual, Residual
 from steerage.nn.squeeze import SqueezeExcitation
 from steerage.templates import TEMPLATES
 
-ROWS = 12  # of made-up data that a network is run on
 FIT, HELD = 136, 18  # networks
 PLAIN = 120  # from here on those of the fit have many channels
 MARK = 4  # instructions by which the clock is read
@@ -61,6 +60,7 @@ ACTS: tuple[Callable[[], nn.Module], ...] = (
 )
 KEPT = RESULTS / "instructions.rows.jsonl"
 Part = Literal["fit", "held"]
+ROWS: Mapping[Part, int] = {"fit": 4, "held": 12}  # of made-up data that a network is run on
 
 
 def table(rng: random.Random) -> TablePreprocess:
@@ -235,7 +235,7 @@ def code_of(part: Part, seed: int, numbers: speed.Numbers) -> tuple[Generated, t
     if part == "fit":
         layout._smallest = layout._fastest = any_way  # type: ignore[assignment]
     try:
-        return generate(net, name="net", options=options, rows=rows[:1], int8=int8), rows[:ROWS]
+        return generate(net, name="net", options=options, rows=rows[:1], int8=int8), rows[: ROWS[part]]
     finally:
         layout._smallest, layout._fastest = chosen
 
