@@ -66,14 +66,19 @@ def all_kernels() -> Iterator[Kernel]:
     for load, pool, act, indexed in itertools.product(
         (("direct",), ("load",), ("load", "direct", "load_or_direct")), *[(False, True)] * 3
     ):
-        acts = {"act_pool" if pool else "act_direct"} if act else set()
         pools, index = {"pooled"} if pool else set(), {"indexed"} if indexed else set()
         for plus in (set(), {"plus"}):
             lined = {"lined"} if pool or plus else set()
-            yield Kernel("conv_row", "", frozenset({*load, *pools, *acts, *index, *plus, *lined}))
+            for acts in activated(act, bool(lined)):
+                yield Kernel("conv_row", "", frozenset({*load, *pools, *acts, *index, *plus, *lined}))
     yield Kernel("conv")
-    yield from (Kernel("plus_row", "", flags) for flags in (frozenset[str](), frozenset({"act"})))
+    yield Kernel("plus_row")
     yield from all_int8()
+
+
+def activated(act: bool, lined: bool) -> list[set[str]]:
+    """Flags of what activates the rows of convolutions: all at once, some before they are pooled or added to."""
+    return [set()] if not act else [{"act"}, {"act", "act_first"}] if lined else [{"act"}]
 
 
 def int8(file: str, variant: str = "", *flags: str) -> Kernel:
@@ -92,7 +97,7 @@ def all_int8() -> Iterator[Kernel]:
     yield from (int8("softmax", wide) for wide in ("", "_wide"))
     yield from (Kernel("quantize"), Kernel("average_row"), int8("pool_row", "", "only_max"))
     yield from (int8("pixels", "", "uint8", "shifted"), int8("pixels", "", "float32", "ramped"))
-    yield from (int8("plus_row"), int8("plus_row", "", "act"))
+    yield int8("plus_row")
     for format, kind, wide in itertools.product(FORMATS, ("", "_bytes"), ("", "_wide")):
         name, bits = ("index", format.removeprefix("index")) if format.startswith("index") else (format, "")
         yield int8(f"linear_{name}", f"{bits}{kind}{wide}")
@@ -113,15 +118,16 @@ def all_int8() -> Iterator[Kernel]:
     )
     loads = (("direct",), ("load",), ("load", "direct", "load_or_direct"))
     for load, pool, act, indexed, plus in itertools.product(loads, pools, *[(False, True)] * 3):
-        acts = ["act_pool" if pool else "act_direct"] if act else []
         lined = ["lined"] if pool or plus else []
         others = [name for name, there in (("indexed", indexed), ("plus", plus)) if there]
-        yield int8("conv_row", "", *load, *pool, *acts, *lined, *others)
+        for acts in activated(act, bool(lined)):
+            yield int8("conv_row", "", *load, *pool, *acts, *lined, *others)
 
 
 def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> str:
     """A file with the function and all that it calls."""
     parts = [] if kernel.file == "next" else [Kernel("next")]
+    parts += [Kernel("first"), Kernel("positive")]
     whole = {"int8"} & kernel.flags or ({"int8"} if kernel.file in ("quantize", "average_row") else set[str]())
     shape = Kernel("conv_shape", "", frozenset({"chain", "image", "plus", *whole}))
     if whole:
@@ -133,13 +139,11 @@ def text_of(kernel: Kernel, rows: tuple[Kernel, ...], acts: tuple[Act, ...]) -> 
         parts.append(shape)
     if kernel.file in ("load", "conv"):
         parts.append(Kernel("conv_row_first", "", frozenset(whole)))
-    if kernel.file == "plus_row":
-        parts.append(Kernel("activate", "", frozenset({"relu", *whole})))
     if kernel.file == "conv_row":
         load = {"map", "map_int8"} if whole else {"map"}
         parts += [Kernel("activate", "", frozenset({"relu", *whole})), Kernel("load", "", frozenset({*load, *whole}))]
         parts += [Kernel("pool_row", "", frozenset({"only_max", *whole}))]
-        parts += [Kernel("plus_row", "", frozenset({"act", *whole})), *rows]
+        parts += [Kernel("plus_row", "", frozenset(whole)), *rows]
         parts += [Kernel("average_row")] if whole else []
     body = "\n".join(source(part, acts=acts, rows=rows) for part in [*parts, kernel])
     head = "\n".join(["#include <stdint.h>", "#include <math.h>", *attributes("NET", quantized=bool(whole))])

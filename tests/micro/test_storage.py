@@ -10,7 +10,7 @@ from steerage.micro import layout
 from steerage.micro.ir import Conv, Linear, Program, Value, Weights, Window
 from steerage.micro.layout import lay_out
 from steerage.micro.speed import layer_instructions
-from steerage.micro.storage import Layer, choices
+from steerage.micro.storage import PLACES, Layer, choices
 from steerage.micro.tables import tables
 
 
@@ -105,6 +105,26 @@ def test_kernels_are_read_by_row_then_channel() -> None:
     assert ways["index8"].index.tolist() == [7, 1, 5, 6, 10, 11, 15, 16]
     _, table, _ = tables(one, {one: ways["index8"]})
     assert table.values().tolist() == [1, 4, 5, 2, 3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("channels", "kernel", "there"),
+    [(6, (3, 3), True), (1, (3, 3), True), (2, (3, 3), False), (2, (1, 3), True), (6, (80, 80), False)],
+)
+def test_a_bitmap_needs_lines_under_the_kernel_that_are_equally_far_apart(
+    channels: int, kernel: tuple[int, int], there: bool
+) -> None:
+    shape = (6, channels, *kernel)  # of 6 channels in 6 / channels groups
+    active = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.5
+    weights = Weights(active.double(), active, None)
+    x, y = Value("x", (6, 81, 81)), Value("y", (6, 82 - kernel[0], 82 - kernel[1]))
+    assert ("bitmap" in choices(Conv("conv", x, y, weights, Window(kernel), groups=6 // channels), "flash")) == there
+
+
+@pytest.mark.parametrize("columns", [1, 2, 3, 5, 7, 11])
+def test_places_of_a_bitmap_are_divided_by_multiplying(columns: int) -> None:
+    places = np.arange(PLACES // columns)
+    assert np.array_equal(places * (PLACES // columns + 1) >> 15, places // columns)
 
 
 @pytest.mark.parametrize(("density", "format"), [(1.0, "dense"), (0.5, "bitmap"), (0.02, "index8")])

@@ -14,7 +14,7 @@ from steerage.export.c import generate, quantize
 from steerage.export.examples import example_rows
 from steerage.micro import layout
 from steerage.micro.codesize import CORES, Core
-from steerage.micro.ir import Conv, Linear, Program, Value, Weights, Window
+from steerage.micro.ir import Act, Conv, Linear, Program, Value, Weights, Window
 from steerage.micro.layout import Layout, lay_out
 from steerage.micro.speed import TABLE, instructions, layer_instructions
 from steerage.micro.storage import BLOCKS, WHOLE_BLOCKS, choices
@@ -59,6 +59,25 @@ def test_rounds_of_a_convolution_by_hand() -> None:
     assert found["load:map"] == 9 * 3 * 10
     assert found["load:kept"] == 8 * 2 * 3 * 12
     assert found["load:zero"] == (3 + 8) * 3 * 12
+
+
+def test_rounds_of_a_bitmap_by_hand() -> None:
+    active = torch.zeros(2, 1, 3, 3, dtype=torch.bool)
+    active[0, 0, 0, 1] = active[0, 0, 1, 1] = active[0, 0, 2, 2] = True  # places 1, 4 and 8
+    weights = Weights(active.double(), active, torch.zeros(2).double())
+    x = Value("x", (2, 5, 8))
+    one = Conv("conv", x, Value("y", (2, 5, 8)), weights, Window((3, 3), (1, 1), (1, 1)), 2, Act("relu"))
+    ways = choices(one, "flash")
+    found = layer_terms(one, ways["bitmap"])
+    # Two bytes for each of two channels in 5 rows; below the highest 1 of a byte are 3 zeros in all.
+    name = "row_bitmap_8"
+    taken = {"row": 10, "block": 10, "byte": 20, "zero": 15, "weight": 15}
+    assert {key: count for key, count in found.items() if key.startswith(name)} == {
+        f"{name}:{key}": count for key, count in taken.items()
+    }
+    # Channels of a row are activated together.
+    whole = program_terms(Program(x, one.output, (one,)), {one: ways["bitmap"]})
+    assert (whole["activate"], whole["activate:relu"]) == (5, 80)
 
 
 def program(net: Network, *, int8: bool) -> Layout:

@@ -44,7 +44,7 @@ STRIDES = 3  # of convolutions up to which functions were measured; larger ones 
 # floating-point unit: functions of the mathematical one, and on such cores "subtract", "compare", "divide", "convert"
 # (integers); "copy" stands for what compilers make of loops that move memory.
 TAKEN: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("relu", "leaky_relu", "clip", "only_max"), ("compare",)),
+    **dict.fromkeys(("leaky_relu", "clip", "only_max"), ("compare",)),
     **dict.fromkeys(("numbers", "clipped", "missing"), ("subtract", "compare")),
     **dict.fromkeys(("hardsigmoid", "hardswish"), ("compare", "divide")),
     "bins": ("subtract", "compare", "divide"),
@@ -65,7 +65,8 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
     "softmax": ("subtract", "compare", "divide", "expf"),
 }
 
-INLINED = ("narrow", "scaled", "rescale", "bits", "none", "fixed", "ramp")  # part of the functions that call them
+# Part of the functions that call them:
+INLINED = ("first", "positive", "narrow", "scaled", "rescale", "bits", "none", "fixed", "ramp")
 WHOLE_TAKEN: Mapping[str, str] = {"load": "copy", "pool": "quotient"}  # of functions of integers
 
 

@@ -87,8 +87,12 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
     acts = activations(ops)
     whole = any(op.output.dtype != "float32" for op in ops)
     streams = any(stored[op].format == "delta" for op in ops if isinstance(op, Linear | Conv))
+    bits = any(stored[op].format == "bitmap" for op in ops if isinstance(op, Conv))
     first = [*_inlined(ops)] if whole else []
     first += [Kernel("next")] if streams else []
+    first += [Kernel("first")] if bits else []
+    if not whole and any(act.kind == "relu" for act in acts):
+        first.append(Kernel("positive"))
     if acts:
         first.append(Kernel("activate", "", _flags(whole, *(act.kind for act in acts))))
     return (*first, *found)
@@ -188,16 +192,22 @@ def _of_convolutions(convs: list[Conv], ops: tuple[Op, ...], stored: Mapping[Lay
             yield Kernel("pool_row", "", _flags(True, "only_max") if whole else _pool_flags(pools))
     if sums:
         flags.add("plus")
-        yield Kernel("plus_row", "", _flags(whole, *(["act"] if any(op.then is not None for op in sums) else [])))
+        yield Kernel("plus_row", "", _flags(whole))
     if pools or sums:
         flags.add("lined")
-    if any(op.act is not None for op in convs):
-        flags.add("act_pool" if pools else "act_direct")
+    if any(op.act is not None or op.then is not None for op in convs):
+        flags |= {"act", "act_first"} if any(op.act is not None and acts_first(op) for op in convs) else {"act"}
     if any(stored[op].format != "dense" for op in convs):
         flags.add("indexed")
     yield from dict.fromkeys(kernel for op in convs if (kernel := layer_kernel(op, stored[op])) is not None)
     yield Kernel("conv_row", "", _flags(whole, *flags))
     yield Kernel("conv", "", _flags(whole))
+
+
+def acts_first(op: Conv) -> bool:
+    """Whether the activation of a convolution comes before its pooling, or before what is added."""
+    late = op.pooling == "max" and (op.act is None or op.act.kind in MONOTONE)
+    return op.plus is not None or (op.pool is not None and not late)
 
 
 def load_kind(op: Conv) -> int:

@@ -75,14 +75,13 @@ class _Frames:
                 inside.append(self._frame(self._kernels["load"]) + (deepest if op.fed else 0))
             inside += [self._frame(self._kernels[name]) for name in self._after(op)]
             if op.plus is not None:
-                beside = self._frame(self._kernels["activate"]) if op.then is not None else 0
-                inside.append(self._frame(self._kernels["plus_row"]) + beside)
+                inside.append(self._frame(self._kernels["plus_row"]))
             deepest = self._frame(self._kernels["conv_row"]) + max(inside)
         return self._frame(self._kernels["conv"]) + deepest
 
     def _after(self, op: Conv) -> list[str]:
         """Functions that follow a row of a convolution."""
-        names = ["activate"] if op.act is not None else []
+        names = ["activate"] if op.act is not None or op.then is not None else []
         if op.pool is not None:
             names.append("average_row" if op.pooling != "max" and "average_row" in self._kernels else "pool_row")
         return names

@@ -24,6 +24,7 @@ Index: TypeAlias = "NDArray[np.uint8] | NDArray[np.uint16]"
 
 UNROLLED_MOST = 256  # weights of a layer up to which it may become a formula
 BLOCKS: Mapping[Prefer, tuple[int, ...]] = {"flash": (8, 4, 1), "speed": (16, 8, 4, 1)}  # pixels computed together
+PLACES = 2**15  # of a kernel, times its columns, up to which a bitmap's places can be divided by multiplying
 WHOLE_BLOCKS = (4, 1)  # of integers, whose sums leave fewer registers
 
 
@@ -54,6 +55,8 @@ def choices(layer: Layer, prefer: Prefer) -> Mapping[Format, Stored]:
     found: dict[Format, Stored] = {"dense": Stored("dense", rows.size, None)}
     if active < rows.size:  # else nothing beside the weights could pay
         found |= _sparse(rows, offsets, active)
+    if isinstance(layer, Conv) and not _in_line(layer):
+        found.pop("bitmap", None)
     if isinstance(layer, Linear) and active <= UNROLLED_MOST:
         found["unrolled"] = Stored("unrolled", 0, None)
     whole = layer.output.dtype != "float32"
@@ -67,6 +70,13 @@ def choices(layer: Layer, prefer: Prefer) -> Mapping[Format, Stored]:
 def in_memory_order(layer: Layer, weights: Tensor) -> Tensor:
     """Weights as (outputs, inputs) by ascending place: those of a kernel by row, channel, column."""
     return weights if isinstance(layer, Linear) else weights.permute(0, 2, 1, 3).flatten(1)
+
+
+def _in_line(layer: Conv) -> bool:
+    """Whether the lines under a kernel are equally far from each other, and not too many: the function of a bitmap
+    finds a place by its number."""
+    _, channels, height, width = layer.weights.shape
+    return (height == 1 or channels in (1, layer.x.shape[0])) and channels * height * width**2 <= PLACES
 
 
 def _offsets(layer: Layer) -> Ints:

@@ -33,7 +33,7 @@ from steerage.micro.storage import Layer, Stored, in_memory_order
 Type = Literal["float", "uint8_t", "int8_t", "uint16_t", "int16_t", "int32_t", "conv", "plus", "pool", "rescale"]
 SIZES: Mapping[Type, int] = {
     **{"float": 4, "uint8_t": 1, "int8_t": 1, "uint16_t": 2, "int16_t": 2, "int32_t": 4},
-    **{"conv": 34, "plus": 6, "pool": 24, "rescale": 12},
+    **{"conv": 36, "plus": 6, "pool": 24, "rescale": 12},
 }
 MISSING = -128  # in place of a code
 ACT_BYTES = 256  # of an activation of integers

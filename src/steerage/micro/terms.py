@@ -36,7 +36,7 @@ from steerage.micro.ir import (
     Value,
     Window,
 )
-from steerage.micro.kernels import MONOTONE, load_kind
+from steerage.micro.kernels import acts_first, load_kind
 from steerage.micro.storage import Layer, Stored
 
 Terms = Counter[str]
@@ -83,7 +83,7 @@ def _terms(op: Op, stored: Mapping[Layer, Stored], zeros: Mapping[Value, float])
     elif isinstance(op, Linear):
         if op.output.dtype == "float32" and op.weights.bias is None and op.onto is None:
             found["fill"] += op.output.size if stored[op].format != "unrolled" else 0
-        _add_act(found, op.act, op.output.size, calls=1)
+        _add_act(found, op.act, op.output.size, 1)
     else:
         found.update(_other(op))
     return found
@@ -109,15 +109,16 @@ def layer_terms(layer: Layer, how: Stored, *, full: float = 1.0) -> Terms:
         found, times = Terms(), blocks * how.block * layer.computed[0]
         name += f"_{how.block}"
         again = layer.computed[0] * blocks  # that the weights of an output are gone through
-        channels, height, _ = layer.weights.shape[1:]
         found[f"{name}:row"] += layer.computed[0] * rows
         found[f"{name}:block"] += again * rows
-        if how.format in ("dense", "bitmap"):
+        if how.format == "dense":
+            channels, height, _ = layer.weights.shape[1:]
             found[f"{name}:line"] += again * rows * height
             found[f"{name}:channel"] += again * rows * height * channels
             found[f"{name}:place"] += again * places
-        if how.format == "bitmap":
-            found[f"{name}:byte"] += again * rows * -(-each // 8)
+        if how.format == "bitmap" and how.index is not None:
+            found[f"{name}:byte"] += again * how.index.size
+            found[f"{name}:zero"] += again * (int(BITS[how.index].sum()) - weights)
         if how.format != "dense":
             found[f"{name}:weight"] += again * weights
         if how.format == "delta":
@@ -156,7 +157,7 @@ def _far(how: Stored, weights: int, rows: int) -> int:
     return 0 if how.index is None else how.index.size - weights - rows
 
 
-def _add_act(found: Terms, act: Act | None, numbers: int, *, calls: int) -> None:
+def _add_act(found: Terms, act: Act | None, numbers: int, calls: int) -> None:
     if act is not None:
         found["activate"] += calls
         found[f"activate:{act.kind}"] += numbers
@@ -180,11 +181,10 @@ def _around(op: Conv) -> Terms:
     if op.plus is not None:
         found["plus_row"] += lines
         found["plus_row:number"] += lines * columns
-        _add_act(found, op.then, lines * columns, calls=lines)
-    before = op.pool is not None and op.pooling == "max"  # those that never fall come after it
-    before = before and op.act is not None and op.act.kind in MONOTONE
-    numbers, calls = (op.output.size, outputs * op.output.shape[1]) if before else (lines * columns, lines)
-    _add_act(found, op.act, numbers, calls=calls)
+    # What is fed is beside zeros, so that each channel is activated by itself.
+    last = op.output.size, op.output.shape[1] * (outputs if op.feeds else 1)
+    _add_act(found, op.act, *((lines * columns, lines) if acts_first(op) else last))
+    _add_act(found, op.then, *last)
     return found
 
 
@@ -231,7 +231,7 @@ def _other(op: Op) -> Terms:
         return Terms({"softmax": size})
     if isinstance(op, Activate):
         found = Terms()
-        _add_act(found, op.act, size, calls=1)
+        _add_act(found, op.act, size, 1)
         return found
     if isinstance(op, Combine):
         if op.padded:

@@ -32,9 +32,10 @@ from steerage.micro.ir import (
     Value,
     runs,
 )
-from steerage.micro.kernels import MONOTONE, Kernel, index_bits, layer_kernel, load_kind
+from steerage.micro.kernels import Kernel, acts_first, index_bits, layer_kernel, load_kind
 from steerage.micro.layout import Layout
 from steerage.micro.ramps import ramp_of
+from steerage.micro.storage import PLACES
 from steerage.micro.tables import Table
 
 TYPES: Mapping[DType, str] = {"float32": "float", "uint8": "uint8_t", "int8": "int8_t", "int32": "int32_t"}
@@ -107,11 +108,7 @@ class Writer:
         channels, height, width = op.x.shape
         rows, columns = op.computed
         pool_y, pool_x = op.pool or (1, 1)
-        (kernel_y, kernel_x), (stride_y, stride_x), (pad_y, pad_x) = (
-            op.window.kernel,
-            op.window.stride,
-            op.window.padding,
-        )
+        (kernel_y, kernel_x), (pad_y, pad_x) = op.window.kernel, op.window.padding
         return {
             "channels": channels,
             "height": height,
@@ -125,10 +122,10 @@ class Writer:
             "pool_y": pool_y,
             "pool_x": pool_x,
             "pooled": columns // pool_x,
+            "across": PLACES // kernel_x + 1,
             "kernel_y": kernel_y,
             "kernel_x": kernel_x,
-            "stride_y": stride_y,
-            "stride_x": stride_x,
+            "stride_y": op.window.stride[0],
             "pad_y": pad_y,
             "pad_x": pad_x,
             "load": load_kind(op),
@@ -214,7 +211,7 @@ def _pooling(op: Conv) -> int:
         return 0
     if op.pooling != "max":
         return 3
-    return 1 if op.act is None or op.act.kind in MONOTONE else 2
+    return 2 if acts_first(op) else 1
 
 
 def _conv(out: Writer, op: Conv) -> Iterator[str]:

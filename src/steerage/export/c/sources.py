@@ -18,7 +18,7 @@ from steerage.micro.kernels import Kernel
 
 FOLDER = Path(__file__).parent / "kernels"
 ACTIVATIONS: Mapping[str, str] = {
-    "relu": "v > 0.0f ? v : 0.0f",
+    "relu": "NAME_positive(v)",
     "clip": "v < {0} ? {0} : v > {1} ? {1} : v",
     "leaky_relu": "v > 0.0f ? v : {0} * v",
     "elu": "v > 0.0f ? v : {0} * expm1f(v)",
@@ -53,13 +53,9 @@ def source(kernel: Kernel, *, acts: tuple[Act, ...] = (), rows: tuple[Kernel, ..
     if kernel.file == "activate" and "int8" not in kernel.flags:
         text = text.replace("CASES", "\n".join(_case(place, act) for place, act in enumerate(acts, start=1)))
     if kernel.file == "conv_row":
-        uses = ["l->pooling"] if {"pooled", "averaged"} & kernel.flags else []
-        uses += ["c->plus"] if "plus" in kernel.flags else []
-        together = " && ".join(["step == l->columns", *(f"!{one}" for one in uses)])
-        now = ["!together"] if "act_wide" in flags else []
-        now += ["l->pooling != 1"] if "act_pool" in flags else []
-        text = text.replace("TOGETHER", together).replace("ACTS_NOW", " && ".join(now))
-        text = text.replace("USES_LINE", " || ".join(uses))
+        pools, plus = _pools(kernel), "plus" in kernel.flags
+        text = text.replace("USES_LINE", " || ".join(["l->pooling"] * pools + ["c->plus"] * plus))
+        text = text.replace("ACTS_FIRST", " || ".join(["l->pooling > 1"] * pools + ["c->plus"] * plus))
         text = text.replace("CASES", "\n".join(_row_case(place, row) for place, row in enumerate(rows)))
     return _each(_worded(_called(text, kernel), kernel), kernel) + "\n"
 
@@ -78,18 +74,24 @@ def _kept(line: str, flags: frozenset[str]) -> str | None:
 
 
 def _more_flags(kernel: Kernel) -> frozenset[str]:
-    """Flags that follow from those that a function has: of bodies for wide registers, which floats have besides."""
+    """Flags that follow from those that a function has: where rows are activated, and bodies for wide registers."""
     whole = "int8" in kernel.flags
     if kernel.file == "conv_row":
-        if whole:
-            return frozenset({"act_each"} if "act_direct" in kernel.flags else ())
-        return frozenset({"act_wide"} if kernel.flags & {"act_pool", "act_direct"} else ())
+        if "act" not in kernel.flags:
+            return frozenset()
+        last = "act_unless" if "act_first" in kernel.flags and _pools(kernel) else "act_last"
+        return frozenset({last, "act_plus"} if "plus" in kernel.flags else {last})
     if kernel.file == "row_index":
         _, block, stride = kernel.variant.split("_")
         wide = stride == "1" and int(block) >= WIDE_FROM
     else:
         wide = kernel.file == "load" or (kernel.file == "pool_row" and "only_average" not in kernel.flags)
     return frozenset({"wide"} if wide and not whole else ())
+
+
+def _pools(kernel: Kernel) -> bool:
+    """Whether a function for rows of convolutions pools any."""
+    return not kernel.flags.isdisjoint({"pooled", "averaged"})
 
 
 def _case(place: int, act: Act) -> str:

@@ -12,11 +12,6 @@ static KERNEL void NAME_conv_row(struct NAME_rows *c, NUMBER *out, int step)
             NAME_load(c); //? load
             from = c->window; //? load_or_direct
         } //? load_or_direct
-#ifdef NAME_WIDE //? act_wide
-        const int together = TOGETHER; /* whether the activation is left for when all channels are there */ //? act_wide
-#else //? act_wide
-        const int together = 0; //? act_wide
-#endif //? act_wide
         for (int o = 0; o < l->outputs; ++o) {
             NUMBER *const result = out + o * step;
             NUMBER *const to = USES_LINE ? c->line : result; //? lined
@@ -33,21 +28,23 @@ CASES
             default:
                 break;
             }
-            if (ACTS_NOW) //? act_pool|act_wide
-                NAME_activate(to, to, l->columns, l->activation); //? act_pool|act_wide
-            NAME_activate(to, to, l->columns, l->activation); //? act_each
+            if (ACTS_FIRST) //? act_first
+                NAME_activate(to, to, l->columns, l->activation); //? act_first
             if (l->pooling) { //? pooled|averaged
                 if (l->pooling == 3) //? average_or_max
                     NAME_average_row(c, to, result, part, o); //? averaged
                 else //? average_or_max
                     NAME_pool_row(l, to, result, part); //? pooled
-                if (l->pooling == 1 && part == l->pool_y - 1) //? act_pool
-                    NAME_activate(result, result, l->pooled, l->activation); //? act_pool
             } //? pooled|averaged
             if (c->plus) //? plus
                 NAME_plus_row(c, result, o); //? plus
         }
-        if (together) //? act_wide
-            NAME_activate(out, out, l->outputs * step, l->activation); //? act_wide
     }
+    const int once = step == l->pooled ? l->outputs : 1; /* channels beside each other are activated at once */ //? act
+    int activation = l->activation; //? act_last
+    int activation = l->pooling > 1 ? 0 : l->activation; //? act_unless
+    if (c->plus) //? act_plus
+        activation = c->plus->activation; //? act_plus
+    for (int o = 0; o < l->outputs; o += once) //? act
+        NAME_activate(out + o * step, out + o * step, once * l->pooled, activation); //? act
 }

@@ -5,7 +5,8 @@ struct NAME_conv {
     uint16_t group_inputs, group_outputs; /* channels of one group */
     uint16_t padded;                      /* numbers per channel in a row as it is read */
     uint16_t pool_y, pool_x, pooled;      /* what a pooling makes one number of, 1 without; columns behind it */
-    uint8_t kernel_y, kernel_x, stride_y, stride_x, pad_y, pad_x;
+    uint16_t across;                      /* a place of a kernel times this is its line times 2^15, and a rest */
+    uint8_t kernel_y, kernel_x, stride_y, pad_y, pad_x;
     uint8_t load;       /* 0: rows are read in place; else copied beside zeros: 1 of a map, 2 of an image, 3 made */
     uint8_t row;        /* which of the functions computes a row */
     uint8_t activation; /* its number, 0 for none */

@@ -1,4 +1,4 @@
-/* A row of one channel: what the convolution made, and what is added to it, with the activation of the sum. */
+/* A row of one channel: what the convolution made, and what is added to it. */
 static KERNEL void NAME_plus_row(const struct NAME_rows *c, NUMBER *result, int channel)
 {
     const struct NAME_plus *const p = c->plus;
@@ -9,5 +9,4 @@ static KERNEL void NAME_plus_row(const struct NAME_rows *c, NUMBER *result, int 
     for (int i = 0; i < columns; ++i)
         result[i] = adds ? line[i] + from[i * stride] : line[i]; //! int8
         result[i] = NAME_rescaled(c->rescale, line[i], adds ? from[i * stride] : c->rescale->y_zero); //? int8
-    NAME_activate(result, result, columns, p->activation); //? act
 }

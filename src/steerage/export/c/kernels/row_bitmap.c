@@ -2,25 +2,25 @@
 static KERNEL const WEIGHT *NAME_row_bitmap_BLOCK_STRIDE(const struct NAME_conv *l, const NUMBER *x, NUMBER *y, SUM bias,
     CODE const WEIGHT *weights, const void **index)
 {
-    const uint8_t *bits = (const uint8_t *)*index;
-    const int places = l->kernel_y * l->group_inputs * l->kernel_x;
-    *index = bits + (places + 7) / 8;
+    const uint8_t *const bits = (const uint8_t *)*index;
+    const uint8_t *const end = bits + (l->kernel_y * l->group_inputs * l->kernel_x + 7) / 8;
+    const int skip = (l->group_inputs == 1 ? l->channels : 1) * l->padded - l->kernel_x; /* from line to line */
+    const int across = l->across;
+    *index = end;
     for (int at = 0;;) {
         const WEIGHT *w = weights;
-        const uint8_t *next = bits;
-        unsigned left = 1; /* bits that were not looked at, below a 1 */
+        const NUMBER *const from = x + at * STRIDE;
+        int first = 0; /* place of a byte's first bit */
         EACH SUM aK = bias;
-        for (int ky = 0; ky < l->kernel_y; ++ky) {
-            for (int c = 0; c < l->group_inputs; ++c) {
-                const NUMBER *p = x + (ky * l->channels + c) * l->padded + at * STRIDE;
-                for (int kx = 0; kx < l->kernel_x; ++kx, ++p, left >>= 1) {
-                    if (left == 1u)
-                        left = 256u | *next++;
-                    if (left & 1u) {
-                        const SUM v = *w++;
-                        EACH aK = MAC(v, p[K * STRIDE], aK);
-                    }
-                }
+        for (const uint8_t *next = bits; next != end; ++next, first += 8) {
+            int place = first;
+            for (unsigned left = *next; left != 0; left >>= 1, ++place) {
+                const int zeros = NAME_first(left);
+                left >>= zeros;
+                place += zeros;
+                const NUMBER *const p = from + place + (place * across >> 15) * skip;
+                const SUM v = *w++;
+                EACH aK = MAC(v, p[K * STRIDE], aK);
             }
         }
         EACH y[at + K] = aK; //! int8
