@@ -101,12 +101,12 @@ def code(network: Network, layout: Layout, style: Style) -> str:
     if any(needs_math(kernel) for kernel in layout.kernels):
         lines += ["", "#include <math.h>"]
     lines += ["", *attributes(upper, quantized=layout.program.quantized), ""]
-    if not layout.program.quantized and any(isinstance(op, Conv) for op in ops):
+    functions = [source(kernel, acts=layout.acts, rows=out.rows) for kernel in layout.kernels]
+    if any("NAME_WIDE" in text for text in functions):
         lines += [*_wide(upper), ""]
     if layout.program.quantized and layout.acts:
         lines += [*_activations(name, layout), ""]
-    for kernel in layout.kernels:
-        text = source(kernel, acts=layout.acts, rows=out.rows)
+    for text in functions:
         lines.append(
             text.replace("NAME_WIDE", f"{upper}_WIDE").replace("NAME", name).replace("KERNEL", f"{upper}_KERNEL")
         )

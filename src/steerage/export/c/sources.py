@@ -85,7 +85,9 @@ def _more_flags(kernel: Kernel) -> frozenset[str]:
         _, block, stride = kernel.variant.split("_")
         wide = stride == "1" and int(block) >= WIDE_FROM
     else:
-        wide = kernel.file == "load" or (kernel.file == "pool_row" and "only_average" not in kernel.flags)
+        wide = kernel.file in ("load", "linear_index") or (
+            kernel.file == "pool_row" and "only_average" not in kernel.flags
+        )
     return frozenset({"wide"} if wide and not whole else ())
 
 

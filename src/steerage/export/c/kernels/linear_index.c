@@ -5,7 +5,19 @@ static KERNEL void NAME_linear_indexBITSSUFFIX(const INPUT *x, OUTPUT *y, int ou
 {
     for (int o = 0; o < outputs; ++o) {
         SUM a = bias[o];
-        for (int left = *index++; left > 0; --left, ++weights, ++index)
+        int left = *index++; //? wide
+#ifdef NAME_WIDE //? wide
+        float b = 0.0f, c = 0.0f, d = 0.0f; /* sums that need not wait for each other */ //? wide
+        for (; left >= 4; left -= 4, weights += 4, index += 4) { //? wide
+            a = MAC(weights[0], CAST x[index[0]], a); //? wide
+            b = MAC(weights[1], CAST x[index[1]], b); //? wide
+            c = MAC(weights[2], CAST x[index[2]], c); //? wide
+            d = MAC(weights[3], CAST x[index[3]], d); //? wide
+        } //? wide
+        a += b + (c + d); //? wide
+#endif //? wide
+        for (; left > 0; --left, ++weights, ++index) //? wide
+        for (int left = *index++; left > 0; --left, ++weights, ++index) //! wide
             a = MAC(*weights, CAST x[*index], a);
         y[o] = STORE(a, o);
     }
