@@ -617,6 +617,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             "choose a folder that you may write to",
         ),
         Case(
+            "a folder whose name ends an address",
+            "synth iris --epochs 1 --out what?",
+            "what? has a question mark in its path",
+            "choose another folder with --out",
+        ),
+        Case(
             "a folder with other files",
             "synth iris --epochs 1 --out foreign",
             "foreign holds other files (notes.txt)",

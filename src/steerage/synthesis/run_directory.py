@@ -113,6 +113,8 @@ class RunDirectory:
         return [event for event in found if isinstance(event, dict)]
 
     def _refuse_foreign(self) -> None:
+        if "?" in str(self.path.resolve()):  # where the address of the study's file would end
+            raise RunConflict(f"{self.path} has a question mark in its path; choose another folder with --out")
         if self.path.exists() and not self.path.is_dir():
             raise RunConflict(f"{self.path} is a file; choose another folder with --out")
         if self.request.is_file():
