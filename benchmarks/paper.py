@@ -146,9 +146,10 @@ def main(words: list[str]) -> None:
     for name in asked.rows or [*CASES, *OTHERS]:
         if name in OTHERS:
             own = {"epochs": asked.epochs, "asked": asked.kinds} if name == cifar.NAME else {}
+            file = cifar.named(asked.epochs) if own else name
             if rows := OTHERS[name](measured, asked.runs.resolve(), kept=asked.kept, **own):
                 hours = sum(one["value"] * one["n"] for one in rows if one["unit"] == "hours")
-                print(write(f"paper_{name}", rows, command=f"benchmarks/paper.py {name}", seconds=3600 * hours))
+                print(write(f"paper_{file}", rows, command=f"benchmarks/paper.py {name}", seconds=3600 * hours))
             continue
         case, runs = CASES[name], []
         for seed in case.seeds:

@@ -45,6 +45,11 @@ POINTS = 0.0252  # by which the paper's network is better than the one it is lik
 KINDS = ("baseline", "synthesized", "dense", "start")
 
 
+def named(epochs: int) -> str:
+    """The row of so many epochs, whose runs, figures and file have this name."""
+    return NAME if epochs == EPOCHS else f"{NAME}-{epochs}"
+
+
 def options(epochs: int, seed: int = 0) -> list[str]:
     """Of ``steerage synth``."""
     words = ["--like", "resnet20", "--max-params", str(MAX_PARAMS), "--max-macs", str(MAX_MACS)]
@@ -112,10 +117,10 @@ def figures(
     them but the baseline.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    name = NAME if epochs == EPOCHS else f"{NAME}, {epochs} epochs"
+    name = named(epochs)
     key = f"{name} search"
     if measured.get(key, any_source=True) is None and not kept and set(asked) != {"baseline"}:
-        measured.put(key, searched(runs / name.replace(", ", "-").replace(" ", "-"), epochs))
+        measured.put(key, searched(runs / name, epochs))
     summary = measured.get(key, any_source=True)
     bench, found = bench_of(), dict[str, list[dict[str, Any]]]()
     points: dict[str, Values] = {"baseline": bench.template.baseline(bench.dataset.spec), "start": densest(bench)}
@@ -125,7 +130,7 @@ def figures(
         for seed, kind in product(SEEDS, kinds):
             key = f"{name} {kind}-{seed}"
             if measured.get(key, any_source=True) is None and not kept and kind in asked and kind in points:
-                checkpoint = runs / f"{NAME}-{epochs}-{kind}-{seed}.state"
+                checkpoint = runs / f"{name}-{kind}-{seed}.state"
                 measured.put(key, trained(kind, seed, points[kind], epochs, checkpoint))
             if (one := measured.get(key, any_source=True)) is not None:
                 found.setdefault(kind, []).append(one)

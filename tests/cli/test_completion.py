@@ -39,7 +39,10 @@ def test_the_names_that_are_completed_are_those_that_there_are() -> None:
         ("steerage synth digits --metric au", ["auroc"]),
         ("steerage synth digits --device nucleo-l", ["nucleo-l053r8", "nucleo-l476rg"]),
         ("steerage refine net.pt2 digits --scheme a", ["auto"]),
-        ("steerage eval zoo:mnist-5", ["zoo:mnist-50k", "zoo:mnist-5k"]),
+        (
+            "steerage eval zoo:mnist",
+            ["zoo:mnist-10k", "zoo:mnist-1k", "zoo:mnist-3k", "zoo:mnist-50k", "zoo:mnist-5k"],
+        ),
         ("steerage export runs/x --to o", ["onnx"]),
         ("steerage synth runs/x.csv", []),
     ],

@@ -108,6 +108,17 @@ def test_what_is_far_denser_than_the_budget_begins_narrower() -> None:
     assert all(values in starts for values in own)
 
 
+def test_what_may_not_be_trained_begins_narrower() -> None:
+    images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
+    rows = torch.arange(len(images.y))
+    for size in (5300, 8000, 12_000):
+        bench = Bench(images, TEMPLATES["cnn"], Budget(size), rows, rows[:10], RunClock(), max_expansion=3.0)
+        own = bench.template.starts(images.spec)
+        allowed = feasible.violation_of(bench)
+        assert any(allowed(values) > 0 for values in own)
+        assert all(allowed(values) == 0 for values in starting_points(bench)[: len(own)])
+
+
 def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     start = run.bench.template.starts(run.bench.dataset.spec)[0]

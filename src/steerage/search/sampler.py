@@ -202,10 +202,13 @@ class SteerageSampler(BaseSampler):
         before = [seat for seat in seats if until is None or origin(seat.trial) < until]
         begin = self._begin(len(before))
         used = {seat.key for seat in seats if seat.key is not None}
-        fresh = [one for one in self._round(study, words, before[:begin]) if words.space.key(one) not in used]
+
+        def unused(known: Sequence[_Seat]) -> list[dict[str, Value]]:
+            return [one for one in self._round(study, words, known) if words.space.key(one) not in used]
+
+        fresh = unused(before[:begin])
         if not fresh and begin < len(seats):  # others, who were first, had the same ideas
-            fresh = [one for one in self._round(study, words, seats) if words.space.key(one) not in used]
-            return next(iter(fresh), None)
+            return next(iter(unused(seats)), None)
         # Trials that were begun before this one and have no values yet: theirs are the first proposals.
         blind = sum(seat.blind for seat in before[begin:])
         return fresh[min(blind, len(fresh) - 1)] if fresh else None

@@ -186,7 +186,8 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 
 
 def starting_points(bench: Bench) -> list[Values]:
-    """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget.
+    """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget,
+    or ``bench.max_expansion`` times where that is less.
 
     Within a factor of two, or where there is no budget, in the template's order; what is denser comes narrower, and as
     it is behind all others. Where the flash of integers is bounded each is as narrow as it takes to fit with all its
@@ -212,13 +213,22 @@ def _excess(bench: Bench, values: Values) -> float:
     dense = dense_cost(bench.template, values, bench.dataset.spec)
     flash, instructions = _crowding(bench, values), dense_instructions(bench, values)
     expansion = bench.budget.expansion(replace(dense, flash=flash, ram=0, instructions=instructions))
-    return math.log2(expansion / EXPANSION) if expansion else 0.0
+    return math.log2(expansion / min(EXPANSION, bench.max_expansion)) if expansion else 0.0
 
 
 def _dense_enough(bench: Bench, values: Values) -> Values:
-    """``values``, or of its narrower versions the one nearest to ``EXPANSION`` where it is more than twice as dense."""
-    narrower = bench.template.narrower(values, bench.dataset.spec) if round(_excess(bench, values)) > 0 else ()
-    return min((values, *narrower), key=lambda one: abs(_excess(bench, one)))
+    """``values``; where it is about twice as dense as is best, or denser than is allowed, a narrower version of it: the
+    one nearest to what is best, of those that are allowed if there is any.
+    """
+    allowed, own = max(0.0, math.log2(bench.max_expansion / EXPANSION)), _excess(bench, values)
+    if round(own) <= 0 and own <= allowed:
+        return values
+
+    def miss(one: Values) -> tuple[bool, float]:
+        excess = _excess(bench, one)
+        return excess > allowed, abs(excess)
+
+    return min((values, *bench.template.narrower(values, bench.dataset.spec)), key=miss)
 
 
 def _as_wide_as_fits(bench: Bench, values: Values) -> Values | None:

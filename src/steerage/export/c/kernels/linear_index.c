@@ -5,7 +5,7 @@ static KERNEL void NAME_linear_indexBITSSUFFIX(const INPUT *x, OUTPUT *y, int ou
 {
     for (int o = 0; o < outputs; ++o) {
         SUM a = bias[o];
-        int left = *index++; //? wide
+        int left = *index++;
 #ifdef NAME_WIDE //? wide
         float b = 0.0f, c = 0.0f, d = 0.0f; /* sums that need not wait for each other */ //? wide
         for (; left >= 4; left -= 4, weights += 4, index += 4) { //? wide
@@ -16,8 +16,7 @@ static KERNEL void NAME_linear_indexBITSSUFFIX(const INPUT *x, OUTPUT *y, int ou
         } //? wide
         a += b + (c + d); //? wide
 #endif //? wide
-        for (; left > 0; --left, ++weights, ++index) //? wide
-        for (int left = *index++; left > 0; --left, ++weights, ++index) //! wide
+        for (; left > 0; --left, ++weights, ++index)
             a = MAC(*weights, CAST x[*index], a);
         y[o] = STORE(a, o);
     }
