@@ -71,16 +71,18 @@ def candidates(trials: Iterable[FrozenTrial]) -> list[Candidate]:
     replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
     if replaced:  # else they are in order
         trials.sort(key=origin)
-    again: dict[int, list[FrozenTrial]] = {}
+    first, again = list[FrozenTrial](), dict[int, list[FrozenTrial]]()
     for one in trials:
-        failed = one.state == TrialState.FAIL and REASON in one.user_attrs and one.number not in replaced
-        if REPEATS in one.user_attrs and (one.state == TrialState.COMPLETE or failed):
-            again.setdefault(int(one.user_attrs[REPEATS]), []).append(one)
-    return [
-        Candidate((one, *again.get(number_of(one), [])))
-        for one in trials
-        if one.state == TrialState.COMPLETE and one.value is not None and REPEATS not in one.user_attrs
-    ]
+        attributes, complete = one.user_attrs, one.state == TrialState.COMPLETE
+        if REPEATS in attributes:
+            failed = one.state == TrialState.FAIL and REASON in attributes and one.number not in replaced
+            if complete or failed:
+                again.setdefault(int(attributes[REPEATS]), []).append(one)
+        elif complete and one.value is not None:
+            first.append(one)
+    if not again:
+        return [Candidate((one,)) for one in first]
+    return [Candidate((one, *again.get(number_of(one), ()))) for one in first]
 
 
 def ranking(study: Study) -> list[RankedTrial]:
@@ -104,7 +106,8 @@ def _leading(found: Sequence[Candidate]) -> RankedTrial:
     """The first of ``ranked``, without the figures of all others."""
     errors = retrain.capped([one.errors for one in found])
     cautious = retrain.cautious(errors)
-    at = min(range(len(found)), key=lambda at: (cautious[at], found[at].number))
+    least = min(cautious)
+    at = min((at for at, error in enumerate(cautious) if error == least), key=lambda at: found[at].number)
     return _row(found[at], errors[at])
 
 

@@ -105,8 +105,10 @@ def _front_first(field: Sequence[int], expected: Matrix, costs: Matrix, size: in
     return found
 
 
-def capped(errors: Sequence[Sequence[float]]) -> list[list[float]]:
+def capped(errors: Sequence[Sequence[float]]) -> list[Sequence[float]]:
     """``errors`` with the worst error of all in place of those of failed trainings, which are infinite."""
+    if not any(math.inf in one for one in errors):
+        return [*errors]
     worst = max((error for one in errors for error in one if math.isfinite(error)), default=math.inf)
     return [[min(error, worst) for error in one] for one in errors]
 

@@ -24,14 +24,14 @@ def started_trials(study: Study, *, repeats: bool = False) -> list[FrozenTrial]:
 
     New trainings of a candidate that was tried already are left out unless ``repeats`` asks for them.
     """
-    trials = study.get_trials(deepcopy=False)
-    replaced = {one.user_attrs[RESUMES] for one in trials if RESUMES in one.user_attrs}
-    kept = [
-        one
-        for one in trials
-        if one.state != TrialState.WAITING and one.number not in replaced and (repeats or REPEATS not in one.user_attrs)
-    ]
-    return sorted(kept, key=origin) if replaced else kept
+    replaced, kept = set[int](), list[FrozenTrial]()
+    for one in study.get_trials(deepcopy=False):
+        attributes = one.user_attrs
+        if RESUMES in attributes:
+            replaced.add(attributes[RESUMES])
+        if one.state != TrialState.WAITING and (repeats or REPEATS not in attributes):
+            kept.append(one)
+    return sorted((one for one in kept if one.number not in replaced), key=origin) if replaced else kept
 
 
 def relevant_trials(study: Study, space: Space, *, repeats: bool = False) -> list[FrozenTrial]:
