@@ -92,6 +92,25 @@ def test_a_file_that_is_no_image_is_named(tmp_path: Path) -> None:
         load_dataset(str(tmp_path))
 
 
+def test_tables_in_folders_beside_images_are_no_groups(tmp_path: Path) -> None:
+    fill(tmp_path)
+    (tmp_path / "cat/notes").mkdir()
+    (tmp_path / "cat/notes/boxes.csv").write_text("left,top\n1,2\n")
+    data = load_dataset(str(tmp_path))
+    assert data.spec.kind == "image" and data.groups is None
+
+
+def test_images_in_folders_of_groups_are_groups(tmp_path: Path) -> None:
+    for leaf in ("oak 1", "oak 2", "oak 3"):
+        fill(tmp_path / leaf, 5)
+    for name in ("cat", "dog"):
+        for leaf in ("oak 1", "oak 2", "oak 3"):
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            (tmp_path / leaf / name).rename(tmp_path / "set" / name / leaf)
+    data = load_dataset(str(tmp_path / "set"))
+    assert data.groups is not None and len(set(data.groups.tolist())) == 2 and len(data.x_test) == 10
+
+
 def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(png(0))
     with pytest.raises(BadData, match=r"one subfolder of images per class, it has a\.png"):

@@ -83,6 +83,58 @@ def test_a_folder_of_recordings_per_class_is_signals(tmp_path: Path) -> None:
     assert all(np.isclose(rows, X[at], rtol=1e-5).all((1, 2)).sum() == 1 for at in range(12))
 
 
+def in_groups(folder: Path) -> dict[int, str]:
+    """All windows, of four persons who do both things; the person of each window."""
+    persons = {at: f"person {at // 2 % 4}" for at in range(ROWS)}
+    for at, person in persons.items():
+        place = folder / "ab"[at % 2] / person
+        place.mkdir(parents=True, exist_ok=True)
+        lines = [",".join(map(str, X[at, :, step])) for step in range(LENGTH)]
+        (place / f"{at:02}.csv").write_text("\n".join(["x,y,z", *lines]) + "\n")
+    return persons
+
+
+def test_folders_in_those_of_classes_are_groups_that_are_never_parted(tmp_path: Path) -> None:
+    persons = in_groups(tmp_path)
+    data = load_dataset(str(tmp_path))
+    assert data.classes == ("a", "b") and data.groups is not None
+
+    def whose(rows: torch.Tensor) -> list[str]:
+        return [persons[int(np.isclose(X, row, rtol=1e-5).all((1, 2)).argmax())] for row in rows.numpy()]
+
+    learnt, tested = whose(data.x), whose(data.x_test)
+    assert set(tested) and set(learnt) == {*persons.values()} - set(tested) and len(learnt) + len(tested) == ROWS
+    assert [*map(learnt.index, learnt)] == [data.groups.tolist().index(group) for group in data.groups.tolist()]
+    known = {"preprocess": data.preprocess, "classes": data.classes, "target_name": None}
+    x, _ = load_labelled(str(tmp_path), **known, task="classification")
+    assert torch.equal(x, data.x_test)
+
+
+def test_a_test_folder_of_groups_stays_as_it_is(tmp_path: Path) -> None:
+    in_groups(tmp_path / "train")
+    place = tmp_path / "test" / "a" / "person 0"
+    place.mkdir(parents=True)
+    (place / "a.csv").write_bytes((tmp_path / "train/a/person 0/00.csv").read_bytes())
+    data = load_dataset(str(tmp_path))
+    assert len(data.x) == ROWS and len(data.x_test) == 1 and data.groups is not None
+
+
+def test_files_beside_folders_of_groups_are_refused(tmp_path: Path) -> None:
+    in_groups(tmp_path)
+    (tmp_path / "b/loose.csv").write_bytes((tmp_path / "b/person 0/01.csv").read_bytes())
+    with pytest.raises(BadData, match=r"b/loose.csv and b/person 3/\d+.csv differ in that, move one of them"):
+        load_dataset(str(tmp_path))
+
+
+def test_one_group_is_none(tmp_path: Path) -> None:
+    for at in range(20):
+        place = tmp_path / "ab"[at % 2] / "all"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / f"{at}.csv").write_text("x\n" + "\n".join(map(str, X[at, 0])) + "\n")
+    with pytest.raises(BadData, match="folders of groups must tell at least 2 groups apart, got only 'all'"):
+        load_dataset(str(tmp_path))
+
+
 def test_recordings_of_unlike_lengths_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"07.csv must have 16 rows, as .* has, got 9; cut recordings into windows"):
         load_dataset(str(recordings(tmp_path, rows=9)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from steerage.data import signalfiles
+from steerage.data.groups import LEAST, group_texts
 from steerage.data.imagefiles import SUFFIXES, Shape, bytes_of, read_images
 from steerage.data.raw import Raw, listed
 from steerage.data.tablefiles import data_name, read_arrow, read_schema
@@ -19,10 +20,40 @@ from steerage.errors import BadData
 LABEL_COLUMNS = ("label", "labels", "target", "class")
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file of a class, and of a group where classes have folders of groups."""
+
+    path: Path
+    label: str
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class _Files:
+    """Files of one part, in order; all of them in groups, or none."""
+
+    files: list[_File]
+
+    @property
+    def paths(self) -> list[Path]:
+        return [one.path for one in self.files]
+
+    @property
+    def labels(self) -> pd.Series:
+        return pd.Series([one.label for one in self.files], dtype=object)
+
+    def groups(self, *, least: int = LEAST) -> np.ndarray | None:
+        """Text (n,). Raises: BadData for fewer than ``least`` different ones."""
+        names = [one.group for one in self.files]
+        return None if None in names else group_texts(names, len(names), name="folders of groups", least=least)
+
+
 def read_folder(folder: Path, *, shape: Shape | None = None) -> Raw:
     """``folder/CLASS/*.png``, or ``folder/train/CLASS/*`` with ``folder/test/CLASS/*``; CSV files are signals.
 
-    Rows come by class name, then by file name. Raises: BadData.
+    Files may be one folder deeper, ``folder/CLASS/GROUP/*``: those of groups of one name, in any class, belong
+    together. Rows come by class name, then by group and file name. Raises: BadData.
     """
     parts = {entry.name.lower(): entry for entry in _subfolders(folder)}
     if "train" in parts and _subfolders(parts["train"]):
@@ -30,55 +61,70 @@ def read_folder(folder: Path, *, shape: Shape | None = None) -> Raw:
         test = _files(parts["test"]) if "test" in parts and _subfolders(parts["test"]) else None
     else:
         train, test = _files(folder), None
-    name = folder.resolve().name
-    if train[0].suffix.lower() in signalfiles.SUFFIXES:
-        signals = _signals(train, folder)
-        if test is None:
-            return Raw(name, "signal", signals, _labels(train))
-        later = _signals(test, folder)
-        if later.shape[1:] != signals.shape[1:]:
-            raise BadData(
-                f"test files of {name} must be like its training files, of shape {signals.shape[1:]}; cut them alike"
-            )
-        return Raw(name, "signal", signals, _labels(train), later, _labels(test))
-    images = _read(train, folder, shape)
+    signals = train.paths[0].suffix.lower() in signalfiles.SUFFIXES
+    x = _signals(train, folder) if signals else _read(train, folder, shape)
+    raw = Raw(folder.resolve().name, "signal" if signals else "image", x, train.labels, groups=train.groups())
     if test is None:
-        return Raw(name, "image", images, _labels(train), target_name=None)
-    like = shape or (images.shape[1], images.shape[2], images.shape[3])
-    return Raw(name, "image", images, _labels(train), _read(test, folder, like), _labels(test))
+        return raw
+    if signals:
+        later = _signals(test, folder)
+        if later.shape[1:] != x.shape[1:]:
+            raise BadData(
+                f"test files of {raw.name} must be like its training files, of shape {x.shape[1:]}; cut them alike"
+            )
+    else:
+        later = _read(test, folder, shape or (x.shape[1], x.shape[2], x.shape[3]))
+    return replace(raw, x_test=later, y_test=test.labels, groups_test=test.groups(least=1))
 
 
 def _subfolders(folder: Path) -> list[Path]:
     return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith((".", "__")))
 
 
-def _files(folder: Path) -> list[Path]:
-    files = [
-        file
-        for entry in _subfolders(folder)
-        for file in sorted(entry.iterdir())
-        if file.suffix.lower() in SUFFIXES | signalfiles.SUFFIXES and not file.name.startswith(".") and file.is_file()
+def _files(folder: Path) -> _Files:
+    classes = _subfolders(folder)
+    direct = [_File(file, entry.name) for entry in classes for file in _usable(entry)]
+    deeper = [
+        _File(file, entry.name, group.name)
+        for entry in classes
+        for group in _subfolders(entry)
+        for file in _usable(group)
     ]
-    images = [file for file in files if file.suffix.lower() in SUFFIXES]
+    files = direct + deeper
     if not files:
         inside = listed(sorted(entry.name for entry in folder.iterdir()), 5, width=24) or "nothing"
         raise BadData(
             f"folder {folder.name} must have one subfolder of images per class, it has {inside}; "
             "sort the images into such, or name another folder"
         )
-    return images or files  # tables beside images are notes on them
+    files = [one for one in files if one.path.suffix.lower() in SUFFIXES] or files  # tables beside images are notes
+    if files[0].group is None and files[-1].group is not None:
+        raise BadData(
+            f"folder {folder.name} must have all files in its classes, or all in folders of groups in those; "
+            f"{_below(folder, files[0])} and {_below(folder, files[-1])} differ in that, move one of them"
+        )
+    return _Files(files)
 
 
-def _signals(files: Sequence[Path], folder: Path) -> np.ndarray:
-    return signalfiles.read_windows(files, [str(file.relative_to(folder)) for file in files])
+def _usable(folder: Path) -> list[Path]:
+    """Images and recordings in ``folder`` itself, by name."""
+    return [
+        file
+        for file in sorted(folder.iterdir())
+        if file.suffix.lower() in SUFFIXES | signalfiles.SUFFIXES and not file.name.startswith(".") and file.is_file()
+    ]
 
 
-def _read(files: Sequence[Path], folder: Path, shape: Shape | None) -> np.ndarray:
-    return read_images(list(files), [str(file.relative_to(folder)) for file in files], shape=shape)
+def _below(folder: Path, file: _File) -> str:
+    return file.path.relative_to(folder).as_posix()
 
 
-def _labels(files: Sequence[Path]) -> pd.Series:
-    return pd.Series([file.parent.name for file in files], dtype=object)
+def _signals(files: _Files, folder: Path) -> np.ndarray:
+    return signalfiles.read_windows(files.paths, [str(file.relative_to(folder)) for file in files.paths])
+
+
+def _read(files: _Files, folder: Path, shape: Shape | None) -> np.ndarray:
+    return read_images(files.paths, [str(file.relative_to(folder)) for file in files.paths], shape=shape)
 
 
 def read_image_parquet(

@@ -80,7 +80,7 @@ def _read(
     if group is not None and not _has_columns(source):
         raise BadData(
             f"{source} has no columns, and a group ({group!r}) is one of a table; arrays have their groups in an array "
-            "'groups' of the npz file"
+            "'groups' of the npz file, files in folders of groups: CLASS/GROUP/FILE"
         )
     if source in SKLEARN:
         if labelled and target not in (None, "target"):
