@@ -101,17 +101,21 @@ class Attempt:
     """One call of the command in a process of its own."""
 
     def __init__(self, command: list[str], folder: Path, prepare: Callable[[], None] | None = None) -> None:
-        self.said = folder.parent / f"{folder.name}.said"
+        # Not on the disk of the run, which may be full.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # it lives as long as the attempt
         self.began = time.monotonic()
         self.pid = os.fork()
         if self.pid == 0:
-            handle = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(handle, 2)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            signals.install()
-            if prepare is not None:
-                prepare()
-            os._exit(run([*command, str(folder)], started=time.monotonic()))
+            code = 1
+            try:
+                os.dup2(self._said.fileno(), 2)
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                signals.install()
+                if prepare is not None:
+                    prepare()
+                code = run([*command, str(folder)], started=time.monotonic())
+            finally:  # whatever is raised, this process does nothing of what the other is there for
+                os._exit(code)
 
     def ended(self) -> int | None:
         """The exit code, if there is one."""
@@ -143,7 +147,10 @@ class Attempt:
             os.kill(self.pid, number)
 
     def lines(self) -> list[str]:
-        return [line for line in self.said.read_text().splitlines() if not line.startswith("warning: ")]
+        """What it has said, warnings apart."""
+        self._said.seek(0)
+        said = self._said.read().decode()
+        return [line for line in said.splitlines() if not line.startswith("warning: ")]
 
 
 def trials(folder: Path) -> dict[int, float]:
@@ -341,8 +348,7 @@ def readonly(subject: Subject, rng: random.Random) -> dict[str, Any]:
     def after() -> None:
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         attempt = Attempt(subject.command, subject.folder)
-        attempt.said = Path(os.devnull)
-        named.append(attempt.wait(PATIENCE) == 2)
+        named.append(attempt.wait(PATIENCE) == 2 and len(attempt.lines()) == 1)
         subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
 
     outcome = killed(subject, rng, 2, after)
@@ -355,10 +361,8 @@ def lock(subject: Subject, rng: random.Random) -> dict[str, Any]:
     if code is not None or not (subject.folder / ".lock").is_file():
         return {"moments": 0, **subject.outcome(attempt.wait(PATIENCE) if code is None else code)}
     other = Attempt(subject.command, subject.folder)
-    other.said = attempt.said
     second, still = other.wait(PATIENCE), attempt.ended()
-    text = attempt.said.read_text()
-    named = second == 2 and f"process {attempt.pid};" in text
+    named = second == 2 and any(f"process {attempt.pid};" in line for line in other.lines())
     outcome = subject.outcome(attempt.wait(PATIENCE) if still is None else still)
     late = second == 0 and still is not None  # the first had ended
     return {"moments": int(not late), **outcome, "unnamed": int(not late and not named)}
@@ -427,7 +431,7 @@ def measure(kind: str, kept: Measured) -> None:
                 print(kind, number, done["runs"][-1], flush=True)
         finally:
             if kind in ("full", "readonly"):
-                subprocess.run(["umount", str(disk)], check=True)
+                subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def results(kept: Measured) -> list[dict[str, Any]]:
