@@ -456,8 +456,8 @@ def results(kept: Measured) -> list[dict[str, Any]]:
             ("wrong", "wrong results"),
             ("unnamed", "faults without an error that names them"),
         ):
-            if name in runs[0]:
-                rows.append(row(f"{kind}: {title}", [sum(one[name] for one in runs)], unit="", bar=0.0))
+            if any(name in one for one in runs):
+                rows.append(row(f"{kind}: {title}", [sum(one.get(name, 0) for one in runs)], unit="", bar=0.0))
         took = [seconds for one in runs for seconds in one.get("seconds", [])]
         if took:
             rows.append(row(f"{kind}: longest time to the end", [max(took)], unit="s", bar=5.0))
