@@ -17,8 +17,9 @@ with 0.
   Both need root.
 - lock: the same command a second time while the first is at work; it has to end with 2 and the first one's number.
 - clock: the system's time jumps by up to ten years to and fro (as this process sees it) at every look.
-- nan, unbuildable: a template of one's own whose networks give NaN, or raise when they are built, for half of the
-  candidates, which must have failed by name, and no other.
+- nan, unbuildable: a template of one's own whose networks give NaN, or raise when they are built to be trained, for
+  half of the candidates, which must have failed by name, and no other. What raises when its cost is asked for is not
+  tried at all.
 
 A run is lost if its command ends with another code than 0 at last; a finished trial is lost if it was in the study at
 the moment of a fault and is not there in the end with the same error, or began again; a result is wrong if the trials
@@ -91,9 +92,10 @@ class Own(Template):
 
     def build(self, values, spec):
         odd = values["width"] % 2 == 1
-        if odd and KIND == "unbuildable":
+        net = Odd(spec.input_shape[0], values["width"], spec.outputs, odd and KIND == "nan")
+        if odd and KIND == "unbuildable" and not net.hidden.weight.is_meta:
             raise RuntimeError("odd widths cannot be built")
-        return Odd(spec.input_shape[0], values["width"], spec.outputs, odd and KIND == "nan")
+        return net
 """
 
 
