@@ -1,6 +1,6 @@
 """Several trainings at a time: throughput, what the driver costs, memory, waiting, and a Ray cluster that loses nodes.
 
-    python benchmarks/scale.py [throughput driver memory waiting ray ...]
+    python benchmarks/scale.py [throughput driver growth proposals memory waiting ray ...]
 
 Without names all of them; figures that were measured before with this very source are kept.
 
@@ -8,6 +8,8 @@ Without names all of them; figures that were measured before with this very sour
   by two, each with a thread, turn by turn; the workers have started before. It needs two free cores.
 - driver: processor's time of the search's own work per trial, around 1,000 trials of a study in a file, with dummy
   trainings and random proposals in place of those of the predictor.
+- growth: the same per trial around 100, 3,000 and 10,000 trials, and the bytes of the study's file per trial.
+- proposals: processor's time of one by the predictor and its evolution, which know as many candidates.
 - memory: of the driver, by how much it grows with each of such trials between the 2,000th and the 10,000th: what a
   trial itself takes, a dozen small dictionaries, and nothing else.
 - waiting: 200 simulated workers, whose trainings last from 300 to 900 s at random, on a clock that adds the driver's
@@ -40,6 +42,7 @@ from steerage.search import run as search_run
 from steerage.search import sampler
 from steerage.search.evaluation import TrialOutcome
 from steerage.search.mirror import at_once
+from steerage.search.propose import Observation, propose
 from steerage.search.ranking import METRICS, NUMBER, SECONDS, ranking
 from steerage.search.run import open_study, search, study_file
 from steerage.search.under_way import Workers
@@ -52,6 +55,7 @@ from steerage.templates import Cnn
 from steerage.training.split import validation_split
 
 TURNS, CANDIDATES, EPOCHS = 5, 8, 6
+AFTER = (100, 3000, 10_000)  # trials
 SPACE = Space(
     {
         "width": IntDistribution(8, 512, log=True),
@@ -115,10 +119,44 @@ def without_proposals(n_trials: int, at_each: Callable[[int], None], *, known: i
         sampler.propose, search_run._round = kept
 
 
-def driver() -> dict[str, Any]:
+def own_work(known: int, step: int, turns: int) -> list[float]:
+    """Milliseconds of the processor per trial from number ``known`` + ``step`` on, ``turns`` means over ``step``."""
     marks: dict[int, float] = {}
-    without_proposals(1060, lambda done: marks.__setitem__(done, time.process_time()), known=1000)
-    return {"values": [1000.0 * (marks[at + 10] - marks[at]) / 10 for at in range(1010, 1060, 10)]}
+    without_proposals(
+        known + (turns + 1) * step, lambda done: marks.__setitem__(done, time.process_time()), known=known
+    )
+    begins = range(known + step, known + (turns + 1) * step, step)
+    return [1000.0 * (marks[at + step] - marks[at]) / step for at in begins]
+
+
+def driver() -> dict[str, Any]:
+    return {"values": own_work(1000, 10, 5)}
+
+
+def growth() -> dict[str, Any]:
+    found: dict[str, Any] = {
+        f"driver's own work per trial at {known:,} trials": own_work(known, 5, 4) for known in AFTER
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "study.db"
+        with study_file(file) as study:
+            at_once(study, lambda: study.add_trials([known_trial(number) for number in range(1000)]))
+        found["bytes of study.db per trial"] = [sum(one.stat().st_size for one in Path(folder).iterdir()) / 1000]
+    return found
+
+
+def proposals() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for known in (100, 1000, *AFTER[1:]):
+        trials = [known_trial(number) for number in range(known)]
+        history = [Observation(one.params, float(one.value or 0.0)) for one in trials]
+        times = []
+        for turn in range(3):
+            began = time.process_time()
+            propose(SPACE, history, n=1, seed=turn)
+            times.append(time.process_time() - began)
+        found[f"a proposal after {known:,} trials"] = times
+    return found
 
 
 def known_trial(number: int) -> FrozenTrial:
@@ -224,6 +262,11 @@ def slow(number: int, values: Values) -> TrialOutcome:
     return dummy(number, values)
 
 
+# Several figures each, without bars: names of rows, and units.
+SEVERAL: dict[str, tuple[Callable[[], dict[str, Any]], dict[str, str]]] = {
+    "growth": (growth, {"driver's": "ms", "bytes": "bytes"}),
+    "proposals": (proposals, {"a proposal": "s"}),
+}
 ROWS: dict[str, tuple[Callable[[], dict[str, Any]], str, str, float, bool]] = {
     "throughput": (throughput, "two workers' throughput over one's, candidates of cnn", "times", 1.8, True),
     "driver": (driver, "driver's own work per trial at 1,000 trials", "ms", 20.0, False),
@@ -234,15 +277,20 @@ ROWS: dict[str, tuple[Callable[[], dict[str, Any]], str, str, float, bool]] = {
 
 
 def main() -> None:
-    began, names = time.monotonic(), sys.argv[1:] or list(ROWS)
+    began, names = time.monotonic(), sys.argv[1:] or [*ROWS, *SEVERAL]
     for name in names:
         if MEASURED.get(name) is None:
-            MEASURED.put(name, ROWS[name][0]())
+            MEASURED.put(name, {**ROWS, **SEVERAL}[name][0]())
     rows = [
         row(text, kept["values"], unit=unit, bar=bar, at_least=at_least)
         for name, (_, text, unit, bar, at_least) in ROWS.items()
         if (kept := MEASURED.get(name, any_source=True)) is not None
     ]
+    for name, (_, units) in SEVERAL.items():
+        for text, values in (MEASURED.get(name, any_source=True) or {}).items():
+            unit = next((unit for start, unit in units.items() if text.startswith(start)), None)
+            if unit is not None:  # else it says where and when that was measured
+                rows.append(row(text, values, unit=unit, bar=None))
     write("scale", rows, command="python benchmarks/scale.py", seconds=time.monotonic() - began)
 
 
