@@ -49,7 +49,7 @@ from steerage.training.evaluate import predict, scores_of
 from steerage.training.recipe import Recipe
 from steerage.training.split import validation_split
 
-BLOCKS, SIDE_BY_SIDE, WARM_UP_ROWS = 3, 16, 1_024
+BLOCKS, SIDE_BY_SIDE, WARM_UP_ROWS = 5, 16, 1_024
 
 
 @dataclass(frozen=True)
