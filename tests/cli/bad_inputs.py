@@ -346,6 +346,12 @@ CASES: dict[str, tuple[Case, ...]] = {
             "raise max_ram to at least BYTES",
         ),
         Case(
+            "too little RAM for a network of one's own",
+            "refine my_model.py:Net iris --max-ram 10 --epochs 1",
+            "max_ram=10 cannot be met: the smallest network found needs BYTES",
+            "raise max_ram to at least BYTES",
+        ),
+        Case(
             "a size that is none",
             "synth iris --max-params lots",
             "--max-params: a size must be a number of at least 1, got 'lots'",

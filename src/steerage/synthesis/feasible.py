@@ -9,9 +9,11 @@ from dataclasses import replace
 from steerage.cost.budget import Budget
 from steerage.cost.count import Cost, dense_cost, least_cost
 from steerage.errors import BadArgument, InfeasibleBudget, TrainingFailed
+from steerage.growprune.run import GrowPrune
+from steerage.growprune.schemes import FitRam, gradual
 from steerage.search.propose import find_feasible
 from steerage.space import Values
-from steerage.synthesis.candidate import Bench
+from steerage.synthesis.candidate import Bench, build
 from steerage.synthesis.own_network import OwnNetwork
 
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
@@ -29,6 +31,8 @@ def check_feasible(bench: Bench, seed: int) -> None:
     starts, looks = bench.template.starts(spec), CODE_LOOKS if bench.budget.on_device else LOOKS
     best = find_feasible(space, violation=violation_of(bench), seed=seed, start=starts, max_evaluations=looks)
     if best.violation <= 0:
+        if isinstance(bench.template, OwnNetwork):
+            _check_ram(bench, best.values, seed)
         return
     if bench.depth is not None:
         free = replace(bench, depth=None)
@@ -62,6 +66,18 @@ def check_feasible(bench: Bench, seed: int) -> None:
         message=f"{', '.join(f'{name}={bound}' for name, bound in bounds.items())} cannot be met at once: the network "
         f"found that comes closest would need to raise {broken}",
     )
+
+
+def _check_ram(bench: Bench, values: Values, seed: int) -> None:
+    """Raises: InfeasibleBudget for a bound on RAM that the user's own network exceeds when all units have left it that
+    can. Which of them leave depends on weights, what is left if all do does not.
+    """
+    spec, bound = bench.dataset.spec, bench.budget.max_ram
+    if bound is not None:
+        ram = Budget(max_ram=bound)
+        GrowPrune(
+            build(bench, values, seed), ram, spec.input_shape, (FitRam(), *gradual()), price=bench.price
+        ).fit_ram()
 
 
 def check_latency(bench: Bench, seed: int) -> None:
