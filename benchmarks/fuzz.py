@@ -79,6 +79,11 @@ class Hang(BaseException):
     """More than a second of processor time for one input."""
 
 
+def hostile(rng: random.Random) -> Any:
+    """A value of its own: what is changed later must not be changed for all inputs that follow."""
+    return copy.deepcopy(rng.choice(HOSTILE))
+
+
 def damaged(data: bytes, rng: random.Random) -> bytes:
     """``data`` with one to eight changes of its bytes."""
     changed = bytearray(data)
@@ -107,11 +112,11 @@ def changed_json(node: Any, rng: random.Random) -> Any:
     for _ in range(rng.choice((1, 1, 1, 2, 3))):
         places = [*_places(node)]
         if not places:
-            return rng.choice(HOSTILE)
+            return hostile(rng)
         inside, key = rng.choice(places)
         kind = rng.randrange(8)
         if kind < 4:
-            inside[key] = rng.choice(HOSTILE)
+            inside[key] = hostile(rng)
         elif kind == 4:
             del inside[key]
         elif kind == 5:
@@ -121,9 +126,9 @@ def changed_json(node: Any, rng: random.Random) -> Any:
         elif kind == 6 and isinstance(inside[key], (int, float)):
             inside[key] = inside[key] * rng.choice((-1, 2, 10, 1000, 10**6, 0.5))
         elif isinstance(inside, dict):
-            inside[str(rng.choice(HOSTILE))] = inside[key]
+            inside[str(hostile(rng))] = inside[key]
         else:
-            inside.insert(key, rng.choice(HOSTILE))
+            inside.insert(key, hostile(rng))
     return node
 
 
