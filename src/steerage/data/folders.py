@@ -101,7 +101,7 @@ def _files(folder: Path) -> _Files:
     if files[0].group is None and files[-1].group is not None:
         raise BadData(
             f"folder {folder.name} must have all files in its classes, or all in folders of groups in those; "
-            f"{_below(folder, files[0])} and {_below(folder, files[-1])} differ in that, move one of them"
+            f"{_below(folder, files[0].path)} and {_below(folder, files[-1].path)} differ in that, move one of them"
         )
     return _Files(files)
 
@@ -115,16 +115,17 @@ def _usable(folder: Path) -> list[Path]:
     ]
 
 
-def _below(folder: Path, file: _File) -> str:
-    return file.path.relative_to(folder).as_posix()
+def _below(folder: Path, file: Path) -> str:
+    """Name of ``file`` in messages."""
+    return file.relative_to(folder).as_posix()
 
 
 def _signals(files: _Files, folder: Path) -> np.ndarray:
-    return signalfiles.read_windows(files.paths, [str(file.relative_to(folder)) for file in files.paths])
+    return signalfiles.read_windows(files.paths, [_below(folder, file) for file in files.paths])
 
 
 def _read(files: _Files, folder: Path, shape: Shape | None) -> np.ndarray:
-    return read_images(files.paths, [str(file.relative_to(folder)) for file in files.paths], shape=shape)
+    return read_images(files.paths, [_below(folder, file) for file in files.paths], shape=shape)
 
 
 def read_image_parquet(
