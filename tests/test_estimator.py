@@ -593,9 +593,9 @@ def test_partial_fit_is_not_offered() -> None:
     assert not hasattr(SteerageRegressor(), "predict_proba")
 
 
-def test_distinct_rows_without_weights_are_what_synthesize_learns_from() -> None:
+def test_distinct_rows_without_weights_are_what_synthesize_learns_from(tmp_path: Path) -> None:
     data = steerage.dataset_from_arrays(X, Y, weights=np.ones(150), hold_out=False)
-    network = synthesize(data, budget=Budget(), trials=1, epochs=4, seed=0).network
+    network = synthesize(data, budget=Budget(), trials=1, epochs=4, seed=0, out=tmp_path / "run").network
     assert np.allclose(network.predict_proba(X), classifier().fit(X, Y).predict_proba(X), atol=1e-5)
 
 

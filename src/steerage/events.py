@@ -158,7 +158,7 @@ class FrontFound:
 @final
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase begins: baseline, sizing, search, promotion, refit; for one's own network local, absorption.
+    """A phase begins: baseline, sizing, search, promotion, distillation, refit; of one's own network local, absorption.
 
     ``ends``: in seconds of the run.
     """
@@ -173,6 +173,19 @@ class SizeChosen:
     """Nobody gave a budget, and validation chose one: what comes is inside it."""
 
     max_params: int
+
+
+@final
+@dataclass(frozen=True)
+class Taught:
+    """The winner has learnt from what so many ``networks`` and ``rounds`` of boosted trees tell of made-up rows.
+
+    ``kept``: that was better on the validation rows.
+    """
+
+    networks: int
+    rounds: int
+    kept: bool
 
 
 @final

@@ -174,3 +174,15 @@ def test_trials_are_counted_towards_their_end_where_it_is_known() -> None:
     lines = told(one, events.PhaseStarted("search", None), *(finished(number, 0.05) for number in range(20)))
     assert [line.split(",")[0] for line in lines] == ["10 of 60 trials", "20 of 60 trials"]
     assert any(line.startswith("trials") and "20 of 60 done" in line for line in rendered(one, 80))
+
+
+def test_a_phase_that_only_some_runs_have_is_counted_and_says_what_came_of_it() -> None:
+    one = story()
+    told(one, events.PhaseStarted("sizing", None), events.SizeChosen(500), events.PhaseStarted("distillation", None))
+    assert one.where() == "5 of 6: training on what trees and networks tell"
+    assert told(one, trained(0.02, name="taught"), events.Taught(4, 300, True)) == [
+        "training on what trees and networks tell: validation error 2.00 %, 8,970 parameters",
+        "taught by 4 networks and 300 rounds of trees: kept",
+    ]
+    assert told(one, events.Taught(1, 0, False)) == ["taught by 1 network: no better, left"]
+    assert told(one, events.Taught(0, 1, False)) == ["taught by 1 round of trees: no better, left"]

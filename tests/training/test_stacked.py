@@ -25,6 +25,7 @@ from tasks import convolutional, numbers, perceptron, pictures, table
 
 TABLE, NUMBERS, PICTURES = table(), numbers(), pictures()
 WEIGHTED = replace(TABLE, weights=torch.arange(len(TABLE.y)).remainder(3).float())
+TOLD = replace(TABLE, y=torch.rand(len(TABLE.y), 3, generator=torch.Generator().manual_seed(0)).softmax(dim=1))
 ROWS = torch.arange(96)
 
 
@@ -84,7 +85,11 @@ def same(one: Training, other: Training) -> bool:
     return kept and all(torch.equal(a, b) for a, b in zip(numbers_of(one), numbers_of(other), strict=True))
 
 
-@pytest.mark.parametrize("data", [TABLE, NUMBERS, WEIGHTED], ids=["classes", "a number", "weights"])
+@pytest.mark.parametrize(
+    "data",
+    [TABLE, NUMBERS, WEIGHTED, TOLD, replace(TOLD, weights=WEIGHTED.weights)],
+    ids=["classes", "a number", "weights", "probabilities", "probabilities, weights"],
+)
 def test_a_stack_gives_what_separate_trainings_give(data: Dataset) -> None:
     together = [one.training(data, seed) for seed, one in enumerate(CANDIDATES)]
     assert stacked(together, data) == [None] * len(CANDIDATES)
@@ -257,7 +262,7 @@ def test_other_recipes_are_for_the_loop_that_takes_any(recipe: Recipe) -> None:
 def test_several_targets_are_for_the_loop_that_takes_any() -> None:
     training = Training(FeedForward([8], inputs=6, outputs=3), PLAIN, seed=0)
     assert stackable(training, TABLE)
-    assert not stackable(training, replace(TABLE, y=torch.zeros(len(TABLE.y), 3)))
+    assert not stackable(training, replace(NUMBERS, y=torch.zeros(len(NUMBERS.y), 3)))
 
 
 def test_batches_of_two_sizes_are_two_stacks() -> None:

@@ -220,6 +220,13 @@ MaxExpansion = Annotated[
         help="Times as dense as the budget that a candidate may be in training (25).",
     ),
 ]
+Distill = Annotated[
+    bool,
+    Option(
+        "--distill/--no-distill",
+        help="For a table: learn from made-up rows too, of which trees and networks tell, if that helps.",
+    ),
+]
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]
 SchemeName = Annotated[
     str,

@@ -68,6 +68,14 @@ class TablePreprocess:
         ]
         return (*values, *missing, *hot)
 
+    @property
+    def feature_columns(self) -> tuple[int, ...]:
+        """Index in ``columns`` of the one that each of the ``features`` tells of."""
+        values = [at for at, column in enumerate(self.columns) if not column.one_hot]
+        missing = [at for at, column in enumerate(self.columns) if column.indicator]
+        hot = [at for at, column in enumerate(self.columns) for _ in range(column.one_hot)]
+        return (*values, *missing, *hot)
+
     def encode(self, raw: Any) -> Tensor:
         """Rows -> float32 ``(n, columns)``: numbers, category codes, NaN for missing, infinite or unknown.
 

@@ -63,6 +63,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         template: str | Template = "auto",
         scheme: str = "auto",
         patience: int | None = None,
+        distill: bool = True,
         metric: str | None = None,
         random_state: int | RandomState | None = None,
         out: str | Path | None = None,
@@ -82,6 +83,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.template = template
         self.scheme = scheme
         self.patience = patience
+        self.distill = distill
         self.metric = metric
         self.random_state = random_state
         self.out = out
@@ -142,6 +144,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
                     template=self.template if template is None else template,
                     scheme=self.scheme,
                     patience=self._whole("patience"),
+                    distill=bool(self.distill),
                     metric=self.metric,
                     out=folder,
                     listener=printer(self.verbose),

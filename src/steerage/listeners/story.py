@@ -10,17 +10,18 @@ from steerage.metrics import METRICS
 
 PHASES: Mapping[str, Sequence[str]] = {
     "synth": ("baseline", "search", "promotion", "refit"),
-    "synth sized": ("baseline", "sizing", "search", "promotion", "refit"),
     "search": ("baseline", "search", "promotion"),
     "refine": ("local", "absorption"),
     "synth down": ("baseline", "search", "promotion", "trajectory", "polish", "absorption"),
     "refine down": ("trajectory", "polish", "absorption"),
 }
+BEFORE = {"sizing": "search", "distillation": "refit"}  # which some runs have, and before which others
 TITLES = {
     "baseline": "plain baseline",
     "sizing": "choice of a size",
     "search": "global search",
     "promotion": "longer training of the best",
+    "distillation": "training on what trees and networks tell",
     "refit": "grow and prune, validation rows included",
     "local": "grow and prune",
     "trajectory": "grow and prune through all sizes",
@@ -29,7 +30,7 @@ TITLES = {
 }
 TRIALS_PER_LINE = 10
 # The baseline knows no budget, the last training no validation.
-CHOOSING = ("promotion", "local", "polish")
+CHOOSING = ("promotion", "distillation", "local", "polish")
 
 
 class Story:
@@ -63,12 +64,16 @@ class Story:
         elif isinstance(event, events.PhaseStarted):
             lines = self.end_of_phase()
             self.phase = event.phase
-            if event.phase == "sizing":
-                self.phases = PHASES["synth sized"]
+            if event.phase in BEFORE and event.phase not in self.phases:
+                at = self.phases.index(BEFORE[event.phase])
+                self.phases = (*self.phases[:at], event.phase, *self.phases[at:])
             return lines
         elif isinstance(event, events.SizeChosen):
             self.phase = self.training = self._trained = None
             return [f"{TITLES['sizing']}: at most {event.max_params:,} parameters"]
+        elif isinstance(event, events.Taught):
+            lines, by = self.end_of_phase(), told_by(event.networks, event.rounds)
+            return [*lines, f"taught by {by}: {'kept' if event.kept else 'no better, left'}"]
         elif isinstance(event, events.TrialFinished):
             self.resting.discard(event.number)
             self._take_in(event)
@@ -196,6 +201,13 @@ class Story:
     def _improve(self, error: float, name: str) -> None:
         if self.best is None or error < self.best:
             self.best, self.best_name = error, name
+
+
+def told_by(networks: int, rounds: int) -> str:
+    """Who taught a network: ``4 networks and 300 rounds of trees``."""
+    parts = [f"{networks} network{'' if networks == 1 else 's'}"] if networks else []
+    parts += [f"{rounds} round{'' if rounds == 1 else 's'} of trees"] if rounds else []
+    return " and ".join(parts)
 
 
 def minutes(seconds: float) -> str:

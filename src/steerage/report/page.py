@@ -23,6 +23,7 @@ from steerage.report.text import (
     amount,
     bounded,
     code,
+    counted,
     measure,
     section,
     setting,
@@ -119,7 +120,15 @@ def _delivered(run: Run) -> str:
         if value is not None:
             text += f", test {metric.title} {measure(name, value)}"
             text += f" (plain baseline {measure(name, plain)})" if plain is not None else ""
-    return text + "."
+    return f"{text}.{_taught(run)}"
+
+
+def _taught(run: Run) -> str:
+    """Who taught the network beside its own rows, if anybody did."""
+    networks, rounds = (number(at(run.summary, "taught_by", name)) for name in ("networks", "rounds"))
+    parts = [f"{counted(int(networks), 'network')} of the search"] if networks else []
+    parts += [f"{counted(int(rounds), 'round')} of boosted trees"] if rounds else []
+    return f" It learnt from made-up rows too, as told by {' and '.join(parts)}." if parts else ""
 
 
 def _over_budget(run: Run) -> str:

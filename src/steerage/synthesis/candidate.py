@@ -55,6 +55,8 @@ class Bench:
     the board or core that code is made for, of 8-bit integers if ``int8``; ``max_latency_ms``: the time for a row that
     was asked for, which is in the budget as instructions. ``latency``: what bounds and measures that time in ONNX
     Runtime, where that is the device. ``max_expansion``: how many times as dense as the budget candidates may be.
+    ``lessons``: what networks learn from in place of ``dataset``, whose rows they are still judged by; trainings must
+    then be told which of its rows.
     """
 
     dataset: Dataset
@@ -70,6 +72,12 @@ class Bench:
     int8: bool = False
     max_latency_ms: float | None = None
     max_expansion: float = MAX_EXPANSION
+    lessons: Dataset | None = None
+
+    @property
+    def learnt(self) -> Dataset:
+        """What networks learn from."""
+        return self.dataset if self.lessons is None else self.lessons
 
     @cached_property
     def price(self) -> Price:
@@ -323,7 +331,7 @@ def candidate_training(
 
 def _alone(training: Callable[Concatenate[Bench, P], Conduct]) -> Callable[Concatenate[Bench, P], Trained]:
     def synthesize(bench: Bench, /, *args: P.args, **kwargs: P.kwargs) -> Trained:
-        (ended,) = side_by_side([training(bench, *args, **kwargs)], bench.dataset, bench.clock)
+        (ended,) = side_by_side([training(bench, *args, **kwargs)], bench.learnt, bench.clock)
         if isinstance(ended, Trained):
             return ended
         raise ended
@@ -339,7 +347,7 @@ def _probe(bench: Bench, rows: Tensor, seed: int) -> Callable[[nn.Module], Tenso
     """Loss on some of the rows to learn from, which shows what units do."""
 
     def probe(model: nn.Module) -> Tensor:
-        dataset = bench.dataset
+        dataset = bench.learnt
         picked = rows[torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:PROBED_ROWS]]
         outputs = model(dataset.prepare(dataset.x[picked]))
         return loss_of(outputs, dataset.y[picked], dataset, 0.0, dataset.loss_weights(picked))

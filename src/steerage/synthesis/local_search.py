@@ -9,6 +9,7 @@ import torch
 
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
+from steerage.data.dataset import Dataset
 from steerage.growprune.run import GrowPrune
 from steerage.space import Values
 from steerage.synthesis import trajectory
@@ -19,21 +20,23 @@ from steerage.synthesis.stage import Finalist, Run, left, recall, remember, sche
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
-def refit(run: Run, chosen: Finalist) -> Trained:
+def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained:
     """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
 
-    From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice. For as
-    many epochs as were found best where that was asked, or else for as long as there is time. The scores that come
-    back are not validation scores any more: the network has seen those rows.
+    It learns from ``lessons`` where the chosen one has, which are then of all rows. From fresh weights: on few rows, a
+    fourth more of them from the start is worth more than any further choice. For as many epochs as were found best
+    where that was asked, or else for as long as there is time. The scores that come back are not validation scores any
+    more: the network has seen those rows.
     """
-    bench, rows = run.bench, torch.arange(len(run.bench.dataset.y))
+    bench = replace(run.bench, lessons=lessons)
+    rows = torch.arange(len(bench.learnt.y))
     seconds, epochs = left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
     if run.plan.longer:
         epochs = max(1, round(chosen.trained.epochs))
         if seconds is not None:
-            seconds = min(seconds, chosen.trained.seconds * len(rows) / len(bench.train_rows))
+            seconds = min(seconds, chosen.trained.seconds * len(bench.dataset.y) / len(bench.train_rows))
     return trained_in(
-        run,
+        replace(run, bench=bench),
         "refit",
         chosen.values,
         phase="refit",

@@ -32,7 +32,7 @@ from steerage.listeners.notebook import of_notebook
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.search.shared_study import StudyAddress, shared_study
-from steerage.synthesis import local_search, phases, summary
+from steerage.synthesis import distillation, local_search, phases, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import MAX_EXPANSION, Bench, Trained, compacted
@@ -112,6 +112,7 @@ def synthesize(
     like: str | None = None,
     depth: int | None = None,
     max_expansion: float | None = None,
+    distill: bool = True,
     device: str | Device | None = None,
     int8: bool = False,
     metric: str | None = None,
@@ -158,7 +159,9 @@ def synthesize(
     recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
     candidate has, as published networks count them. ``max_expansion``, at least 1: how many times as dense as the
     budget a candidate may be while it trains (25 by default), in parameters and in MACs; what trains longest is kept
-    out by it. ``device``: board or core that the network is for
+    out by it. ``distill``: a network for a table learns from made-up rows too, of which the best networks of the
+    search and boosted trees tell, if that is better on validation rows (``steerage.synthesis.distillation``); False for
+    its own rows alone. ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
@@ -200,6 +203,7 @@ def synthesize(
         **({"like": like} if like is not None else {}),
         **({"depth": depth} if depth is not None else {}),
         **({"max_expansion": max_expansion} if max_expansion is not None else {}),
+        **({} if distill else {"distill": False}),
         "patience": patience,
         "fidelity": fidelity,
         "pareto": pareto,
@@ -212,6 +216,7 @@ def synthesize(
     full = fidelity == "full" or pareto is not None or storage is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
     plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
+    plan = replace(plan, distill=distill and local and not wanted.anything and like is None)
     latency = _latency(device, max_latency_ms, budget or Budget())
     if study is not None and storage is None:
         raise BadArgument(f"a study is shared in a storage: give storage with study={study!r}")
@@ -466,6 +471,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active, sized=request.free and budget != Budget())
+    plan = replace(plan, distill=plan.distill and dataset.spec.kind == "table")
     team = _team(request, directory, clock, ahead)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team, shared)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
@@ -547,7 +553,7 @@ def _loaded(request: _Request) -> Dataset:
 def _phases(run: Run, request: _Request) -> Result:
     """All phases that the plan has, then everything that may look at the test rows."""
     bench = run.bench
-    baseline = after_search = None
+    baseline = after_search = pupil = None
     front: list[Finalist] = []
     if run.plan.local_only:
         template = bench.template
@@ -571,11 +577,17 @@ def _phases(run: Run, request: _Request) -> Result:
         run.team.close()  # what comes is one training after the other
         if run.plan.way_down:
             best, front = local_search.walk_down(run, best, request.wanted)
+        elif run.plan.taught:
+            pupil = distillation.taught(run, best)
+            best = pupil or best
     final = best.trained
     if not run.plan.search_only:
-        finish = local_search.absorb if run.plan.local_only or run.plan.way_down else local_search.refit
         with suppress(TrainingFailed):  # there is a network already
-            finished = finish(run, best)
+            if run.plan.local_only or run.plan.way_down:
+                finished = local_search.absorb(run, best)
+            else:
+                lessons = None if pupil is None else distillation.lessons_of_all_rows(run)
+                finished = local_search.refit(run, best, lessons)
             # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
             if finished.scores.objective <= best.trained.scores.objective:
                 final = finished
@@ -635,6 +647,7 @@ def _delivered(
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
         "budget": {**bench.budget.to_json(), **_bound(bench.max_latency_ms)},
+        **({"taught_by": distillation.teacher_of(run).to_json()} if best.name == distillation.NAME else {}),
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
@@ -736,6 +749,7 @@ def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
         "sizing": "search",
         "search": "search",
         "promotion": "train",
+        "distillation": "train",
     }  # all others are local search
     began = [
         (float(event["at"]), str(event["phase"]))

@@ -13,11 +13,14 @@ from steerage.errors import BadArgument
 # training the one that is delivered.
 ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.98}
 SIZED_ENDS = {"baseline": 0.05, "sizing": 0.20, "search": 0.42, "promotion": 0.72, "refit": 0.98}
+# Where the winner learns from made-up rows as well, that takes the place of its longest training.
+TAUGHT_ENDS = {"baseline": 0.05, "search": 0.30, "promotion": 0.54, "distillation": 0.76, "refit": 0.98}
+SIZED_TAUGHT_ENDS = {**TAUGHT_ENDS, "sizing": 0.18, "search": 0.37, "promotion": 0.56, "distillation": 0.77}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
-LONGER = (2.5, 6.0)
+LONGER, LONGER_WHEN_TAUGHT = (2.5, 6.0), (2.5,)
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
@@ -92,7 +95,7 @@ class Plan:
     ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
     as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
-    network is a choice, too.
+    network is a choice, too. ``distill``: the winner learns from made-up rows as well, where the epochs are many.
     """
 
     effort: Effort
@@ -109,6 +112,7 @@ class Plan:
     like: bool = False
     jobs: int = 1
     sized: bool = False
+    distill: bool = False
 
     @property
     def total(self) -> float:
@@ -131,8 +135,15 @@ class Plan:
             return HURRIED_ENDS[phase] * self.total
         if self.scarce:
             return SCARCE_ENDS[phase] * self.total
+        if self.taught:
+            return (SIZED_TAUGHT_ENDS if self.sized else TAUGHT_ENDS)[phase] * self.total
         ends = SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
         return ends[phase] * self.total
+
+    @property
+    def taught(self) -> bool:
+        """Whether the winner learns once more, from made-up rows as well."""
+        return self.distill and not self.scarce
 
     @property
     def promoted(self) -> int:
@@ -144,7 +155,9 @@ class Plan:
     @property
     def longer(self) -> tuple[float, ...]:
         """How many times as long the winner of the promotion is trained again, each if the one before helped."""
-        return () if self.scarce or self.augmented or self.search_only else LONGER
+        if self.scarce or self.augmented or self.search_only:
+            return ()
+        return LONGER_WHEN_TAUGHT if self.taught else LONGER
 
     @property
     def trials(self) -> int:

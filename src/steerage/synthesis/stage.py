@@ -24,6 +24,7 @@ from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.team import Team
 from steerage.training.evaluate import Scores
 
+OF_CANDIDATES = ("baseline", "sizing", "promotion", "distillation")  # phases whose networks may still be refused
 LEAST_SECONDS = 0.5  # of a training, however late it is
 
 
@@ -69,7 +70,7 @@ def trained_in(
 
     Raises: TrainingFailed, also for one that a worker tried before.
     """
-    folder = run.directory.candidates if phase in ("baseline", "sizing", "promotion") else run.directory.local
+    folder = run.directory.candidates if phase in OF_CANDIDATES else run.directory.local
     done = folder / f"{name}.done"
     kept = recall(run.bench, done, name)
     if kept is not None:
@@ -176,6 +177,7 @@ def best_so_far(run: Run) -> Finalist | None:
     places = [
         directory.local / "local.done",
         *sorted(directory.candidates.glob("promoted-*.done")),
+        directory.candidates / "taught.done",
         *sorted(directory.candidates.glob("earlier-*.done")),
         directory.candidates / "best-trial.done",
     ]

@@ -212,7 +212,7 @@ def loss_of(
     outputs: Tensor, target: Tensor, dataset: Dataset, smoothing: float, weights: Tensor | None = None
 ) -> Tensor:
     """Mean cross-entropy of ``outputs`` (batch, classes), or of each label by itself, or squared error of
-    (batch, targets) in standardized units.
+    (batch, targets) in standardized units. The ``target`` of classes may be their probabilities, (batch, classes).
 
     ``weights``: (batch,), factors of the rows' losses. They are 1 on average over the data set and not over a batch,
     which would make rows count the more the lighter those beside them are.

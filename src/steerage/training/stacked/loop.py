@@ -41,10 +41,10 @@ class Run:
 
 def stackable(training: Training, dataset: Dataset) -> bool:
     """Whether a stack can take ``training`` on ``dataset``: a ``FeedForward`` of the mlp template under AdamW, in
-    float32, that learns a class or one number for each row.
+    float32, that learns a class, or the probabilities of classes, or one number for each row.
     """
     recipe = training.recipe
-    if dataset.y.ndim > 1:
+    if dataset.y.ndim > 1 and dataset.spec.task != "classification":
         return False
     plain = recipe.optimizer == "adamw" and not uses_bfloat16(training.model, recipe.precision)
     return plain and chain_of(training.model) is not None
@@ -103,9 +103,8 @@ def _step(stack: Stack, under_way: Sequence[_UnderWay], dataset: Dataset) -> Non
     parts = x.view(*shape, *x.shape[1:]).unbind()
     with torch.no_grad():
         inputs = [one.inputs(part) for one, part in zip(under_way, parts, strict=True)]
-        losses = stack.gradients(
-            inputs, dataset.y[together].view(shape), None if weights is None else weights.view(shape)
-        )
+        targets = dataset.y[together].view(*shape, *dataset.y.shape[1:])
+        losses = stack.gradients(inputs, targets, None if weights is None else weights.view(shape))
         stack.update([one.run.training.recipe.lr_at(one.run.training.progress) for one in under_way])
     for one, loss in zip(under_way, losses.tolist(), strict=True):
         one.ends_step(loss)

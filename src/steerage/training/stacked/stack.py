@@ -74,8 +74,8 @@ class Stack:
     def gradients(self, inputs: Sequence[Tensor], targets: Tensor, weights: Tensor | None) -> Tensor:
         """Leave the gradients of each network's loss in its parameters; the losses, (networks,).
 
-        ``inputs``: of each, (batch, reads), what its first layer reads. ``targets``: (networks, batch), and so are the
-        ``weights`` of rows.
+        ``inputs``: of each, (batch, reads), what its first layer reads. ``targets``: (networks, batch), or of classes
+        their probabilities (networks, batch, classes); ``weights`` of rows: (networks, batch).
         """
         for level, products in zip(self.levels, self._hidden, strict=True):
             multiply(products, inputs)
@@ -107,7 +107,14 @@ class Stack:
 
     def _losses(self, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Losses (networks,), as ``fit.loss_of`` has them; gradients by the outputs are left in ``back``."""
-        if targets.is_floating_point():
+        if targets.ndim == 3:
+            logs = F.log_softmax(self.outputs, 2)
+            if self._smoothing is not None:
+                targets = torch.lerp(targets, torch.full((), 1.0 / logs.shape[2]), self._smoothing)
+            torch.exp(logs, out=self.back)
+            self.back.sub_(targets).div_(self.batch)
+            losses = -(targets * logs).sum(2)
+        elif targets.is_floating_point():
             rest = self.outputs[:, :, 0] - targets
             torch.mul(rest, 2.0 / self.batch, out=self.back[:, :, 0])
             losses = rest.square_()

@@ -1,0 +1,87 @@
+"""Boosted trees (LightGBM) as a model beside the networks: what they say of rows, in the form of network outputs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steerage.data.dataset import Dataset
+from steerage.training.measure import by_target
+
+ROUNDS = 300
+MOST_TREES = 3000  # a round has a tree for each class
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Fitted to a data set's rows; ``rounds``: of boosting, of which there may have been time for fewer than asked."""
+
+    boosters: tuple[Any, ...]
+    classes: int
+    rounds: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Probabilities of classes, or of labels, or standardized targets: float32 (n, outputs)."""
+        told = [np.asarray(one.predict(x.numpy(), num_threads=1), dtype=np.float32) for one in self.boosters]
+        if self.classes == 2:
+            return torch.from_numpy(np.stack([1.0 - told[0], told[0]], axis=1))
+        return torch.from_numpy(told[0] if self.classes else np.stack(told, axis=1))
+
+
+def fit_trees(
+    dataset: Dataset, rows: Tensor, *, rounds: int | None = None, enough: Callable[[], bool] = lambda: False
+) -> Trees:
+    """Trees for ``rows`` (int64) of a table, with LightGBM's defaults but for the seed, on one thread.
+
+    ``rounds`` of boosting, or as many as are usual; fewer once ``enough`` says so.
+    """
+    x, y = dataset.x[rows].numpy(), dataset.y[rows]
+    weights = dataset.loss_weights(rows)
+    factors = None if weights is None else weights.numpy()
+    outputs, classes = dataset.spec.outputs, 0
+    if dataset.spec.task == "classification":
+        classes, targets = outputs, [y.numpy()]
+    else:
+        targets = list(by_target(y).numpy().T)
+    asked = min(ROUNDS, max(1, MOST_TREES // outputs)) if rounds is None else rounds
+    boosters = []
+    for target in targets:
+        boosters.append(_boosted(x, target, factors, dataset.spec.task, classes, asked, enough))
+        asked = min(asked, max(1, boosters[-1].current_iteration()))  # the same for all targets
+    return Trees(tuple(boosters), classes, asked)
+
+
+def _boosted(
+    x: NDArray[np.float32],
+    y: NDArray[Any],
+    weights: NDArray[np.float32] | None,
+    task: str,
+    classes: int,
+    rounds: int,
+    enough: Callable[[], bool],
+) -> Any:
+    import lightgbm
+
+    objective = "regression" if task == "regression" else "multiclass" if classes > 2 else "binary"
+    parameters: dict[str, Any] = {
+        "objective": objective, "num_threads": 1, "deterministic": True, "force_row_wise": True, "seed": 0,
+        "verbosity": -1,
+    }  # fmt: skip
+    if classes > 2:
+        parameters["num_class"] = classes
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        booster = lightgbm.Booster(parameters, lightgbm.Dataset(x, y, weight=weights, free_raw_data=False))
+        for _ in range(rounds):
+            if booster.update() or enough():  # the former: there is nothing left to split
+                break
+    return booster
