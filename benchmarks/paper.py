@@ -138,7 +138,13 @@ def main(words: list[str]) -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs" / "paper")
     parser.add_argument("--kept", action="store_true", help="measure nothing, use what is there")
     parser.add_argument("--epochs", type=int, default=cifar.EPOCHS, help=f"of the trainings of {cifar.NAME}")
-    parser.add_argument("--kinds", nargs="+", default=cifar.KINDS, choices=cifar.KINDS, help=f"of {cifar.NAME}")
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        default=(*cifar.KINDS, cifar.CHANCE),
+        choices=(*cifar.KINDS, cifar.CHANCE),
+        help=f"of {cifar.NAME}",
+    )
     asked = parser.parse_args(words)
     if unknown := [name for name in asked.rows if name not in (*CASES, *OTHERS)]:
         parser.error(f"rows are {', '.join([*CASES, *OTHERS])}, got {', '.join(unknown)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from optuna import load_study
 from steerage.cost.budget import Budget
 from steerage.data.load import load_dataset
 from steerage.seeds import child_seed
-from steerage.synthesis.candidate import Bench, synthesize_candidate
+from steerage.synthesis.candidate import MAX_EXPANSION, Bench, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
 from steerage.synthesis.trial import TRIAL_SCHEME
@@ -35,6 +36,7 @@ def best_of(run: Path, data: Path, *, epochs: int | None = None, checkpoints: Pa
     rows, validation = validation_split(dataset, asked["seed"])
     template = published_like(asked["like"], dataset.spec) if asked.get("like") else load_template(asked["template"])
     bench = Bench(dataset, template, Budget(**summary["budget"]), rows, validation, RunClock())
+    bench = replace(bench, max_expansion=asked.get("max_expansion", MAX_EXPANSION))
     fits, drawn = violation_of(bench), template.space(dataset.spec).sample_sobol(DRAWN, seed=asked["seed"])
     chosen = [values for values in drawn if fits(values) == 0][: summary["trials"]]
     errors, hours = [], 0.0

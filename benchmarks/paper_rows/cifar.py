@@ -6,10 +6,11 @@
     synthesized   the architecture that was found, grown and pruned
 
 All four have one recipe and ``EPOCHS`` epochs (or as many as asked: a row of its own) on all rows that are not test
-rows, and the test rows are read once a training. The search chooses on validation rows: it is the command line's,
-called again until it is done; candidates with more than ``EXPANSION`` times the budget before they are pruned are left
-out, since they train that much longer. First come the baseline and the synthesized, seed by seed, then what the search
-and the pruning add.
+rows, and the test rows are read once a training. The search chooses on validation rows: it is the command line's, with
+trials of two epochs, called again until it is done; candidates with more than ``EXPANSION`` times the budget before
+they are pruned are left out, since they train that much longer. First come the baseline and the synthesized, seed by
+seed, then what the search and the pruning add. ``chance``: as many random candidates as the search had, trained as
+long.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from typing import Any
 import torch
 from common import ROOT, SHARED, Measured, row
 
+from paper_rows import by_chance
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.load import load_dataset
@@ -34,15 +36,18 @@ from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build, compacted, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
+from steerage.synthesis.plan import Effort, Plan
 from steerage.templates.like import Like, published_like
 
 NAME = "cifar-resnet20"
 DATA = SHARED / "cifar10_jpeg75_train.parquet"
 MAX_PARAMS, MAX_MACS = 272_474, 41_000_000
-EPOCHS, TRIALS, SEEDS = 30, 24, (0, 1, 2)
+EPOCHS, SEARCH_EPOCHS, TRIALS, SEEDS = 30, 16, 10, (0, 1, 2)
 EXPANSION = 3
 POINTS = 0.0252  # by which the paper's network is better than the one it is like
 KINDS = ("baseline", "synthesized", "dense", "start")
+CHANCE = "chance"
+ALL = (*KINDS, CHANCE)
 
 
 def named(epochs: int) -> str:
@@ -50,17 +55,17 @@ def named(epochs: int) -> str:
     return NAME if epochs == EPOCHS else f"{NAME}-{epochs}"
 
 
-def options(epochs: int, seed: int = 0) -> list[str]:
+def options() -> list[str]:
     """Of ``steerage synth``."""
     words = ["--like", "resnet20", "--max-params", str(MAX_PARAMS), "--max-macs", str(MAX_MACS)]
     words += ["--max-expansion", str(EXPANSION)]
-    return [*words, "--epochs", str(epochs), "--trials", str(TRIALS), "--seed", str(seed)]
+    return [*words, "--epochs", str(SEARCH_EPOCHS), "--trials", str(TRIALS)]
 
 
-def searched(folder: Path, epochs: int) -> dict[str, Any]:
+def searched(folder: Path) -> dict[str, Any]:
     """Summary of the run in ``folder``, which is called again while it says that it has not come to its end."""
     data = f"../{DATA.relative_to(ROOT.parent)}"
-    words = ["synth", data, *options(epochs), "--minutes", "50", "--out", str(folder), "--json"]
+    words = ["synth", data, *options(), "--minutes", "50", "--out", str(folder), "--json"]
     while True:
         done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if done.returncode == 0:
@@ -117,11 +122,16 @@ def figures(
     them but the baseline.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    name = named(epochs)
-    key = f"{name} search"
+    name, folder = named(epochs), runs / f"{NAME}-search"
+    key = f"{NAME} search"
     if measured.get(key, any_source=True) is None and not kept and set(asked) != {"baseline"}:
-        measured.put(key, searched(runs / name, epochs))
+        measured.put(key, searched(folder))
     summary = measured.get(key, any_source=True)
+    key = f"{NAME} {CHANCE}"
+    if summary is not None and measured.get(key, any_source=True) is None and not kept and CHANCE in asked:
+        of_trial = Plan(Effort(trials=TRIALS, epochs=SEARCH_EPOCHS)).epochs("search")
+        measured.put(key, by_chance.best_of(folder, DATA, epochs=of_trial, checkpoints=runs))
+    chance = measured.get(key, any_source=True)
     bench, found = bench_of(), dict[str, list[dict[str, Any]]]()
     points: dict[str, Values] = {"baseline": bench.template.baseline(bench.dataset.spec), "start": densest(bench)}
     if summary is not None:
@@ -136,6 +146,10 @@ def figures(
                 found.setdefault(kind, []).append(one)
                 print(key, one["error"], flush=True)
     rows = []
+    if chance is not None:
+        for what, of in (("best trial of the search", "searched"), ("best of as many random candidates", "random")):
+            rows.append(row(f"{name}: {what}, validation error", [chance[of]], unit="fraction", bar=None))
+        rows.append(row(f"{name}: trainings of random candidates", [chance["hours"]], unit="hours", bar=None))
     if summary is not None:
         rows.append(row(f"{name}: trials of the search", [summary["trials"]], unit="trials", bar=None))
         hours = summary["seconds"]["total"] / 3600

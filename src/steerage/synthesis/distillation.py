@@ -32,6 +32,7 @@ NAME, PHASE = "taught", "distillation"
 FEWEST_ROWS = 100  # to learn from; the trees want twenty in a leaf
 MADE_UP, MOST_MADE_UP = 4, 400_000  # rows for each one that there is; in all, where that is more than one for each
 STEPS = 2.4  # times those of the winner: rows that are not its own are not soon known by heart
+SHOWING = 0.5  # of the standard error of a validation figure
 TREES_SHARE = 0.25  # of the time that is left for the phase
 
 Told = Callable[[Tensor], Tensor]
@@ -71,8 +72,10 @@ def taught(run: Run, winner: Finalist) -> Finalist | None:
 
 
 def _better(run: Run, before: Scores, now: Scores) -> bool:
-    """Whether to keep what was taught: by the loss, which tells it on few rows too, and no error clearly higher."""
-    noise = before.standard_error(regression=run.bench.dataset.spec.task == "regression")
+    """Whether to keep what was taught: by the loss, which tells it on few rows too, and an error that is no higher but
+    for what does not show.
+    """
+    noise = SHOWING * before.standard_error(regression=run.bench.dataset.spec.task == "regression")
     return now.loss < before.loss and now.error <= before.error + noise
 
 

@@ -31,9 +31,11 @@ from steerage.synthesis.stage import Finalist, Run, announce_trained, left, reca
 from steerage.synthesis.team import Call
 from steerage.synthesis.trial import EARLY, TrialTask
 from steerage.training.evaluate import Scores
+from steerage.training.split import validation_split
 
 BEST = "best-trial.done"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
+CONFIRMING = 2  # trainings of the promotion's length on other rows
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
 
 
@@ -247,6 +249,7 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
     run.begin("promotion")
     finalists: list[Finalist] = []
     rest = max(run.plan.longer, default=0.0) if run.team.apart else sum(run.plan.longer)
+    rest += CONFIRMING if run.plan.confirms else 0
     first = _longer_trainings(candidates, jobs=run.team.jobs, rest=rest)
     _by_workers(run, first)
     for training in first:
@@ -255,7 +258,7 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
         except TrainingFailed:  # what went well in the search need not go well with another seed
             if training is first[-1] and not finalists:
                 raise
-    best = preferred(run, finalists)
+    best = confirmed(run, preferred(run, finalists), finalists)
     multiples = run.plan.longer
     longer = [
         Longer(f"promoted-longer-{index}", best.values, sum(multiples[index:]) / multiple, multiple)
@@ -349,6 +352,40 @@ def _promoted(run: Run, training: Longer) -> Finalist:
         seconds=left(run, run.plan.ends("promotion"), training.shares),
         epochs=_epochs(run, training),
         scheme=scheme_of(run, training.values),
+        announce=False,
+    )
+
+
+def confirmed(run: Run, best: Finalist, finalists: Sequence[Finalist]) -> Finalist:
+    """``best``, if it beats the best starting point of ``finalists`` on other validation rows, too; or else that one.
+
+    The best of many trials is partly the luckiest on the rows that chose it; on others luck is even. Both are trained
+    again for that, as long as before, and each of them on what the other rows leave.
+    """
+    space, starts = _starting_points(run)
+    known = [one for one in finalists if space.key(one.values) in starts]
+    if not run.plan.confirms or not known or space.key(best.values) in starts:
+        return best
+    expected = min(known, key=lambda one: one.trained.scores.objective)
+    rows, held = validation_split(run.bench.dataset, child_seed(run.seed, "confirmation"))
+    elsewhere = replace(run, bench=replace(run.bench, train_rows=rows, validation_rows=held))
+    try:
+        again = [_again(elsewhere, one) for one in (best, expected)]
+    except TrainingFailed:
+        return expected
+    return best if again[0].trained.scores.objective < again[1].trained.scores.objective else expected
+
+
+def _again(run: Run, finalist: Finalist) -> Finalist:
+    """A network of the promotion, trained once more in the same way."""
+    return trained_in(
+        run,
+        f"confirmed-{finalist.name}",
+        finalist.values,
+        phase="promotion",
+        seconds=finalist.trained.seconds if run.plan.effort.timed else None,
+        epochs=max(1, round(finalist.trained.epochs)),
+        scheme=scheme_of(run, finalist.values),
         announce=False,
     )
 

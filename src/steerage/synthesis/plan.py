@@ -146,6 +146,11 @@ class Plan:
         return self.distill and not self.scarce
 
     @property
+    def confirms(self) -> bool:
+        """Whether what beats the template's starting points has to do so on other validation rows, too."""
+        return not (self.scarce or self.augmented or self.search_only)
+
+    @property
     def promoted(self) -> int:
         """How many candidates are trained again, longer."""
         if self.pareto is not None:

@@ -143,7 +143,7 @@ class ResNet(Template):
         return self._point(min(3, stage_range(spec)[1]) * (3,), SMALL, spec)
 
     def starts(self, spec: TaskSpec) -> Sequence[Values]:
-        """One block a stage; two; two, half as wide and with squeeze-and-excitation; one and three, twice as wide."""
+        """One block a stage; two; two, half as wide and with squeeze-and-excitation; one to three, twice as wide."""
         stages = min(4 if _is_large(spec) else 3, stage_range(spec)[1])
         plain: dict[str, Value] = {"shortcut": "pad", "width": 16}
         changes: tuple[tuple[int, dict[str, Value]], ...] = (
@@ -151,6 +151,7 @@ class ResNet(Template):
             (2, {}),
             (2, {"width": 8, "squeeze": True}),
             (1, {"width": 32}),
+            (2, {"width": 32}),
             (3, {"width": 32}),
         )
         return tuple(self._point(stages * (blocks,), plain | change, spec) for blocks, change in changes)
