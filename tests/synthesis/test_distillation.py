@@ -16,7 +16,7 @@ from steerage.cost import Budget
 from steerage.data import Dataset, dataset_from_arrays
 from steerage.data.objective import with_objective
 from steerage.errors import TrainingFailed
-from steerage.synthesis import Result, distillation, synthesize
+from steerage.synthesis import Result, distillation, main, synthesize
 from steerage.synthesis.distillation import FEWEST_ROWS, MADE_UP, Teacher
 from steerage.synthesis.main import Interrupted
 from steerage.synthesis.stage import Run
@@ -51,12 +51,19 @@ def helping(monkeypatch: pytest.MonkeyPatch, *, loss: float = 0.0, error: float 
     return seen
 
 
+@pytest.fixture
+def overtrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The longest training is never the best."""
+    monkeypatch.setattr(distillation, "longest", lambda plan: "")
+
+
 def labels() -> Dataset:
     y = np.stack([X[:, 0] > 0, X[:, 1] > 0.5], axis=1).astype(int)
     data = dataset_from_arrays(X, y, name="labels")
     return replace(data, spec=replace(data.spec, task="multilabel"))
 
 
+@pytest.mark.usefixtures("overtrained")
 @pytest.mark.parametrize(
     "data",
     [
@@ -94,6 +101,7 @@ def test_it_learns_from_what_is_told_of_made_up_rows(
     assert result.summary["error"]["validation"] == 0 if "error" in result.summary else True
 
 
+@pytest.mark.usefixtures("overtrained")
 def test_the_validation_rows_are_kept_from_it_until_it_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +128,19 @@ def _with_trees(self: Teacher, networks: int, rounds: int) -> None:
     object.__setattr__(self, "rounds", max(rounds, 5))
 
 
+@pytest.mark.parametrize("best", ["promoted-0", "promoted-longer-0", "promoted-longer-1"])
+def test_there_is_none_where_the_longest_training_was_the_best(
+    best: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helping(monkeypatch)
+    monkeypatch.setattr(
+        main.phases, "promote", lambda run, _, promote=main.phases.promote: replace(promote(run, _), name=best)
+    )
+    result = synthesize(DATA, **EFFORT, out=tmp_path / "run")
+    assert ("distillation" in phases_of(result)) == (best != "promoted-longer-1")
+
+
+@pytest.mark.usefixtures("overtrained")
 def test_what_is_no_better_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = synthesize(DATA, **EFFORT, out=tmp_path / "plain", distill=False)
     assert "distillation" not in phases_of(plain)
@@ -134,6 +155,7 @@ def test_what_is_no_better_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert run.summary["error"]["validation"] == run.summary["after_search"]["error"]["validation"]
 
 
+@pytest.mark.usefixtures("overtrained")
 def test_a_training_that_fails_leaves_the_winner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> Any:
         raise TrainingFailed("the loss is nan")
@@ -148,6 +170,7 @@ def test_images_and_few_rows_have_none(data: Dataset, tmp_path: Path) -> None:
     assert "distillation" not in phases_of(synthesize(data, **EFFORT, template="mlp", out=tmp_path / "run"))
 
 
+@pytest.mark.usefixtures("overtrained")
 @pytest.mark.parametrize("name", ["taught", "refit"])
 def test_a_run_that_was_stopped_before_or_after_comes_to_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -166,6 +189,7 @@ def test_a_run_that_was_stopped_before_or_after_comes_to_the_same(
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
+@pytest.mark.usefixtures("overtrained")
 def test_the_teacher_is_the_one_of_the_lowest_loss_on_the_validation_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,6 +24,7 @@ from steerage.data.tabular import TablePreprocess
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed
 from steerage.synthesis.candidate import Bench
+from steerage.synthesis.phases import longest
 from steerage.synthesis.stage import Finalist, Run, left, recall, scheme_of, trained_in
 from steerage.training.evaluate import Scores, predict, scores_of
 from steerage.training.trees import Trees, fit_trees
@@ -31,7 +32,7 @@ from steerage.training.trees import Trees, fit_trees
 NAME, PHASE = "taught", "distillation"
 FEWEST_ROWS = 100  # to learn from; the trees want twenty in a leaf
 MADE_UP, MOST_MADE_UP = 4, 400_000  # rows for each one that there is; in all, where that is more than one for each
-STEPS = 2.4  # times those of the winner: rows that are not its own are not soon known by heart
+STEPS, FEWEST_STEPS = 3.0, 1.5  # times those of the winner: rows that are not its own are not soon known by heart
 SHOWING = 0.5  # of the standard error of a validation figure
 TREES_SHARE = 0.25  # of the time that is left for the phase
 
@@ -52,12 +53,14 @@ class Teacher:
 def taught(run: Run, winner: Finalist) -> Finalist | None:
     """``winner``, trained once more under the teacher that is best on the validation rows, if that is any better.
 
-    Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, or
-    where the winner as it is has the lower loss, or an error that is lower by more than noise.
+    Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, where
+    the longest training was the best, so that the rows are not known by heart, or where the winner as it is has the
+    lower loss or an error that shows to be lower.
     """
     bench, plan = run.bench, run.plan
     seconds = left(run, plan.ends(PHASE), 1)
-    if len(bench.train_rows) < FEWEST_ROWS or (seconds is not None and seconds < winner.trained.seconds):
+    hasty = seconds is not None and seconds < FEWEST_STEPS * winner.trained.seconds
+    if hasty or len(bench.train_rows) < FEWEST_ROWS or winner.name == longest(plan):
         return None
     run.begin(PHASE)
     networks = _networks(run)
@@ -94,7 +97,7 @@ def lessons_of_all_rows(run: Run) -> Dataset:
 
 def _learning(run: Run, lessons: Dataset, winner: Finalist, *, seconds: float | None) -> Finalist:
     """The winner's architecture, from fresh weights, for ``STEPS`` times its steps."""
-    steps = STEPS * winner.trained.epochs * len(run.bench.train_rows)
+    steps = min(STEPS * winner.trained.epochs, run.plan.epochs("refit")) * len(run.bench.train_rows)
     return trained_in(
         replace(run, bench=replace(run.bench, lessons=lessons)),
         NAME,

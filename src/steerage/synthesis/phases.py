@@ -26,6 +26,7 @@ from steerage.space import Key, Space, Values
 from steerage.synthesis import pareto
 from steerage.synthesis.candidate import Trained
 from steerage.synthesis.feasible import starting_points, violation_of
+from steerage.synthesis.plan import Plan
 from steerage.synthesis.rankingfile import write_ranking
 from steerage.synthesis.stage import Finalist, Run, announce_trained, left, recall, scheme_of, train_apart, trained_in
 from steerage.synthesis.team import Call
@@ -34,6 +35,7 @@ from steerage.training.evaluate import Scores
 from steerage.training.split import validation_split
 
 BEST = "best-trial.done"
+LONGER = "promoted-longer"  # and which of them
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
 CONFIRMING = 2  # trainings of the promotion's length on other rows
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
@@ -261,7 +263,7 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
     best = confirmed(run, preferred(run, finalists), finalists)
     multiples = run.plan.longer
     longer = [
-        Longer(f"promoted-longer-{index}", best.values, sum(multiples[index:]) / multiple, multiple)
+        Longer(f"{LONGER}-{index}", best.values, sum(multiples[index:]) / multiple, multiple)
         for index, multiple in enumerate(multiples)
     ]
     _by_workers(run, [replace(one, shares=max(multiples) / one.multiple) for one in longer])
@@ -274,6 +276,11 @@ def promote(run: Run, candidates: Sequence[Values]) -> Finalist:
             break
         best = finalist
     return best
+
+
+def longest(plan: Plan) -> str:
+    """Name of the longest training of a promotion."""
+    return f"{LONGER}-{len(plan.longer) - 1}"
 
 
 def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:

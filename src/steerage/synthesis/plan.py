@@ -13,14 +13,13 @@ from steerage.errors import BadArgument
 # training the one that is delivered.
 ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.98}
 SIZED_ENDS = {"baseline": 0.05, "sizing": 0.20, "search": 0.42, "promotion": 0.72, "refit": 0.98}
-# Where the winner learns from made-up rows as well, that takes the place of its longest training.
-TAUGHT_ENDS = {"baseline": 0.05, "search": 0.30, "promotion": 0.54, "distillation": 0.76, "refit": 0.98}
-SIZED_TAUGHT_ENDS = {**TAUGHT_ENDS, "sizing": 0.18, "search": 0.37, "promotion": 0.56, "distillation": 0.77}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
-LONGER, LONGER_WHEN_TAUGHT = (2.5, 6.0), (2.5,)
+LONGER = (2.5, 6.0)
+# Of the time between promotion and the end of the refit, which is as much longer than it as there are more rows.
+DISTILLATION = 0.45
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
@@ -135,14 +134,15 @@ class Plan:
             return HURRIED_ENDS[phase] * self.total
         if self.scarce:
             return SCARCE_ENDS[phase] * self.total
-        if self.taught:
-            return (SIZED_TAUGHT_ENDS if self.sized else TAUGHT_ENDS)[phase] * self.total
+        if phase == "distillation":
+            begun = self.ends("promotion")
+            return begun + DISTILLATION * (self.ends("refit") - begun)
         ends = SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
         return ends[phase] * self.total
 
     @property
     def taught(self) -> bool:
-        """Whether the winner learns once more, from made-up rows as well."""
+        """Whether the winner learns once more, from made-up rows as well, where longer training does not help it."""
         return self.distill and not self.scarce
 
     @property
@@ -160,9 +160,7 @@ class Plan:
     @property
     def longer(self) -> tuple[float, ...]:
         """How many times as long the winner of the promotion is trained again, each if the one before helped."""
-        if self.scarce or self.augmented or self.search_only:
-            return ()
-        return LONGER_WHEN_TAUGHT if self.taught else LONGER
+        return () if self.scarce or self.augmented or self.search_only else LONGER
 
     @property
     def trials(self) -> int:
