@@ -59,8 +59,9 @@ def taught(run: Run, winner: Finalist) -> Finalist | None:
     """
     bench, plan = run.bench, run.plan
     seconds = left(run, plan.ends(PHASE), 1)
+    begun = (run.directory.candidates / f"{NAME}.json").is_file()  # by a process that was stopped: then it goes on
     hasty = seconds is not None and seconds < FEWEST_STEPS * winner.trained.seconds
-    if hasty or len(bench.train_rows) < FEWEST_ROWS or winner.name == longest(plan):
+    if (hasty and not begun) or len(bench.train_rows) < FEWEST_ROWS or winner.name == longest(plan):
         return None
     run.begin(PHASE)
     networks = _networks(run)
