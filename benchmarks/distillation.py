@@ -12,47 +12,40 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from common import ROOT, SHARED, Measured, row, write
-from tabular_rows.table import load
+from common import Measured, row, write
+from tabular_rows.ours import error_of, synthesized
+from tabular_rows.table import DATA, load, path_of
 
-TABLES = ("letter", "satellite", "dna", "vowel", "soybean", "credit_g", "california_housing")
 KINDS = {"with": (), "without": ("--no-distill",)}
 SEEDS, MINUTES = (0, 1, 2), 2.0
 
 
 def training_part(table: str) -> pd.DataFrame:
     """The training rows, target last."""
-    whole = load(str(SHARED / "tabular" / f"{table}.csv.gz"))
+    whole = load(path_of(table))
     target = [f"class {code}" for code in whole.y] if whole.classes else whole.y
     return whole.x.assign(target=target)
 
 
 def run(table: str, kind: str, seed: int) -> dict[str, Any]:
-    """Test error of one run, whether what was taught is what was delivered, and how long it took."""
+    """Errors of one run, the losses of its trainings outside the search, and how long it took."""
     with tempfile.TemporaryDirectory(prefix="distillation-") as folder:
         out = Path(folder) / "run"
         data = Path(folder) / f"{table}.csv"
         training_part(table).to_csv(data, index=False)
-        words = ["synth", str(data), "--minutes", f"{MINUTES:g}", "--seed", str(seed)]
-        words += ["--jobs", "1", *KINDS[kind], "--out", str(out), "--json"]
-        done = subprocess.run(
-            [sys.executable, "-m", "steerage", *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        if done.returncode != 0:
-            raise SystemExit(f"{table}, {kind}, {seed}: exit code {done.returncode}\n{done.stderr}")
-        summary = json.loads(done.stdout)
+        words = ["--minutes", f"{MINUTES:g}", "--seed", str(seed), "--jobs", "1", *KINDS[kind]]
+        summary = synthesized(str(data), *words, out=out)
         told = [json.loads(line) for line in (out / "events.jsonl").read_text().splitlines()]
     losses = {one["name"]: one["loss"] for one in told if one["event"] == "NetworkTrained"}
     return {
-        "error": summary["error" if "error" in summary else "rmse"]["test"],
-        "validation": summary["error" if "error" in summary else "rmse"]["validation"],
+        "error": error_of(summary),
+        "validation": error_of(summary, "validation"),
         "params": summary["params"],
         "losses": losses,
         "seconds": summary["seconds"]["total"],
@@ -62,20 +55,20 @@ def run(table: str, kind: str, seed: int) -> dict[str, Any]:
 
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Tables with and without distillation.")
-    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(TABLES))
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=", ".join(DATA))
     parser.add_argument("--kept", action="store_true", help="measure nothing, use what is there")
     asked = parser.parse_args(words)
-    if unknown := [name for name in asked.tables if name not in TABLES]:
-        parser.error(f"tables are {', '.join(TABLES)}; got {', '.join(unknown)}")
+    if unknown := [name for name in asked.tables if name not in DATA]:
+        parser.error(f"tables are {', '.join(DATA)}; got {', '.join(unknown)}")
     measured, rows, seconds, gains = Measured("distillation"), [], 0.0, list[float]()
     for seed in SEEDS:
-        for table in asked.tables or TABLES:
+        for table in asked.tables or DATA:
             for kind in KINDS:
                 key = f"{table}, {kind}, {seed}"
                 if measured.get(key, any_source=True) is None and not asked.kept:
                     measured.put(key, run(table, kind, seed))
                     print(key, measured.get(key, any_source=True)["error"], flush=True)  # type: ignore[index]
-    for table in TABLES:
+    for table in DATA:
         unit = "rmse" if table == "california_housing" else "fraction"
         found: dict[str, list[dict[str, Any]]] = {}
         for kind in KINDS:

@@ -125,9 +125,7 @@ def figures(name: str, case: Case, runs: list[dict[str, Any]], chance: dict[str,
     rows.append(row(f"{name}: hours", hours, unit="hours", bar=None))
     rows.append(row(f"{name}: cores", [one["cores"] for one in runs], unit="cores", bar=None))
     if chance is not None:
-        for what, key in (("best trial of the search", "searched"), ("best of as many random candidates", "random")):
-            rows.append(row(f"{name}: {what}, validation error", [chance[key]], unit="fraction", bar=None))
-        rows.append(row(f"{name}: trainings of random candidates", [chance["hours"]], unit="hours", bar=None))
+        rows += by_chance.figures(name, chance)
     about = {"claim": case.claim, "asked": runs[0]["command"], "commit": ", ".join(sorted({o["commit"] for o in runs}))}
     return [one | about for one in rows]
 
@@ -141,8 +139,8 @@ def main(words: list[str]) -> None:
     parser.add_argument(
         "--kinds",
         nargs="+",
-        default=(*cifar.KINDS, cifar.CHANCE),
-        choices=(*cifar.KINDS, cifar.CHANCE),
+        default=cifar.ALL,
+        choices=cifar.ALL,
         help=f"of {cifar.NAME}",
     )
     asked = parser.parse_args(words)

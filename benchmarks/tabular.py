@@ -14,9 +14,7 @@ weights alone, in float32 safetensors.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,12 +22,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, SHARED, Measured, row, write
+from common import Measured, row, write
 from tabular_rows import rivals
-from tabular_rows.table import load
+from tabular_rows.ours import error_of, synthesized
+from tabular_rows.table import DATA, load, path_of
 
 MINUTES = 5.0
-DATA = ("letter", "satellite", "dna", "vowel", "soybean", "credit_g", "california_housing")
 OURS, TREES = "steerage", "lightgbm"
 BELOW, WORST, SMALLER = 5, 1.10, 50.0  # data sets of seven; times LightGBM's error; times its bytes
 
@@ -38,18 +36,12 @@ def ours(name: str) -> dict[str, Any]:
     """What the command line delivers, in a fresh folder."""
     with tempfile.TemporaryDirectory(prefix="tabular-") as folder:
         run = Path(folder) / "run"
-        words = ["synth", path_of(name), "--minutes", f"{MINUTES:g}", "--out", str(run), "--json"]
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, "-m", "steerage", *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
+        summary = synthesized(path_of(name), "--minutes", f"{MINUTES:g}", out=run)
         seconds = time.monotonic() - began
-        if done.returncode != 0:
-            raise SystemExit(f"{name}: exit code {done.returncode}\n{done.stderr}")
-        summary = json.loads(done.stdout)
         size = sum(file.stat().st_size for file in (run / "network").iterdir())
     return {
-        "error": summary["error" if "error" in summary else "rmse"]["test"],
+        "error": error_of(summary),
         "seconds": seconds,
         "bytes": size,
         "flash": summary["flash_bytes"],
@@ -66,10 +58,6 @@ METHODS: Mapping[str, Callable[[str], dict[str, Any]]] = {
     "sklearn": lambda name: rivals.perceptron(load(path_of(name))),
     "optuna": lambda name: rivals.tuned(load(path_of(name)), minutes=MINUTES),
 }
-
-
-def path_of(name: str) -> str:
-    return str(SHARED / "tabular" / f"{name}.csv.gz")
 
 
 def figures(found: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from common import row
 from optuna import load_study
 
 from steerage.cost.budget import Budget
@@ -35,8 +35,8 @@ def best_of(run: Path, data: Path, *, epochs: int | None = None, checkpoints: Pa
     dataset = load_dataset(str(data))
     rows, validation = validation_split(dataset, asked["seed"])
     template = published_like(asked["like"], dataset.spec) if asked.get("like") else load_template(asked["template"])
-    bench = Bench(dataset, template, Budget(**summary["budget"]), rows, validation, RunClock())
-    bench = replace(bench, max_expansion=asked.get("max_expansion", MAX_EXPANSION))
+    budget, expansion = Budget(**summary["budget"]), asked.get("max_expansion", MAX_EXPANSION)
+    bench = Bench(dataset, template, budget, rows, validation, RunClock(), max_expansion=expansion)
     fits, drawn = violation_of(bench), template.space(dataset.spec).sample_sobol(DRAWN, seed=asked["seed"])
     chosen = [values for values in drawn if fits(values) == 0][: summary["trials"]]
     errors, hours = [], 0.0
@@ -61,3 +61,11 @@ def best_of(run: Path, data: Path, *, epochs: int | None = None, checkpoints: Pa
     told = [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
     found = min(event["error"] for event in told if event.get("event") == "TrialFinished")
     return {"searched": found, "random": min(errors), "trials": len(chosen), "hours": hours}
+
+
+def figures(name: str, chance: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the result file for what ``best_of`` gave."""
+    rows = []
+    for what, key in (("best trial of the search", "searched"), ("best of as many random candidates", "random")):
+        rows.append(row(f"{name}: {what}, validation error", [chance[key]], unit="fraction", bar=None))
+    return [*rows, row(f"{name}: trainings of random candidates", [chance["hours"]], unit="hours", bar=None)]

@@ -145,11 +145,7 @@ def figures(
             if (one := measured.get(key, any_source=True)) is not None:
                 found.setdefault(kind, []).append(one)
                 print(key, one["error"], flush=True)
-    rows = []
-    if chance is not None:
-        for what, of in (("best trial of the search", "searched"), ("best of as many random candidates", "random")):
-            rows.append(row(f"{name}: {what}, validation error", [chance[of]], unit="fraction", bar=None))
-        rows.append(row(f"{name}: trainings of random candidates", [chance["hours"]], unit="hours", bar=None))
+    rows = [] if chance is None else by_chance.figures(name, chance)
     if summary is not None:
         rows.append(row(f"{name}: trials of the search", [summary["trials"]], unit="trials", bar=None))
         hours = summary["seconds"]["total"] / 3600

@@ -6,12 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from common import SHARED
 from numpy.typing import NDArray
 
 from steerage.data.build import drop_unlabelled, split_rows
 from steerage.data.columns import is_category, numbers
 from steerage.data.sources import load_raw
 from steerage.data.target import read_target
+
+DATA = ("letter", "satellite", "dna", "vowel", "soybean", "credit_g", "california_housing")
+
+
+def path_of(name: str) -> str:
+    """File of one of ``DATA``."""
+    return str(SHARED / "tabular" / f"{name}.csv.gz")
 
 
 @dataclass(frozen=True, eq=False)

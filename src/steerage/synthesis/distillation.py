@@ -24,7 +24,7 @@ from steerage.data.tabular import TablePreprocess
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed
 from steerage.synthesis.candidate import Bench
-from steerage.synthesis.phases import longest
+from steerage.synthesis.phases import longest, noise
 from steerage.synthesis.stage import Finalist, Run, left, recall, scheme_of, trained_in
 from steerage.training.evaluate import Scores, predict, scores_of
 from steerage.training.trees import Trees, fit_trees
@@ -79,8 +79,7 @@ def _better(run: Run, before: Scores, now: Scores) -> bool:
     """Whether to keep what was taught: by the loss, which tells it on few rows too, and an error that is no higher but
     for what does not show.
     """
-    noise = SHOWING * before.standard_error(regression=run.bench.dataset.spec.task == "regression")
-    return now.loss < before.loss and now.error <= before.error + noise
+    return now.loss < before.loss and now.error <= before.error + SHOWING * noise(run, before)
 
 
 def teacher_of(run: Run) -> Teacher:

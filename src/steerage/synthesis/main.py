@@ -215,8 +215,8 @@ def synthesize(
     # Nor can another driver go on with a training that rests in this one's folder.
     full = fidelity == "full" or pareto is not None or storage is not None
     plan = Plan(effort, search_only=not local, patience=patience, full=full, pareto=pareto)
-    plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None)
-    plan = replace(plan, distill=distill and local and not wanted.anything and like is None)
+    distill = distill and local and not wanted.anything and like is None
+    plan = replace(plan, way_down=wanted.anything, scheme=scheme, like=like is not None, distill=distill)
     latency = _latency(device, max_latency_ms, budget or Budget())
     if study is not None and storage is None:
         raise BadArgument(f"a study is shared in a storage: give storage with study={study!r}")

@@ -369,11 +369,9 @@ def confirmed(run: Run, best: Finalist, finalists: Sequence[Finalist]) -> Finali
     The best of many trials is partly the luckiest on the rows that chose it; on others luck is even. Both are trained
     again for that, as long as before, and each of them on what the other rows leave.
     """
-    space, starts = _starting_points(run)
-    known = [one for one in finalists if space.key(one.values) in starts]
-    if not run.plan.confirms or not known or space.key(best.values) in starts:
+    expected = _expected(run, finalists) if run.plan.confirms else None
+    if expected is None or best is expected:
         return best
-    expected = min(known, key=lambda one: one.trained.scores.objective)
     rows, held = validation_split(run.bench.dataset, child_seed(run.seed, "confirmation"))
     elsewhere = replace(run, bench=replace(run.bench, train_rows=rows, validation_rows=held))
     try:
@@ -399,15 +397,15 @@ def _again(run: Run, finalist: Finalist) -> Finalist:
 
 def _helped(run: Run, shorter: Scores, longer: Scores) -> bool:
     """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
-    return longer.loss < shorter.loss or longer.error < shorter.error - _noise(run, shorter)
+    return longer.loss < shorter.loss or longer.error < shorter.error - noise(run, shorter)
 
 
 def _error_noise(run: Run, error: float) -> float:
     """Standard error of a validation figure of about ``error``."""
-    return _noise(run, Scores(min(1.0, max(0.0, error)), 0.0, len(run.bench.validation_rows)))
+    return noise(run, Scores(min(1.0, max(0.0, error)), 0.0, len(run.bench.validation_rows)))
 
 
-def _noise(run: Run, scores: Scores) -> float:
+def noise(run: Run, scores: Scores) -> float:
     """Standard error of the validation figure in ``scores``."""
     return scores.standard_error(regression=run.bench.dataset.spec.task == "regression")
 
@@ -419,12 +417,20 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     then decides, and the search has to beat it by more than a standard error, and in the loss as well, which tells a
     lucky network from a good one on few rows.
     """
-    space, starts = _starting_points(run)
-    best = min(finalists, key=lambda finalist: finalist.trained.scores.objective)
-    known = [finalist for finalist in finalists if space.key(finalist.values) in starts]
-    if not known:
+    best, expected = _lowest(finalists), _expected(run, finalists)
+    if expected is None:
         return best
-    expected = min(known, key=lambda finalist: finalist.trained.scores.objective)
     gain = expected.trained.scores.objective - best.trained.scores.objective
-    beaten = gain >= _noise(run, expected.trained.scores) and best.trained.scores.loss < expected.trained.scores.loss
+    beaten = gain >= noise(run, expected.trained.scores) and best.trained.scores.loss < expected.trained.scores.loss
     return best if beaten else expected
+
+
+def _expected(run: Run, finalists: Sequence[Finalist]) -> Finalist | None:
+    """The best of those that are starting points of the template; None where none is."""
+    space, starts = _starting_points(run)
+    known = [finalist for finalist in finalists if space.key(finalist.values) in starts]
+    return _lowest(known) if known else None
+
+
+def _lowest(finalists: Sequence[Finalist]) -> Finalist:
+    return min(finalists, key=lambda finalist: finalist.trained.scores.objective)

@@ -17,6 +17,7 @@ from steerage.training.measure import by_target
 
 ROUNDS = 300
 MOST_TREES = 3000  # a round has a tree for each class
+REPEATABLE = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "seed": 0, "verbosity": -1}
 
 
 @final
@@ -46,15 +47,20 @@ def fit_trees(
     x, y = dataset.x[rows].numpy(), dataset.y[rows]
     weights = dataset.loss_weights(rows)
     factors = None if weights is None else weights.numpy()
-    outputs, classes = dataset.spec.outputs, 0
+    outputs, classes, objective = dataset.spec.outputs, 0, "binary"
     if dataset.spec.task == "classification":
         classes, targets = outputs, [y.numpy()]
     else:
         targets = list(by_target(y).numpy().T)
+    if dataset.spec.task == "regression":
+        objective = "regression"
+    elif classes > 2:
+        objective = "multiclass"
+    parameters = {"objective": objective, **({"num_class": classes} if classes > 2 else {}), **REPEATABLE}
     asked = min(ROUNDS, max(1, MOST_TREES // outputs)) if rounds is None else rounds
     boosters = []
     for target in targets:
-        boosters.append(_boosted(x, target, factors, dataset.spec.task, classes, asked, enough))
+        boosters.append(_boosted(x, target, factors, parameters, asked, enough))
         asked = min(asked, max(1, boosters[-1].current_iteration()))  # the same for all targets
     return Trees(tuple(boosters), classes, asked)
 
@@ -63,24 +69,15 @@ def _boosted(
     x: NDArray[np.float32],
     y: NDArray[Any],
     weights: NDArray[np.float32] | None,
-    task: str,
-    classes: int,
+    parameters: dict[str, Any],
     rounds: int,
     enough: Callable[[], bool],
 ) -> Any:
     import lightgbm
 
-    objective = "regression" if task == "regression" else "multiclass" if classes > 2 else "binary"
-    parameters: dict[str, Any] = {
-        "objective": objective, "num_threads": 1, "deterministic": True, "force_row_wise": True, "seed": 0,
-        "verbosity": -1,
-    }  # fmt: skip
-    if classes > 2:
-        parameters["num_class"] = classes
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        booster = lightgbm.Booster(parameters, lightgbm.Dataset(x, y, weight=weights, free_raw_data=False))
+        booster = lightgbm.Booster(parameters, lightgbm.Dataset(x, y, weight=weights))
         for _ in range(rounds):
             if booster.update() or enough():  # the former: there is nothing left to split
                 break
