@@ -156,19 +156,22 @@ def test_the_winner_is_trained_for_longer_while_that_helps(
 def test_what_beats_the_starting_points_has_to_do_so_on_other_rows_too(
     other_errors: tuple[float, float], chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, seen, left = a_run(tmp_path), [], list(other_errors)
+    told: list[object] = []
+    run, seen, left = replace(a_run(tmp_path), emit=told.append), [], list(other_errors)
     start = run.bench.template.starts(run.bench.dataset.spec)[0]
     space = run.bench.template.space(run.bench.dataset.spec)
     other = space.normalize({**start, "depth": 3, "width": 40})
 
     def trained(run: Run, name: str, values: Values, *, epochs: int, **options: object) -> Finalist:
         seen.append((name, epochs, run.bench.train_rows, run.bench.validation_rows))
+        run.emit(name)
         return finalist(name, values, left.pop(0))
 
     monkeypatch.setattr(phases, "trained_in", trained)
     lucky, expected = finalist("lucky", other, 0.1), finalist("start", start, 0.3)
     assert phases.confirmed(run, lucky, [lucky, expected]).name == chosen
     assert [name for name, *_ in seen] == ["confirmed-lucky", "confirmed-start"]
+    assert not told  # errors on other rows are not those of the others
     for _, epochs, rows, held in seen:
         assert epochs == 1  # as long as before
         assert sorted([*rows.tolist(), *held.tolist()]) == list(range(len(run.bench.dataset.y)))

@@ -367,13 +367,14 @@ def confirmed(run: Run, best: Finalist, finalists: Sequence[Finalist]) -> Finali
     """``best``, if it beats the best starting point of ``finalists`` on other validation rows, too; or else that one.
 
     The best of many trials is partly the luckiest on the rows that chose it; on others luck is even. Both are trained
-    again for that, as long as before, and each of them on what the other rows leave.
+    again for that, as long as before, and each of them on what the other rows leave. Nobody is told of their errors,
+    which cannot be compared with those of the others.
     """
     expected = _expected(run, finalists) if run.plan.confirms else None
     if expected is None or best is expected:
         return best
     rows, held = validation_split(run.bench.dataset, child_seed(run.seed, "confirmation"))
-    elsewhere = replace(run, bench=replace(run.bench, train_rows=rows, validation_rows=held))
+    elsewhere = replace(run, bench=replace(run.bench, train_rows=rows, validation_rows=held), emit=lambda event: None)
     try:
         again = [_again(elsewhere, one) for one in (best, expected)]
     except TrainingFailed:
