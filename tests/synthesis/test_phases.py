@@ -12,12 +12,13 @@ from steerage.cost.count import Cost, dense_cost
 from steerage.data.build import dataset_from_arrays
 from steerage.errors import InfeasibleBudget
 from steerage.space import Values
-from steerage.synthesis import feasible, phases
+from steerage.synthesis import feasible, promotion
 from steerage.synthesis.candidate import Bench, Trained
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import starting_points
-from steerage.synthesis.phases import preferred, promote, with_experience
 from steerage.synthesis.plan import Effort, Plan
+from steerage.synthesis.preference import preferred, with_experience
+from steerage.synthesis.promotion import promote
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.stage import Finalist, Run
 from steerage.templates import TEMPLATES, Mlp
@@ -129,27 +130,29 @@ def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("losses", "chosen"),
+    ("losses", "chosen", "expected"),
     [
-        ([0.5, 0.6], "promoted-0"),
-        ([0.5, 0.4, 0.45], "promoted-longer-0"),
-        ([0.5, 0.4, 0.3], "promoted-longer-1"),
+        ([0.5, 0.6, 0.6], "promoted-0", [10, 4, 25]),
+        ([0.5, 0.6, 0.4, 0.45], "promoted-longer-0", [10, 4, 25, 60]),
+        ([0.5, 0.5, 0.4, 0.3], "promoted-longer-1", [10, 4, 25, 60]),
+        ([0.5, 0.4, 0.45], "promoted-shorter-0", [10, 4, 2]),
+        ([0.5, 0.4, 0.3], "promoted-shorter-1", [10, 4, 2]),  # a third would be less than one epoch
     ],
 )
-def test_the_winner_is_trained_for_longer_while_that_helps(
-    losses: list[float], chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_winner_is_trained_for_shorter_or_for_longer_while_that_helps(
+    losses: list[float], chosen: str, expected: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, lengths = a_run(tmp_path), []
+    run, lengths = a_run(tmp_path), list[int]()
 
     def trained(run: Run, name: str, values: Values, *, epochs: int, **options: object) -> Finalist:
         lengths.append(epochs)
         found = finalist(name, values, 0.1)
         return replace(found, trained=replace(found.trained, scores=Scores(0.1, losses[len(lengths) - 1], ROWS)))
 
-    monkeypatch.setattr(phases, "trained_in", trained)
+    monkeypatch.setattr(promotion, "trained_in", trained)
     run = replace(run, plan=Plan(Effort(trials=3, epochs=60)))
     assert promote(run, [run.bench.template.starts(run.bench.dataset.spec)[0]]).name == chosen
-    assert lengths == [10, 25, 60][: len(losses)]
+    assert lengths == expected
 
 
 @pytest.mark.parametrize(("other_errors", "chosen"), [((0.2, 0.3), "lucky"), ((0.3, 0.2), "start")])
@@ -167,19 +170,19 @@ def test_what_beats_the_starting_points_has_to_do_so_on_other_rows_too(
         run.emit(name)
         return finalist(name, values, left.pop(0))
 
-    monkeypatch.setattr(phases, "trained_in", trained)
+    monkeypatch.setattr(promotion, "trained_in", trained)
     lucky, expected = finalist("lucky", other, 0.1), finalist("start", start, 0.3)
-    assert phases.confirmed(run, lucky, [lucky, expected]).name == chosen
+    assert promotion.confirmed(run, lucky, [lucky, expected]).name == chosen
     assert [name for name, *_ in seen] == ["confirmed-lucky", "confirmed-start"]
     assert not told  # errors on other rows are not those of the others
     for _, epochs, rows, held in seen:
         assert epochs == 1  # as long as before
         assert sorted([*rows.tolist(), *held.tolist()]) == list(range(len(run.bench.dataset.y)))
         assert not torch.equal(held, run.bench.validation_rows)
-    assert phases.confirmed(run, expected, [lucky, expected]) is expected
-    assert phases.confirmed(run, lucky, [lucky]) is lucky
+    assert promotion.confirmed(run, expected, [lucky, expected]) is expected
+    assert promotion.confirmed(run, lucky, [lucky]) is lucky
     hurried = replace(run, plan=replace(run.plan, scarce=True))
-    assert phases.confirmed(hurried, lucky, [lucky, expected]) is lucky
+    assert promotion.confirmed(hurried, lucky, [lucky, expected]) is lucky
     assert len(seen) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,20 @@ import pytest
 
 from steerage import events
 from steerage.cost import Budget
+from steerage.cost.count import Cost
 from steerage.data.dataset import TaskSpec
-from steerage.synthesis import synthesize
-from steerage.synthesis.sizing import PARTS
+from steerage.synthesis import sizing, synthesize
+from steerage.synthesis.candidate import Bench, Trained
+from steerage.synthesis.clock import RunClock
+from steerage.synthesis.plan import Effort, Plan
+from steerage.synthesis.run_directory import RunDirectory
+from steerage.synthesis.sizing import PARTS, with_size
+from steerage.synthesis.stage import Finalist, Run
 from steerage.synthesis.usual import PER_INPUT, PER_OUTPUT, usual_budget
 from steerage.templates import TEMPLATES
-from tasks import table
+from steerage.training.evaluate import Scores
+from steerage.training.split import validation_split
+from tasks import perceptron, table
 
 DATA = table()
 SPEC = TaskSpec("classification", "table", (20,), 2, 1000)
@@ -56,6 +65,47 @@ def test_a_run_without_a_budget_chooses_one_and_keeps_it(tmp_path: Path) -> None
     assert result.network.cost.params <= chosen.max_params
     trained = [event.error for event in told(heard, events.NetworkTrained) if event.name.startswith("sized-")]
     assert len(trained) >= 2
+
+
+LEARNT = {  # losses by size and length, of the bound and of a third and a ninth of it
+    "the bound learns by heart": ([[0.9, 0.5, 0.3, 0.4], [0.6, 0.4, 0.5], [0.5, 0.6]], 1, 9.0),
+    "nothing does": ([[0.3, 0.4], [0.35, 0.4], [0.5, 0.6]], 1, math.inf),
+    "the smallest is best when it stops early": ([[0.9, 1.0], [0.8, 0.9], [0.7, 0.6, 0.65]], 9, 27.0),
+}
+
+
+@pytest.mark.parametrize(("losses", "part", "epochs"), LEARNT.values(), ids=LEARNT)
+def test_each_size_is_told_by_its_best_length_and_what_follows_is_no_longer(
+    losses: list[list[float]], part: int, epochs: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def trained(run: Run, name: str, values: object, *, epochs: int, **options: object) -> Finalist:
+        place, repeat, *step = (int(number) for number in name.split("-")[1:])
+        assert step != [0]
+        seen.append((place, epochs))
+        scores = Scores(0.5, losses[place][step[0] if step else 0] + 0.01 * (repeat - 1), 90)
+        return Finalist(name, {}, Trained(perceptron(), {}, scores, Cost(1, 1, 1, 1), (), epochs, 1.0))
+
+    monkeypatch.setattr(sizing, "trained_in", trained)
+    bench = Bench(
+        DATA, TEMPLATES["mlp"], usual_budget(DATA.spec, TEMPLATES["mlp"]), *validation_split(DATA, 0), RunClock()
+    )
+    bound = bench.budget.max_params
+    assert bound is not None
+    run = Run(bench, Plan(Effort(trials=3, epochs=300), sized=True), RunDirectory(tmp_path), 0, lambda event: None)
+    found = with_size(run)
+    assert found.bench.budget == Budget(max_params=bound // part)
+    assert (found.plan.most_epochs, found.plan.most_seconds) == (epochs, math.inf if math.isinf(epochs) else 1.0)
+    if math.isinf(epochs):
+        assert found.plan == run.plan
+    else:
+        assert found.plan.epochs("promotion") == epochs and found.plan.epochs("search") == min(45, epochs)
+        assert found.plan.epochs("refit") == run.plan.epochs("refit") == 300
+    lengths = (90, 27, 9, 3)
+    assert seen == [
+        (place, lengths[step]) for place, of_size in enumerate(losses) for step in range(len(of_size)) for _ in range(3)
+    ]
 
 
 def test_a_run_that_was_stopped_while_it_sized_goes_on(tmp_path: Path) -> None:

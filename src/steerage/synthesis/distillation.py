@@ -8,173 +8,107 @@ better than what each says, on rows that nobody has seen as well, and one small 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from steerage import events, store
+from steerage import events
 from steerage.data.dataset import Dataset
 from steerage.data.madeup import made_up
 from steerage.data.tabular import TablePreprocess
 from steerage.errors import TrainingFailed
 from steerage.seeds import child_seed
-from steerage.synthesis.candidate import Bench
-from steerage.synthesis.phases import longest, noise
-from steerage.synthesis.stage import Finalist, Run, left, recall, scheme_of, trained_in
-from steerage.training.evaluate import Scores, predict, scores_of
-from steerage.training.trees import Trees, fit_trees
+from steerage.synthesis.preference import better
+from steerage.synthesis.promotion import is_longest
+from steerage.synthesis.stage import Finalist, Run, left, scheme_of, trained_in
+from steerage.synthesis.teacher import Teacher, choose, fitted, is_chosen, teacher_of, told_by
+from steerage.training.trees import Trees
 
 NAME, PHASE = "taught", "distillation"
 FEWEST_ROWS = 100  # to learn from; the trees want twenty in a leaf
 MADE_UP, MOST_MADE_UP = 4, 400_000  # rows for each one that there is; in all, where that is more than one for each
-STEPS, FEWEST_STEPS = 3.0, 1.5  # times those of the winner: rows that are not its own are not soon known by heart
-SHOWING = 0.5  # of the standard error of a validation figure
+# Times the steps of the winner, for as long as it helps: rows that are not its own are not soon known by heart.
+STEPS = (3.0, 10.0, 30.0)
+FEWEST = 0.5  # of the time that these steps take there has to be
 TREES_SHARE = 0.25  # of the time that is left for the phase
-
-Told = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class Teacher:
-    """Which models tell together what is to be learnt: so many promoted ``networks``, ``rounds`` of trees, or both."""
-
-    networks: int
-    rounds: int
-
-    def to_json(self) -> dict[str, Any]:
-        return {"networks": self.networks, "rounds": self.rounds}
 
 
 def taught(run: Run, winner: Finalist) -> Finalist | None:
-    """``winner``, trained once more under the teacher that is best on the validation rows, if that is any better.
+    """``winner``, trained once more under a teacher (``steerage.synthesis.teacher``), if that is any better.
 
     Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, where
     the longest training was the best, so that the rows are not known by heart, or where the winner as it is has the
     lower loss or an error that shows to be lower.
     """
     bench, plan = run.bench, run.plan
-    seconds = left(run, plan.ends(PHASE), 1)
-    begun = (run.directory.candidates / f"{NAME}.json").is_file()  # by a process that was stopped: then it goes on
-    hasty = seconds is not None and seconds < FEWEST_STEPS * winner.trained.seconds
-    if (hasty and not begun) or len(bench.train_rows) < FEWEST_ROWS or winner.name == longest(plan):
+    hasty = not is_chosen(run) and not _time_for(run, 0, winner)
+    if hasty or len(bench.train_rows) < FEWEST_ROWS or is_longest(winner):
         return None
     run.begin(PHASE)
-    networks = _networks(run)
-    teacher, trees = _chosen(run, networks, seconds)
-    lessons = _lessons(run, bench.train_rows, teacher, networks, trees)
-    pupil: Finalist | None = None
-    with suppress(TrainingFailed):
-        pupil = _learning(run, lessons, winner, seconds=left(run, plan.ends(PHASE), 1))
-    kept = pupil if pupil is not None and _better(run, winner.trained.scores, pupil.trained.scores) else None
-    run.emit(events.Taught(teacher.networks, teacher.rounds, kept is not None))
+    seconds = left(run, plan.ends(PHASE), 1)
+    teacher, trees = choose(run, until=None if seconds is None else bench.clock() + TREES_SHARE * seconds)
+    lessons = _lessons(run, bench.train_rows, teacher, trees)
+    kept: Finalist | None = None
+    for at, steps in enumerate(STEPS):
+        name = f"{NAME}-{at}"
+        if at > 0 and not (_is_begun(run, name) or _time_for(run, at, winner)):
+            break
+        try:
+            pupil = _learning(run, name, lessons, winner, steps=steps)
+        except TrainingFailed:
+            break
+        if not better(run, (kept or winner).trained.scores, pupil.trained.scores):
+            break
+        kept = pupil
+    run.emit(events.Taught(len(teacher.networks), teacher.rounds, kept is not None))
     return kept
 
 
-def _better(run: Run, before: Scores, now: Scores) -> bool:
-    """Whether to keep what was taught: by the loss, which tells it on few rows too, and an error that is no higher but
-    for what does not show.
-    """
-    return now.loss < before.loss and now.error <= before.error + SHOWING * noise(run, before)
-
-
-def teacher_of(run: Run) -> Teacher:
-    """The teacher that was chosen."""
-    kept = store.read_json(run.directory.candidates / f"{NAME}.json")
-    return Teacher(int(kept["networks"]), int(kept["rounds"]))
+def is_taught(finalist: Finalist) -> bool:
+    """Whether it is what ``taught`` returned."""
+    return finalist.name.startswith(f"{NAME}-")
 
 
 def lessons_of_all_rows(run: Run) -> Dataset:
     """What the network that is delivered learns from: the validation rows have taught the trees, too."""
     teacher, rows = teacher_of(run), torch.arange(len(run.bench.dataset.y))
-    trees = _fitted(run.bench, rows, rounds=teacher.rounds) if teacher.rounds else None
-    return _lessons(run, rows, teacher, _networks(run), trees)
+    trees = fitted(run.bench, rows, rounds=teacher.rounds) if teacher.rounds else None
+    return _lessons(run, rows, teacher, trees)
 
 
-def _learning(run: Run, lessons: Dataset, winner: Finalist, *, seconds: float | None) -> Finalist:
-    """The winner's architecture, from fresh weights, for ``STEPS`` times its steps."""
-    steps = min(STEPS * winner.trained.epochs, run.plan.epochs("refit")) * len(run.bench.train_rows)
+def _time_for(run: Run, at: int, winner: Finalist) -> bool:
+    """Whether there is time for the training of ``STEPS[at]``, or where epochs are counted more of them than before."""
+    seconds = left(run, run.plan.ends(PHASE), 1)
+    if seconds is None:
+        return at == 0 or STEPS[at - 1] * winner.trained.epochs < run.plan.epochs("refit")
+    return seconds >= FEWEST * STEPS[at] * winner.trained.seconds
+
+
+def _is_begun(run: Run, name: str) -> bool:
+    """By a process that was stopped: then it goes on, whatever time there is."""
+    return any((run.directory.candidates / f"{name}{ending}").is_file() for ending in (".state", ".done"))
+
+
+def _learning(run: Run, name: str, lessons: Dataset, winner: Finalist, *, steps: float) -> Finalist:
+    """The winner's architecture, from fresh weights, for ``steps`` times its steps."""
+    learnt = min(steps * winner.trained.epochs, run.plan.epochs("refit")) * len(run.bench.train_rows)
+    seconds = left(run, run.plan.ends(PHASE), 1)
     return trained_in(
         replace(run, bench=replace(run.bench, lessons=lessons)),
-        NAME,
+        name,
         winner.values,
         phase=PHASE,
-        seconds=None if seconds is None else min(seconds, STEPS * winner.trained.seconds),
-        epochs=max(1, round(steps / len(lessons.y))),
+        seconds=None if seconds is None else min(seconds, steps * winner.trained.seconds),
+        epochs=max(1, round(learnt / len(lessons.y))),
         scheme=scheme_of(run, winner.values),
         announce=False,
         rows=torch.arange(len(lessons.y)),
     )
 
 
-def _networks(run: Run) -> list[Told]:
-    """What each network of the promotion tells, as a teacher does."""
-    bench = run.bench
-    found = [recall(bench, path, path.stem) for path in sorted(run.directory.candidates.glob("promoted-*.done"))]
-    return [_told_by(bench.dataset, one) for one in found if one is not None]
-
-
-def _told_by(dataset: Dataset, finalist: Finalist) -> Told:
-    def told(x: Tensor) -> Tensor:
-        outputs = predict(finalist.trained.model, dataset, x)
-        if dataset.spec.task == "classification":
-            return F.softmax(outputs, dim=1)
-        return outputs.sigmoid() if dataset.spec.task == "multilabel" else outputs
-
-    return told
-
-
-def _chosen(run: Run, networks: Sequence[Told], seconds: float | None) -> tuple[Teacher, Trees | None]:
-    """The teacher of the lowest validation loss, with its trees; which one is kept, for a run that is cut off."""
-    bench, file = run.bench, run.directory.candidates / f"{NAME}.json"
-    if file.is_file():
-        teacher = teacher_of(run)
-        return teacher, _fitted(bench, bench.train_rows, rounds=teacher.rounds) if teacher.rounds else None
-    until = None if seconds is None else bench.clock() + TREES_SHARE * seconds
-    trees = _fitted(bench, bench.train_rows, until=until)
-    rows = bench.validation_rows
-    x, y, weights = bench.dataset.x[rows], bench.dataset.y[rows], bench.dataset.weights_of(rows)
-    with bench.clock.counted():
-        count, rounds = len(networks), trees.rounds
-        teachers = [Teacher(count, 0), Teacher(count, rounds), Teacher(0, rounds)]
-        losses = [
-            scores_of(_as_outputs(_together(one, networks, trees)(x), bench.dataset), y, bench.dataset, weights).loss
-            for one in teachers
-        ]
-    teacher = teachers[losses.index(min(losses))]
-    store.write_json(file, teacher.to_json())
-    return teacher, trees if teacher.rounds else None
-
-
-def _fitted(bench: Bench, rows: Tensor, *, rounds: int | None = None, until: float | None = None) -> Trees:
-    with bench.clock.counted():
-        return fit_trees(bench.dataset, rows, rounds=rounds, enough=lambda: until is not None and bench.clock() > until)
-
-
-def _together(teacher: Teacher, networks: Sequence[Told], trees: Trees | None) -> Told:
-    """The mean of the networks, and of that and the trees."""
-
-    def told(x: Tensor) -> Tensor:
-        parts = [torch.stack([one(x) for one in networks]).mean(dim=0)] if teacher.networks else []
-        parts += [trees(x)] if teacher.rounds and trees is not None else []
-        return torch.stack(parts).mean(dim=0)
-
-    return told
-
-
-def _as_outputs(told: Tensor, dataset: Dataset) -> Tensor:
-    """Outputs of a network that would tell the same."""
-    if dataset.spec.task == "regression":
-        return told
-    told = told.clamp(1e-6, 1.0 - 1e-6)
-    return told.log() if dataset.spec.task == "classification" else told.logit()
-
-
-def _lessons(run: Run, rows: Tensor, teacher: Teacher, networks: Sequence[Told], trees: Trees | None) -> Dataset:
+def _lessons(run: Run, rows: Tensor, teacher: Teacher, trees: Trees | None) -> Dataset:
     """``rows`` as they are, and made-up ones with what is told of them."""
     dataset, spec = run.bench.dataset, run.bench.dataset.spec
     preprocess = dataset.preprocess
@@ -183,7 +117,7 @@ def _lessons(run: Run, rows: Tensor, teacher: Teacher, networks: Sequence[Told],
     times = max(1, min(MADE_UP, MOST_MADE_UP // len(rows)))
     with run.bench.clock.counted():
         more, origin = made_up(x, columns, times=times, seed=child_seed(run.seed, "made-up rows"))
-        told = _together(teacher, networks, trees)(more)
+        told = told_by(run, teacher, trees)(more)
     known = dataset.y[rows]
     if spec.task == "classification":
         known = F.one_hot(known, spec.outputs).float()

@@ -15,6 +15,7 @@ from steerage.space import Values
 from steerage.synthesis import trajectory
 from steerage.synthesis.candidate import Trained, compacted
 from steerage.synthesis.pareto import survivors
+from steerage.synthesis.promotion import is_longest
 from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
 
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
@@ -33,7 +34,7 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
     seconds, epochs = left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
     if run.plan.longer:
         epochs = max(1, round(chosen.trained.epochs))
-        if seconds is not None:
+        if seconds is not None and not is_longest(chosen):  # a longer one might have been better still
             seconds = min(seconds, chosen.trained.seconds * len(bench.dataset.y) / len(bench.train_rows))
     return trained_in(
         replace(run, bench=bench),

@@ -32,7 +32,7 @@ from steerage.listeners.notebook import of_notebook
 from steerage.metrics import METRICS, metric_named
 from steerage.report.page import write_report
 from steerage.search.shared_study import StudyAddress, shared_study
-from steerage.synthesis import distillation, local_search, phases, summary
+from steerage.synthesis import distillation, local_search, phases, promotion, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
 from steerage.synthesis.candidate import MAX_EXPANSION, Bench, Trained, compacted
@@ -44,6 +44,7 @@ from steerage.synthesis.plan import Effort, Plan, effort_from
 from steerage.synthesis.run_directory import RunDirectory, versions
 from steerage.synthesis.sizing import with_size
 from steerage.synthesis.stage import Finalist, Run, best_so_far
+from steerage.synthesis.teacher import teacher_of
 from steerage.synthesis.team import Jobs, Team, jobs_for
 from steerage.synthesis.threads import threads_for
 from steerage.synthesis.trajectory import Wanted
@@ -572,8 +573,8 @@ def _phases(run: Run, request: _Request) -> Result:
             run = with_size(run)
         candidates = phases.search_globally(run)
         if run.plan.pareto:
-            front = phases.promote_front(run, candidates)
-        best = after_search = front[-1] if front else phases.promote(run, candidates)
+            front = promotion.promote_front(run, candidates)
+        best = after_search = front[-1] if front else promotion.promote(run, candidates)
         run.team.close()  # what comes is one training after the other
         if run.plan.way_down:
             best, front = local_search.walk_down(run, best, request.wanted)
@@ -647,7 +648,7 @@ def _delivered(
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
         "budget": {**bench.budget.to_json(), **_bound(bench.max_latency_ms)},
-        **({"taught_by": distillation.teacher_of(run).to_json()} if best.name == distillation.NAME else {}),
+        **({"taught_by": teacher_of(run).to_json()} if distillation.is_taught(best) else {}),
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}

@@ -13,13 +13,17 @@ from steerage.errors import BadArgument
 # training the one that is delivered.
 ENDS = {"baseline": 0.05, "search": 0.33, "promotion": 0.68, "refit": 0.98}
 SIZED_ENDS = {"baseline": 0.05, "sizing": 0.20, "search": 0.42, "promotion": 0.72, "refit": 0.98}
+# What is told of made-up rows goes on helping when a table's own rows are long known by heart.
+TAUGHT_ENDS = {"baseline": 0.05, "search": 0.27, "promotion": 0.54, "refit": 0.98}
+TAUGHT_SIZED_ENDS = {"baseline": 0.05, "sizing": 0.18, "search": 0.35, "promotion": 0.56, "refit": 0.98}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
-# Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps.
-LONGER = (2.5, 6.0)
+# Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps:
+# first for shorter, and where that does not help for longer.
+SHORTER, LONGER = (0.4, 0.15, 0.06), (2.5, 6.0)
 # Of the time between promotion and the end of the refit, which is as much longer than it as there are more rows.
-DISTILLATION = 0.45
+DISTILLATION = 0.5
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
@@ -95,6 +99,8 @@ class Plan:
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
     as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
     network is a choice, too. ``distill``: the winner learns from made-up rows as well, where the epochs are many.
+    ``most_seconds``, ``most_epochs``: of a trial and of what the promotion begins with, since more of them know the
+    rows by heart, as sizing has found.
     """
 
     effort: Effort
@@ -112,6 +118,8 @@ class Plan:
     jobs: int = 1
     sized: bool = False
     distill: bool = False
+    most_seconds: float = math.inf
+    most_epochs: float = math.inf
 
     @property
     def total(self) -> float:
@@ -137,8 +145,13 @@ class Plan:
         if phase == "distillation":
             begun = self.ends("promotion")
             return begun + DISTILLATION * (self.ends("refit") - begun)
-        ends = SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
-        return ends[phase] * self.total
+        return self._usual_ends[phase] * self.total
+
+    @property
+    def _usual_ends(self) -> dict[str, float]:
+        if self.distill:
+            return TAUGHT_SIZED_ENDS if self.sized else TAUGHT_ENDS
+        return SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
 
     @property
     def taught(self) -> bool:
@@ -159,8 +172,18 @@ class Plan:
 
     @property
     def longer(self) -> tuple[float, ...]:
-        """How many times as long the winner of the promotion is trained again, each if the one before helped."""
-        return () if self.scarce or self.augmented or self.search_only else LONGER
+        """How many times as long the winner of the promotion is trained again, each if the one before helped.
+
+        What sizing found to be too long is not tried again.
+        """
+        if self.scarce or self.augmented or self.search_only:
+            return ()
+        return LONGER if math.isinf(self.most_seconds) else LONGER[:1]
+
+    @property
+    def shorter(self) -> tuple[float, ...]:
+        """The same for shorter times, which come first."""
+        return SHORTER if self.longer else ()
 
     @property
     def trials(self) -> int:
@@ -191,7 +214,7 @@ class Plan:
 
     def trial_seconds(self, now: float) -> float:
         """Training seconds per trial, from what the search has left at its start."""
-        return max(0.2, (self.ends("search") - now) / math.ceil(self.trials / self.jobs))
+        return min(self.most_seconds, max(0.2, (self.ends("search") - now) / math.ceil(self.trials / self.jobs)))
 
     def measured(self, epochs_per_second: float) -> Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
@@ -208,4 +231,5 @@ class Plan:
         shares |= {"local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
         if self.pareto is not None or self.search_only:  # nothing comes after it
             shares["promotion"] = 1.0
-        return max(1, round(full * shares[phase]))
+        most = self.most_epochs if phase in ("search", "promotion") else math.inf
+        return max(1, round(min(most, full * shares[phase])))

@@ -113,14 +113,16 @@ def train_apart(
     values: Values,
     ends: float | None,
     shares: float,
+    most: float,
     options: Mapping[str, Any],
 ) -> None:
-    """``train_into`` in a worker, in one of the ``shares`` of the time that it finds left until ``ends``.
+    """``train_into`` in a worker, in one of the ``shares`` of the time that it finds left until ``ends``, ``most``
+    seconds at most.
 
     Raises: TrainingFailed.
     """
     bench = bench.bench if isinstance(bench, Parcel) else bench
-    seconds = None if ends is None else max(LEAST_SECONDS, (ends - bench.clock()) / shares)
+    seconds = None if ends is None else min(most, max(LEAST_SECONDS, (ends - bench.clock()) / shares))
     try:
         train_into(folder, name, bench, values, seconds=seconds, **options)
     except InfeasibleBudget as error:
@@ -177,7 +179,7 @@ def best_so_far(run: Run) -> Finalist | None:
     places = [
         directory.local / "local.done",
         *sorted(directory.candidates.glob("promoted-*.done")),
-        directory.candidates / "taught.done",
+        *sorted(directory.candidates.glob("taught-*.done")),
         *sorted(directory.candidates.glob("earlier-*.done")),
         directory.candidates / "best-trial.done",
     ]

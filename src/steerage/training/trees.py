@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -23,7 +23,7 @@ REPEATABLE = {"num_threads": 1, "deterministic": True, "force_row_wise": True, "
 @final
 @dataclass(frozen=True, eq=False)
 class Trees:
-    """Fitted to a data set's rows; ``rounds``: of boosting, of which there may have been time for fewer than asked."""
+    """Fitted to a data set's rows; ``rounds`` of boosting, of which there may have been time for fewer than asked."""
 
     boosters: tuple[Any, ...]
     classes: int
@@ -31,10 +31,15 @@ class Trees:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Probabilities of classes, or of labels, or standardized targets: float32 (n, outputs)."""
-        told = [np.asarray(one.predict(x.numpy(), num_threads=1), dtype=np.float32) for one in self.boosters]
+        rows, rounds = x.numpy(), self.rounds
+        told = [one.predict(rows, num_iteration=rounds, num_threads=1).astype(np.float32) for one in self.boosters]
         if self.classes == 2:
             return torch.from_numpy(np.stack([1.0 - told[0], told[0]], axis=1))
         return torch.from_numpy(told[0] if self.classes else np.stack(told, axis=1))
+
+    def after(self, rounds: int) -> Trees:
+        """What they were after so many of their rounds."""
+        return replace(self, rounds=rounds)
 
 
 def fit_trees(

@@ -1,0 +1,159 @@
+"""Who tells what is to be learnt: those of a run's models whose mean is best on the validation rows.
+
+Taken one by one, each as often as it helps (Caruana, Niculescu-Mizil, Crew & Ksikes, "Ensemble selection from libraries
+of models", ICML 2004), of all the networks that were trained on the training rows and of boosted trees at several
+rounds: what has learnt its rows by heart is too sure of itself, and is left out by that.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from steerage import store
+from steerage.data.dataset import Dataset
+from steerage.synthesis.candidate import Bench
+from steerage.synthesis.stage import Finalist, Run, recall
+from steerage.training.evaluate import predict, scores_of
+from steerage.training.trees import Trees, fit_trees
+
+FILE = "teacher.json"
+# Networks outside the search that saw the run's own training rows, and no others.
+LIBRARY = ("baseline.done", "sized-?-0.done", "sized-?-0-?.done", "promoted-*.done")
+STAGES = (15, 30, 60, 120)  # rounds of trees, beside all that there are
+PICKS = 12
+BINDING = 1e-4  # of the loss: what helps less is not asked to help
+
+Told = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """How often each model counts: ``networks`` by the names of their files, ``trees`` by their rounds."""
+
+    networks: Mapping[str, int]
+    trees: Mapping[int, int]
+
+    @property
+    def rounds(self) -> int:
+        """Of the trees, all together; 0 without any."""
+        return max(self.trees, default=0)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the summary says: how many networks, and how many rounds of trees."""
+        return {"networks": len(self.networks), "rounds": self.rounds}
+
+
+def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
+    """The teacher of the lowest validation loss, with its trees, of which the run's second ``until`` is the last.
+
+    It is kept, for a run that is cut off.
+    """
+    bench = run.bench
+    if _file(run).is_file():
+        teacher = teacher_of(run)
+        return teacher, fitted(bench, bench.train_rows, rounds=teacher.rounds) if teacher.rounds else None
+    trees = fitted(bench, bench.train_rows, until=until)
+    networks = _networks(run)
+    stages: dict[int, Told] = {
+        rounds: trees.after(rounds) for rounds in (*STAGES, trees.rounds) if rounds <= trees.rounds
+    }
+    told = [*networks.values(), *stages.values()]
+    rows = bench.validation_rows
+    x, y, weights = bench.dataset.x[rows], bench.dataset.y[rows], bench.dataset.weights_of(rows)
+
+    def loss(mean: Tensor) -> float:
+        return scores_of(as_outputs(mean, bench.dataset), y, bench.dataset, weights).loss
+
+    with bench.clock.counted():
+        counts = Counter(taken([model(x) for model in told], loss))
+    named: list[str | int] = [*networks, *stages]
+    teacher = Teacher(
+        {name: counts[at] for at, name in enumerate(named) if isinstance(name, str) and counts[at]},
+        {rounds: counts[at] for at, rounds in enumerate(named) if isinstance(rounds, int) and counts[at]},
+    )
+    kept = {"networks": dict(teacher.networks), "trees": {str(rounds): n for rounds, n in teacher.trees.items()}}
+    store.write_json(_file(run), kept)
+    return teacher, trees if teacher.rounds else None
+
+
+def taken(told: Sequence[Tensor], loss: Callable[[Tensor], float]) -> list[int]:
+    """Which of ``told`` have the mean of the lowest loss, as often as each counts: the best, then what helps most."""
+    total, picked, best = torch.zeros_like(told[0]), list[int](), float("inf")
+    for count in range(1, PICKS + 1):
+        losses = [loss((total + one) / count) for one in told]
+        at = min(range(len(told)), key=lambda at: losses[at])
+        if picked and losses[at] > best - BINDING * best:
+            break
+        total, best = total + told[at], losses[at]
+        picked.append(at)
+    return picked
+
+
+def teacher_of(run: Run) -> Teacher:
+    """The teacher that was chosen."""
+    kept = store.read_json(_file(run))
+    trees = {int(rounds): int(count) for rounds, count in kept["trees"].items()}
+    return Teacher({str(name): int(count) for name, count in kept["networks"].items()}, trees)
+
+
+def is_chosen(run: Run) -> bool:
+    """Whether there is one already, from a process that was stopped."""
+    return _file(run).is_file()
+
+
+def _file(run: Run) -> Path:
+    return run.directory.candidates / FILE
+
+
+def told_by(run: Run, teacher: Teacher, trees: Trees | None) -> Told:
+    """What ``teacher`` tells of rows: probabilities, or standardized targets, (n, outputs)."""
+    networks = _networks(run, teacher.networks)
+    models = [(networks[name], count) for name, count in teacher.networks.items()]
+    if trees is not None:
+        models += [(trees.after(rounds), count) for rounds, count in teacher.trees.items()]
+    total = sum(count for _, count in models)
+
+    def told(x: Tensor) -> Tensor:
+        return sum((model(x) * (count / total) for model, count in models), start=torch.zeros(()))
+
+    return told
+
+
+def fitted(bench: Bench, rows: Tensor, *, rounds: int | None = None, until: float | None = None) -> Trees:
+    """Trees for ``rows``, of so many ``rounds`` or of what there is time for."""
+    with bench.clock.counted():
+        return fit_trees(bench.dataset, rows, rounds=rounds, enough=lambda: until is not None and bench.clock() > until)
+
+
+def _networks(run: Run, names: Mapping[str, int] | None = None) -> dict[str, Told]:
+    """What each network of the library tells, or each of those that are named."""
+    bench, folder = run.bench, run.directory.candidates
+    paths = [path for pattern in LIBRARY for path in sorted(folder.glob(pattern))]
+    found = [recall(bench, path, path.stem) for path in paths if names is None or path.stem in names]
+    return {one.name: _told_by(bench.dataset, one) for one in found if one is not None}
+
+
+def _told_by(dataset: Dataset, finalist: Finalist) -> Told:
+    def told(x: Tensor) -> Tensor:
+        outputs = predict(finalist.trained.model, dataset, x)
+        if dataset.spec.task == "classification":
+            return F.softmax(outputs, dim=1)
+        return outputs.sigmoid() if dataset.spec.task == "multilabel" else outputs
+
+    return told
+
+
+def as_outputs(told: Tensor, dataset: Dataset) -> Tensor:
+    """Outputs of a network that would tell the same."""
+    if dataset.spec.task == "regression":
+        return told
+    told = told.clamp(1e-6, 1.0 - 1e-6)
+    return told.log() if dataset.spec.task == "classification" else told.logit()
