@@ -167,7 +167,7 @@ def test_images_and_few_rows_have_none(data: Dataset, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("overtrained")
-@pytest.mark.parametrize("name", ["taught-0", "taught-1", "refit"])
+@pytest.mark.parametrize("name", ["taught-0-0", "taught-0-1", "refit"])
 def test_a_run_that_was_stopped_before_or_after_comes_to_the_same(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

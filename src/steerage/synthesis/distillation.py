@@ -8,20 +8,22 @@ better than what each says, on rows that nobody has seen as well, and one small 
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from steerage import events
+from steerage.cost.budget import Budget
 from steerage.data.dataset import Dataset
 from steerage.data.madeup import made_up
 from steerage.data.tabular import TablePreprocess
-from steerage.errors import TrainingFailed
+from steerage.errors import InfeasibleBudget, TrainingFailed
 from steerage.seeds import child_seed
 from steerage.synthesis.preference import better
 from steerage.synthesis.promotion import is_longest
+from steerage.synthesis.sizing import PARTS
 from steerage.synthesis.stage import Finalist, Run, left, scheme_of, trained_in
 from steerage.synthesis.teacher import Teacher, choose, fitted, is_chosen, teacher_of, told_by
 from steerage.training.trees import Trees
@@ -32,11 +34,23 @@ MADE_UP, MOST_MADE_UP = 4, 400_000  # rows for each one that there is; in all, w
 # Times the steps of the winner, for as long as it helps: rows that are not its own are not soon known by heart.
 STEPS = (3.0, 10.0, 30.0)
 FEWEST = 0.5  # of the time that these steps take there has to be
+WORTH = 0.98  # of the loss of a network of a third of the size
 TREES_SHARE = 0.25  # of the time that is left for the phase
 
 
-def taught(run: Run, winner: Finalist) -> Finalist | None:
+@dataclass(frozen=True)
+class Pupil:
+    """What was taught, and the budget that it is in: larger than the run's where such networks have room for more."""
+
+    finalist: Finalist
+    budget: Budget
+
+
+def taught(run: Run, winner: Finalist) -> Pupil | None:
     """``winner``, trained once more under a teacher (``steerage.synthesis.teacher``), if that is any better.
+
+    Where the size was chosen by sizing, larger ones are tried as well, each while the one before was better: what is
+    taught knows fewer rows by heart, and has use for more parameters. Then the best of them learns for longer.
 
     Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, where
     the longest training was the best, so that the rows are not known by heart, or where the winner as it is has the
@@ -50,20 +64,45 @@ def taught(run: Run, winner: Finalist) -> Finalist | None:
     seconds = left(run, plan.ends(PHASE), 1)
     teacher, trees = choose(run, until=None if seconds is None else bench.clock() + TREES_SHARE * seconds)
     lessons = _lessons(run, bench.train_rows, teacher, trees)
-    kept: Finalist | None = None
-    for at, steps in enumerate(STEPS):
-        name = f"{NAME}-{at}"
-        if at > 0 and not (_is_begun(run, name) or _time_for(run, at, winner)):
-            break
+    sizes, best, pupil = [bench.budget, *_larger(run)], winner, None
+
+    def learns(place: int, at: int) -> bool:
+        """Whether the training of ``STEPS[at]`` at a size is the best so far."""
+        nonlocal best, pupil
+        name = f"{NAME}-{place}-{at}"
+        if pupil is not None and not (_is_begun(run, name) or _time_for(run, at, winner)):
+            return False
+        sized = replace(run, bench=replace(bench, budget=sizes[place]))
         try:
-            pupil = _learning(run, name, lessons, winner, steps=steps)
-        except TrainingFailed:
-            break
-        if not better(run, (kept or winner).trained.scores, pupil.trained.scores):
-            break
-        kept = pupil
-    run.emit(events.Taught(len(teacher.networks), teacher.rounds, kept is not None))
-    return kept
+            now = _learning(sized, name, lessons, winner, steps=STEPS[at])
+        except (TrainingFailed, InfeasibleBudget):
+            return False
+        before, least = best.trained.scores, 1.0 if place == 0 or at > 0 else WORTH
+        if not better(run, replace(before, loss=least * before.loss), now.trained.scores):
+            return False
+        best, pupil = now, Pupil(now, sizes[place])
+        return True
+
+    place = 0
+    while place < len(sizes) and learns(place, 0):
+        place += 1
+    if pupil is not None:
+        at = 1
+        while at < len(STEPS) and learns(place - 1, at):
+            at += 1
+        if place > 1:
+            assert pupil.budget.max_params is not None
+            run.emit(events.SizeChosen(pupil.budget.max_params))
+    run.emit(events.Taught(len(teacher.networks), teacher.rounds, pupil is not None))
+    return pupil
+
+
+def _larger(run: Run) -> list[Budget]:
+    """Sizes above the one that sizing chose, the next one first."""
+    chosen, bound = run.bench.budget.max_params, run.plan.most_params
+    if chosen is None or bound is None:
+        return []
+    return [Budget(max_params=size) for size in sorted(bound // part for part in PARTS) if size > chosen]
 
 
 def is_taught(finalist: Finalist) -> bool:

@@ -580,7 +580,8 @@ def _phases(run: Run, request: _Request) -> Result:
             best, front = local_search.walk_down(run, best, request.wanted)
         elif run.plan.taught:
             pupil = distillation.taught(run, best)
-            best = pupil or best
+            if pupil is not None:
+                best, run = pupil.finalist, replace(run, bench=replace(run.bench, budget=pupil.budget))
     final = best.trained
     if not run.plan.search_only:
         with suppress(TrainingFailed):  # there is a network already

@@ -100,7 +100,7 @@ class Plan:
     as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
     network is a choice, too. ``distill``: the winner learns from made-up rows as well, where the epochs are many.
     ``most_seconds``, ``most_epochs``: of a trial and of what the promotion begins with, since more of them know the
-    rows by heart, as sizing has found.
+    rows by heart, as sizing has found. ``most_params``: the bound below which it chose a size.
     """
 
     effort: Effort
@@ -120,6 +120,7 @@ class Plan:
     distill: bool = False
     most_seconds: float = math.inf
     most_epochs: float = math.inf
+    most_params: int | None = None
 
     @property
     def total(self) -> float:

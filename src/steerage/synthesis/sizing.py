@@ -59,7 +59,7 @@ def with_size(run: Run) -> Run:
     chosen, best = benches[at], found[at]
     assert chosen.budget.max_params is not None
     run.emit(events.SizeChosen(chosen.budget.max_params))
-    plan = run.plan
+    plan = replace(run.plan, most_params=bound)
     if best.length < 1.0:
         plan = replace(plan, most_seconds=best.seconds, most_epochs=best.epochs)
     return replace(run, bench=chosen, plan=plan)
