@@ -49,8 +49,8 @@ class Pupil:
 def taught(run: Run, winner: Finalist) -> Pupil | None:
     """``winner``, trained once more under a teacher (``steerage.synthesis.teacher``), if that is any better.
 
-    Where the size was chosen by sizing, larger ones are tried as well, each while the one before was better: what is
-    taught knows fewer rows by heart, and has use for more parameters. Then the best of them learns for longer.
+    Where the size was chosen by sizing, larger ones are tried as well, for as long as they are better: what is taught
+    knows fewer rows by heart, and has use for more parameters. Then the best of them learns for longer.
 
     Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, where
     the longest training was the best, so that the rows are not known by heart, or where the winner as it is has the
@@ -70,7 +70,7 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
         """Whether the training of ``STEPS[at]`` at a size is the best so far."""
         nonlocal best, pupil
         name = f"{NAME}-{place}-{at}"
-        if pupil is not None and not (_is_begun(run, name) or _time_for(run, at, winner)):
+        if place + at > 0 and not (_is_begun(run, name) or _time_for(run, at, winner)):
             return False
         sized = replace(run, bench=replace(bench, budget=sizes[place]))
         try:
@@ -83,14 +83,15 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
         best, pupil = now, Pupil(now, sizes[place])
         return True
 
-    place = 0
-    while place < len(sizes) and learns(place, 0):
-        place += 1
+    for place in range(len(sizes)):
+        if not learns(place, 0) and place > 0:  # the first may have had too little room to be any better
+            break
     if pupil is not None:
-        at = 1
-        while at < len(STEPS) and learns(place - 1, at):
-            at += 1
-        if place > 1:
+        place = sizes.index(pupil.budget)
+        for at in range(1, len(STEPS)):
+            if not learns(place, at):
+                break
+        if place > 0:
             assert pupil.budget.max_params is not None
             run.emit(events.SizeChosen(pupil.budget.max_params))
     run.emit(events.Taught(len(teacher.networks), teacher.rounds, pupil is not None))
