@@ -12,16 +12,22 @@ import pytest
 import torch
 
 from steerage import events
-from steerage.cost import Budget
+from steerage.cost import Budget, Cost
 from steerage.data import Dataset, dataset_from_arrays
 from steerage.data.objective import with_objective
 from steerage.errors import TrainingFailed
 from steerage.synthesis import Result, distillation, main, promotion, synthesize, teacher
-from steerage.synthesis.distillation import FEWEST_ROWS, MADE_UP
+from steerage.synthesis.candidate import Bench, Trained
+from steerage.synthesis.clock import RunClock
+from steerage.synthesis.distillation import FEWEST_ROWS, MADE_UP, STEPS
 from steerage.synthesis.main import Interrupted
-from steerage.synthesis.stage import Run
+from steerage.synthesis.plan import Effort, Plan
+from steerage.synthesis.run_directory import RunDirectory
+from steerage.synthesis.stage import Finalist, Run
+from steerage.templates import TEMPLATES
 from steerage.training.evaluate import Scores
-from tasks import numbers, pictures, table, waves
+from steerage.training.split import validation_split
+from tasks import numbers, perceptron, pictures, table, waves
 
 DATA = table(240)
 EFFORT: dict[str, Any] = {"trials": 2, "epochs": 6, "budget": Budget(max_params=150)}
@@ -149,6 +155,49 @@ def test_what_is_no_better_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for run in (worse, wrong):
         assert "taught_by" not in run.summary
         assert run.summary["error"]["validation"] == run.summary["after_search"]["error"]["validation"]
+
+
+SIZES = {  # losses by size and length, of sizes of 100, 300 and 900; what is chosen; the winner's loss is 1, on 100
+    "the first": ([[0.8, 0.9], [0.76]], 100, "taught-0-0"),
+    "the next, by enough": ([[0.8], [0.75, 0.76], [0.71]], 300, "taught-1-0"),
+    "the largest, for longer": ([[0.8], [0.7], [0.6, 0.5, 0.4]], 900, "taught-2-2"),
+    "the next, where the first has too little room": ([[1.1], [0.9, 0.8, 0.9], [0.85]], 300, "taught-1-1"),
+    "none": ([[1.1], [1.2]], 0, ""),
+}
+
+
+@pytest.mark.parametrize(("losses", "size", "name"), SIZES.values(), ids=SIZES)
+def test_what_is_taught_may_be_larger_than_what_sizing_chose(
+    losses: list[list[float]], size: int, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    heard: list[object] = []
+
+    def learning(run: Run, name: str, lessons: object, winner: Finalist, *, steps: float) -> Finalist:
+        place, at = (int(number) for number in name.split("-")[1:])
+        assert run.bench.budget == Budget(max_params=(100, 300, 900)[place]) and steps == STEPS[at]
+        seen.append((place, at))
+        return a_finalist(name, losses[place][at])
+
+    def a_finalist(name: str, loss: float) -> Finalist:
+        scores = Scores(0.2, loss, 100)
+        return Finalist(name, {}, Trained(perceptron(), {}, scores, Cost(1, 1, 1, 1), (), 1.0, 1.0))
+
+    monkeypatch.setattr(distillation, "_learning", learning)
+    monkeypatch.setattr(distillation, "_lessons", lambda *_: None)
+    monkeypatch.setattr(distillation, "choose", lambda run, until: (teacher.Teacher({"promoted-0": 1}, {}), None))
+    bench = Bench(DATA, TEMPLATES["mlp"], Budget(max_params=100), *validation_split(DATA, 0), RunClock())
+    plan = Plan(Effort(trials=3, epochs=600), sized=True, distill=True, most_params=900)
+    run = Run(bench, plan, RunDirectory(tmp_path), 0, heard.append)
+    pupil = distillation.taught(run, a_finalist("promoted-0", 1.0))
+    assert seen == sorted(seen[: len(losses)]) + seen[len(losses) :] and len(seen) == sum(map(len, losses))
+    assert [event.kept for event in heard if isinstance(event, events.Taught)] == [bool(size)]
+    told = [event.max_params for event in heard if isinstance(event, events.SizeChosen)]
+    assert told == ([size] if size > 100 else [])
+    if size:
+        assert pupil is not None and (pupil.finalist.name, pupil.budget) == (name, Budget(max_params=size))
+    else:
+        assert pupil is None
 
 
 @pytest.mark.usefixtures("overtrained")

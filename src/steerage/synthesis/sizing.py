@@ -23,7 +23,6 @@ PARTS = (1, 3, 9)  # of the bound
 LENGTHS = (1.0, 0.3, 0.1, 0.03)  # of the time that a training may have; each while the one before helped
 LEAST_SECONDS = 0.2  # of a training
 REPEATS, FEW_ROWS = 3, 2000  # trainings of a size, each with its own validation rows, where a split has few of them
-EVEN = 0.02  # of the loss, by which it differs between trainings anyway: of sizes that are even the largest
 NAME = "sized"
 
 
@@ -41,10 +40,9 @@ def with_size(run: Run) -> Run:
     """``run`` with the budget, among parts of its own, whose networks have the lowest loss on rows held out.
 
     One of the template's starting points is pruned to each, for as long as is best for it; the loss tells them apart
-    on a few hundred rows where the error does not. Of sizes that come to about the same it is the largest, since later
-    trainings have use for what is there. Where the best length is shorter than there is time for, trials and the
-    promotion's first trainings become no longer than it. A machine too slow for that keeps the largest, since what has
-    not been learnt to the end is no matter of size.
+    on a few hundred rows where the error does not. Where the best length is shorter than there is time for, trials and
+    the promotion's first trainings become no longer than it. A machine too slow for that keeps the largest, since what
+    has not been learnt to the end is no matter of size.
     """
     bound = run.bench.budget.max_params
     assert bound is not None
@@ -57,8 +55,7 @@ def with_size(run: Run) -> Run:
     run.begin("sizing")
     repeats = REPEATS if len(run.bench.dataset.y) < FEW_ROWS else 1
     found = [_best(run, bench, at, repeats, left_over=len(benches) - at) for at, bench in enumerate(benches)]
-    lowest = min(one.loss for one in found)
-    at = next(at for at, one in enumerate(found) if one.loss <= (1.0 + EVEN) * lowest)
+    at = min(range(len(benches)), key=lambda at: found[at].loss)
     chosen, best = benches[at], found[at]
     assert chosen.budget.max_params is not None
     run.emit(events.SizeChosen(chosen.budget.max_params))
