@@ -12,7 +12,7 @@ from steerage.synthesis.clock import RunClock
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.stage import Run, remember
-from steerage.synthesis.teacher import PICKS, Teacher, choose, is_chosen, taken, teacher_of, told_by
+from steerage.synthesis.teacher import PICKS, Part, Teacher, choose, is_chosen, taken, teacher_of, told_by
 from steerage.templates import TEMPLATES
 from steerage.training.split import validation_split
 from tasks import table
@@ -67,7 +67,9 @@ def test_what_each_says_counts_by_its_part(tmp_path: Path) -> None:
     for name, seed in (("promoted-0", 0), ("promoted-1", 1)):
         trained = synthesize_candidate(run.bench, values, name=name, seed=seed, epochs=2, scheme=None)
         remember(run.directory.candidates / f"{name}.done", values, trained)
-    alone = [told_by(run, Teacher({name: 5}, {}), None)(DATA.x_test) for name in ("promoted-0", "promoted-1")]
-    both = told_by(run, Teacher({"promoted-0": 3, "promoted-1": 1}, {}), None)(DATA.x_test)
+    alone = [told_by(run, Teacher({name: Part(5)}, {}), None)(DATA.x_test) for name in ("promoted-0", "promoted-1")]
+    both = told_by(run, Teacher({"promoted-0": Part(3), "promoted-1": Part(1)}, {}), None)(DATA.x_test)
     assert torch.allclose(both, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-6)
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
+    modest = told_by(run, Teacher({"promoted-0": Part(1, 0.5)}, {}), None)(DATA.x_test)
+    assert torch.allclose(modest, (0.5 * alone[0].log()).softmax(dim=1), atol=1e-5)

@@ -82,7 +82,7 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
             return False
         before = best.trained.scores
         margin = WORTH / math.sqrt(before.rows) if place > 0 and at == 0 else 0.0
-        if not better(run, replace(before, loss=(1.0 - margin) * before.loss), now.trained.scores):
+        if not better(run, before, now.trained.scores, margin=margin):
             return False
         best, pupil = now, Pupil(now, sizes[place])
         return True

@@ -35,14 +35,14 @@ def starting_keys(run: Run) -> tuple[Space, list[Key]]:
 
 def helped(run: Run, shorter: Scores, longer: Scores) -> bool:
     """Whether to train for longer: by the loss, which tells it on few rows too, or an error that is clearly lower."""
-    return longer.loss < shorter.loss or longer.error < shorter.error - noise(run, shorter)
+    return longer.telling < shorter.telling or longer.error < shorter.error - noise(run, shorter)
 
 
-def better(run: Run, before: Scores, now: Scores) -> bool:
+def better(run: Run, before: Scores, now: Scores, *, margin: float = 0.0) -> bool:
     """Whether ``now`` is better by the loss, which tells it on few rows too, and its error no higher but for what does
-    not show.
+    not show. ``margin``: the share of the loss by which it has to be.
     """
-    return now.loss < before.loss and now.error <= before.error + HALF * noise(run, before)
+    return now.telling < (1.0 - margin) * before.telling and now.error <= before.error + HALF * noise(run, before)
 
 
 def error_noise(run: Run, error: float) -> float:
@@ -65,8 +65,8 @@ def preferred(run: Run, finalists: Sequence[Finalist]) -> Finalist:
     best, expected = _lowest(finalists), expected_of(run, finalists)
     if expected is None:
         return best
-    gain = expected.trained.scores.objective - best.trained.scores.objective
-    beaten = gain >= noise(run, expected.trained.scores) and best.trained.scores.loss < expected.trained.scores.loss
+    scores, others = best.trained.scores, expected.trained.scores
+    beaten = others.objective - scores.objective >= noise(run, others) and scores.telling < others.telling
     return best if beaten else expected
 
 

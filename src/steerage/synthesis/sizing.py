@@ -84,7 +84,7 @@ def _best(run: Run, bench: Bench, place: int, repeats: int, *, left_over: int) -
                 return best
         scores = [one.trained for one in trained]
         now = _Best(
-            sum(one.scores.loss for one in scores) / repeats,
+            sum(one.scores.telling for one in scores) / repeats,
             length,
             sum(one.seconds for one in scores) / repeats,
             sum(one.epochs for one in scores) / repeats,

@@ -1,17 +1,17 @@
 """Who tells what is to be learnt: those of a run's models whose mean is best on the validation rows.
 
 Taken one by one, each as often as it helps (Caruana, Niculescu-Mizil, Crew & Ksikes, "Ensemble selection from libraries
-of models", ICML 2004), of all the networks that were trained on the training rows and of boosted trees at several
-rounds: what has learnt its rows by heart is too sure of itself, and is left out by that.
+of models", ICML 2004), of all networks that were trained on the training rows and of boosted trees at several rounds.
+What knows its rows by heart is too sure of itself, so all are tempered before (``steerage.training.refinement``).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from steerage.data.dataset import Dataset
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.stage import Finalist, Run, recall
 from steerage.training.evaluate import predict, scores_of
+from steerage.training.refinement import best_factor
 from steerage.training.trees import Trees, fit_trees
 
 FILE = "teacher.json"
@@ -34,12 +35,19 @@ BINDING = 1e-4  # of the loss: what helps less is not asked to help
 Told = Callable[[Tensor], Tensor]
 
 
+class Part(NamedTuple):
+    """How often a model counts, and by what its outputs (logits) are multiplied before."""
+
+    times: int
+    factor: float = 1.0
+
+
 @dataclass(frozen=True)
 class Teacher:
-    """How often each model counts: ``networks`` by the names of their files, ``trees`` by their rounds."""
+    """The models: ``networks`` by the names of their files, ``trees`` by their rounds."""
 
-    networks: Mapping[str, int]
-    trees: Mapping[int, int]
+    networks: Mapping[str, Part]
+    trees: Mapping[int, Part]
 
     @property
     def rounds(self) -> int:
@@ -65,21 +73,28 @@ def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
     stages: dict[int, Told] = {
         rounds: trees.after(rounds) for rounds in (*STAGES, trees.rounds) if rounds <= trees.rounds
     }
-    told = [*networks.values(), *stages.values()]
-    rows = bench.validation_rows
-    x, y, weights = bench.dataset.x[rows], bench.dataset.y[rows], bench.dataset.weights_of(rows)
+    models = [*networks.values(), *stages.values()]
+    dataset, rows = bench.dataset, bench.validation_rows
+    x, y, weights = dataset.x[rows], dataset.y[rows], dataset.weights_of(rows)
 
     def loss(mean: Tensor) -> float:
-        return scores_of(as_outputs(mean, bench.dataset), y, bench.dataset, weights).loss
+        return scores_of(_as_outputs(mean, dataset), y, dataset, weights).loss
+
+    def factor(told: Tensor) -> float:
+        known = dataset.spec.task != "regression"
+        return best_factor(_as_outputs(told, dataset), y, dataset.loss_weights(rows)) if known else 1.0
 
     with bench.clock.counted():
-        counts = Counter(taken([model(x) for model in told], loss))
-    named: list[str | int] = [*networks, *stages]
+        told = [model(x) for model in models]
+        factors = [factor(one) for one in told]
+        counts = Counter(taken([_tempered(*one, dataset) for one in zip(told, factors, strict=True)], loss))
+    parts = [Part(counts[at], factors[at]) for at in range(len(models))]
+    of_trees = parts[len(networks) :]
     teacher = Teacher(
-        {name: counts[at] for at, name in enumerate(named) if isinstance(name, str) and counts[at]},
-        {rounds: counts[at] for at, rounds in enumerate(named) if isinstance(rounds, int) and counts[at]},
+        {name: part for name, part in zip(networks, parts, strict=False) if part.times},
+        {rounds: part for rounds, part in zip(stages, of_trees, strict=True) if part.times},
     )
-    kept = {"networks": dict(teacher.networks), "trees": {str(rounds): n for rounds, n in teacher.trees.items()}}
+    kept = {"networks": dict(teacher.networks), "trees": {str(rounds): part for rounds, part in teacher.trees.items()}}
     store.write_json(_file(run), kept)
     return teacher, trees if teacher.rounds else None
 
@@ -100,8 +115,8 @@ def taken(told: Sequence[Tensor], loss: Callable[[Tensor], float]) -> list[int]:
 def teacher_of(run: Run) -> Teacher:
     """The teacher that was chosen."""
     kept = store.read_json(_file(run))
-    trees = {int(rounds): int(count) for rounds, count in kept["trees"].items()}
-    return Teacher({str(name): int(count) for name, count in kept["networks"].items()}, trees)
+    trees = {int(rounds): Part(*part) for rounds, part in kept["trees"].items()}
+    return Teacher({str(name): Part(*part) for name, part in kept["networks"].items()}, trees)
 
 
 def is_chosen(run: Run) -> bool:
@@ -116,13 +131,14 @@ def _file(run: Run) -> Path:
 def told_by(run: Run, teacher: Teacher, trees: Trees | None) -> Told:
     """What ``teacher`` tells of rows: probabilities, or standardized targets, (n, outputs)."""
     networks = _networks(run, teacher.networks)
-    models = [(networks[name], count) for name, count in teacher.networks.items()]
+    models = [(networks[name], part) for name, part in teacher.networks.items()]
     if trees is not None:
-        models += [(trees.after(rounds), count) for rounds, count in teacher.trees.items()]
-    total = sum(count for _, count in models)
+        models += [(trees.after(rounds), part) for rounds, part in teacher.trees.items()]
+    total, dataset = sum(part.times for _, part in models), run.bench.dataset
 
     def told(x: Tensor) -> Tensor:
-        return sum((model(x) * (count / total) for model, count in models), start=torch.zeros(()))
+        parts = (_tempered(model(x), part.factor, dataset) * (part.times / total) for model, part in models)
+        return sum(parts, start=torch.zeros(()))
 
     return told
 
@@ -133,7 +149,7 @@ def fitted(bench: Bench, rows: Tensor, *, rounds: int | None = None, until: floa
         return fit_trees(bench.dataset, rows, rounds=rounds, enough=lambda: until is not None and bench.clock() > until)
 
 
-def _networks(run: Run, names: Mapping[str, int] | None = None) -> dict[str, Told]:
+def _networks(run: Run, names: Collection[str] | None = None) -> dict[str, Told]:
     """What each network of the library tells, or each of those that are named."""
     bench, folder = run.bench, run.directory.candidates
     paths = [path for pattern in LIBRARY for path in sorted(folder.glob(pattern))]
@@ -151,7 +167,15 @@ def _told_by(dataset: Dataset, finalist: Finalist) -> Told:
     return told
 
 
-def as_outputs(told: Tensor, dataset: Dataset) -> Tensor:
+def _tempered(told: Tensor, factor: float, dataset: Dataset) -> Tensor:
+    """What is told with outputs ``factor`` times as large."""
+    if dataset.spec.task == "regression":
+        return told
+    outputs = factor * _as_outputs(told, dataset)
+    return F.softmax(outputs, dim=1) if dataset.spec.task == "classification" else outputs.sigmoid()
+
+
+def _as_outputs(told: Tensor, dataset: Dataset) -> Tensor:
     """Outputs of a network that would tell the same."""
     if dataset.spec.task == "regression":
         return told

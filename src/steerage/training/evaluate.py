@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from steerage.data.dataset import Dataset
 from steerage.metrics import metric_named
 from steerage.training.measure import by_target, measured, telling_rows
+from steerage.training.refinement import refined_loss
 
 CHUNK = 4096  # rows per forward pass; bounds memory
 
@@ -26,13 +27,20 @@ class Scores:
     another metric is asked for; ``usual`` is that then, and None otherwise. ``loss``: mean cross-entropy in nats, or
     mean squared error of the standardized target, with classes counting as they do in training. ``rows``: how many;
     where they have weights, or the metric is a mean over classes, how many rows of equal weight in classes of equal
-    size would tell as much.
+    size would tell as much. ``refined``: the loss of a classifier once it is put right how sure it is of itself
+    (``steerage.training.refinement``).
     """
 
     error: float
     loss: float
     rows: int
     usual: float | None = None
+    refined: float | None = None
+
+    @property
+    def telling(self) -> float:
+        """The loss that networks are compared by: without what comes of being too sure of oneself."""
+        return self.loss if self.refined is None else self.refined
 
     @property
     def objective(self) -> float:
@@ -40,7 +48,7 @@ class Scores:
 
         On few rows many candidates share one error; their losses still tell them apart.
         """
-        return self.error + 0.02 * min(self.loss, 5.0)
+        return self.error + 0.02 * min(self.telling, 5.0)
 
     def standard_error(self, *, regression: bool) -> float:
         """Of ``error``: by the binomial distribution, or for Gaussian residuals. 0 without rows.
@@ -81,15 +89,24 @@ def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | No
     """Scores of network outputs (n, outputs) against targets (n,); ``weights`` (n,) are positive or zero, not all."""
     scores = _usual_scores(outputs, y, dataset, weights)
     if dataset.class_factors is not None:
-        factors = dataset.class_factors[y].double() * (1.0 if weights is None else weights.double())
+        factors = _factors(y, dataset, weights)
         loss = F.cross_entropy(outputs, y, reduction="none").double()
         scores = replace(scores, loss=float(factors @ loss / factors.sum()))
+    if dataset.spec.task != "regression" and len(y) > 0:
+        counting = weights if dataset.class_factors is None else _factors(y, dataset, weights)
+        scores = replace(scores, refined=refined_loss(outputs, y, counting))
     metric = metric_named(dataset.metric, dataset.spec.task)
     if metric == metric_named(None, dataset.spec.task):
         return scores
     error = measured(metric.name, outputs, y, weights)
     rows = telling_rows(y, dataset.spec.outputs, weights) if metric.by_class else scores.rows
     return replace(scores, error=error, rows=rows, usual=scores.error)
+
+
+def _factors(y: Tensor, dataset: Dataset, weights: Tensor | None) -> Tensor:
+    """What rows count in the loss, where classes have factors: float64 (n,)."""
+    assert dataset.class_factors is not None
+    return dataset.class_factors[y].double() * (1.0 if weights is None else weights.double())
 
 
 def _usual_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None) -> Scores:
