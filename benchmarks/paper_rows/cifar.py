@@ -6,9 +6,9 @@
     synthesized   the architecture that was found, grown and pruned
 
 All four have one recipe and ``EPOCHS`` epochs (or as many as asked: a row of its own) on all rows that are not test
-rows, and the test rows are read once a training. The search chooses on validation rows: it is the command line's, with
-trials of two epochs, called again until it is done; candidates with more than ``EXPANSION`` times the budget before
-they are pruned are left out, since they train that much longer. First come the baseline and the synthesized, seed by
+rows, and the test rows are read once a training. The search chooses on validation rows: it is ``steerage search``, with
+trials of an epoch, of which three are trained for six, called again until it is done; candidates with more than
+``EXPANSION`` times the budget before they are pruned are left out, since they train that much longer. First come the baseline and the synthesized, seed by
 seed, then what the search and the pruning add. ``chance``: as many random candidates as the search had, trained as
 long.
 """
@@ -42,7 +42,7 @@ from steerage.templates.like import Like, published_like
 NAME = "cifar-resnet20"
 DATA = SHARED / "cifar10_jpeg75_train.parquet"
 MAX_PARAMS, MAX_MACS = 272_474, 41_000_000
-EPOCHS, SEARCH_EPOCHS, TRIALS, SEEDS = 30, 16, 10, (0, 1, 2)
+EPOCHS, SEARCH_EPOCHS, TRIALS, SEEDS = 30, 6, 10, (0, 1, 2)
 EXPANSION = 3
 POINTS = 0.0252  # by which the paper's network is better than the one it is like
 KINDS = ("baseline", "synthesized", "dense", "start")
@@ -56,7 +56,7 @@ def named(epochs: int) -> str:
 
 
 def options() -> list[str]:
-    """Of ``steerage synth``."""
+    """Of ``steerage search``."""
     words = ["--like", "resnet20", "--max-params", str(MAX_PARAMS), "--max-macs", str(MAX_MACS)]
     words += ["--max-expansion", str(EXPANSION)]
     return [*words, "--epochs", str(SEARCH_EPOCHS), "--trials", str(TRIALS)]
@@ -65,7 +65,7 @@ def options() -> list[str]:
 def searched(folder: Path) -> dict[str, Any]:
     """Summary of the run in ``folder``, which is called again while it says that it has not come to its end."""
     data = f"../{DATA.relative_to(ROOT.parent)}"
-    words = ["synth", data, *options(), "--minutes", "50", "--out", str(folder), "--json"]
+    words = ["search", data, *options(), "--minutes", "50", "--out", str(folder), "--json"]
     while True:
         done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if done.returncode == 0:
