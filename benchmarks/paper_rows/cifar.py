@@ -8,9 +8,9 @@
 All four have one recipe and ``EPOCHS`` epochs (or as many as asked: a row of its own) on all rows that are not test
 rows, and the test rows are read once a training. The search chooses on validation rows: it is ``steerage search``, with
 trials of an epoch, of which three are trained for six, called again until it is done; candidates with more than
-``EXPANSION`` times the budget before they are pruned are left out, since they train that much longer. First come the baseline and the synthesized, seed by
-seed, then what the search and the pruning add. ``chance``: as many random candidates as the search had, trained as
-long.
+``EXPANSION`` times the budget before they are pruned are left out, since they train that much longer. First come the
+baseline and the synthesized, seed by seed, then what the search and the pruning add. ``chance``: as many random
+candidates as the search had, trained as long.
 """
 
 from __future__ import annotations
