@@ -132,11 +132,11 @@ def test_without_a_starting_point_the_best_is_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("losses", "chosen", "expected"),
     [
-        ([0.5, 0.6, 0.6], "promoted-0", [10, 4, 25]),
-        ([0.5, 0.6, 0.4, 0.45], "promoted-longer-0", [10, 4, 25, 60]),
-        ([0.5, 0.5, 0.4, 0.3], "promoted-longer-1", [10, 4, 25, 60]),
-        ([0.5, 0.4, 0.45], "promoted-shorter-0", [10, 4, 2]),
-        ([0.5, 0.4, 0.3], "promoted-shorter-1", [10, 4, 2]),  # a third would be less than one epoch
+        ([0.5, 0.6, 0.6], "promoted-0", [100, 40, 250]),
+        ([0.5, 0.6, 0.4, 0.45], "promoted-longer-0", [100, 40, 250, 600]),
+        ([0.5, 0.5, 0.4, 0.3], "promoted-longer-1", [100, 40, 250, 600]),
+        ([0.5, 0.4, 0.45], "promoted-shorter-0", [100, 40, 15]),
+        ([0.5, 0.4, 0.3], "promoted-shorter-1", [100, 40, 15]),  # six epochs teach nobody by heart
     ],
 )
 def test_the_winner_is_trained_for_shorter_or_for_longer_while_that_helps(
@@ -150,7 +150,7 @@ def test_the_winner_is_trained_for_shorter_or_for_longer_while_that_helps(
         return replace(found, trained=replace(found.trained, scores=Scores(0.1, losses[len(lengths) - 1], ROWS)))
 
     monkeypatch.setattr(promotion, "trained_in", trained)
-    run = replace(run, plan=Plan(Effort(trials=3, epochs=60)))
+    run = replace(run, plan=Plan(Effort(trials=3, epochs=600)))
     assert promote(run, [run.bench.template.starts(run.bench.dataset.spec)[0]]).name == chosen
     assert lengths == expected
 

@@ -68,9 +68,9 @@ def test_a_run_without_a_budget_chooses_one_and_keeps_it(tmp_path: Path) -> None
 
 
 LEARNT = {  # losses by size and length, of the bound and of a third and a ninth of it
-    "the bound learns by heart": ([[0.9, 0.5, 0.3, 0.4], [0.6, 0.4, 0.5], [0.5, 0.6]], 1, 9.0),
+    "the bound learns by heart": ([[0.9, 0.5, 0.3, 0.4], [0.6, 0.4, 0.5], [0.5, 0.6]], 1, 27.0),
     "nothing does": ([[0.3, 0.4], [0.35, 0.4], [0.5, 0.6]], 1, math.inf),
-    "the smallest is best when it stops early": ([[0.9, 1.0], [0.8, 0.9], [0.7, 0.6, 0.65]], 9, 27.0),
+    "the smallest is best when it stops early": ([[0.9, 1.0], [0.8, 0.9], [0.7, 0.6, 0.65]], 9, 81.0),
 }
 
 
@@ -93,16 +93,16 @@ def test_each_size_is_told_by_its_best_length_and_what_follows_is_no_longer(
     )
     bound = bench.budget.max_params
     assert bound is not None
-    run = Run(bench, Plan(Effort(trials=3, epochs=300), sized=True), RunDirectory(tmp_path), 0, lambda event: None)
+    run = Run(bench, Plan(Effort(trials=3, epochs=900), sized=True), RunDirectory(tmp_path), 0, lambda event: None)
     found = with_size(run)
     assert found.bench.budget == Budget(max_params=bound // part)
     assert (found.plan.most_epochs, found.plan.most_seconds) == (epochs, math.inf if math.isinf(epochs) else 1.0)
     if math.isinf(epochs):
         assert replace(found.plan, most_params=None) == run.plan
     else:
-        assert found.plan.epochs("promotion") == epochs and found.plan.epochs("search") == min(45, epochs)
-        assert found.plan.epochs("refit") == run.plan.epochs("refit") == 300
-    lengths = (90, 27, 9, 3)
+        assert found.plan.epochs("promotion") == epochs and found.plan.epochs("search") == min(135, epochs)
+        assert found.plan.epochs("refit") == run.plan.epochs("refit") == 900
+    lengths = (270, 81, 27, 8)
     assert seen == [
         (place, lengths[step]) for place, of_size in enumerate(losses) for step in range(len(of_size)) for _ in range(3)
     ]

@@ -1,4 +1,4 @@
-"""The loss of a classifier that is as sure of itself as it should be."""
+"""The loss of a classifier that is no surer of itself than it should be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from steerage.data.objective import with_objective
 from steerage.training.evaluate import scores_of
-from steerage.training.refinement import refined_loss
+from steerage.training.refinement import best_factor, refined_loss
 from tasks import numbers, table
 
 
@@ -20,13 +20,19 @@ def told(rows: int = 400, classes: int = 3) -> tuple[Tensor, Tensor]:
     return outputs, torch.multinomial(outputs.softmax(dim=1), 1, generator=generator)[:, 0]
 
 
-def test_how_sure_a_network_is_of_itself_makes_no_difference() -> None:
+def test_being_too_sure_of_oneself_makes_no_difference() -> None:
     outputs, y = told()
-    losses = [refined_loss(factor * outputs, y) for factor in (0.3, 1.0, 4.0)]
+    losses = [refined_loss(factor * outputs, y) for factor in (2.0, 4.0, 9.0)]
     assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
     assert losses[0] <= F.cross_entropy(outputs, y).item() < F.cross_entropy(4.0 * outputs, y).item()
+    assert best_factor(4.0 * outputs, y) == pytest.approx(best_factor(outputs, y) / 4.0, rel=1e-4)
     best = min(F.cross_entropy(factor * outputs, y).item() for factor in torch.linspace(0.5, 2.0, 301).tolist())
     assert losses[0] == pytest.approx(best, abs=1e-5)
+
+
+def test_what_is_not_sure_enough_has_yet_to_learn() -> None:
+    outputs, y = told()
+    assert refined_loss(0.2 * outputs, y) == pytest.approx(F.cross_entropy(0.2 * outputs, y).item(), rel=1e-5)
 
 
 def test_how_well_it_tells_classes_apart_does() -> None:
@@ -45,7 +51,7 @@ def test_rows_count_by_their_weights() -> None:
 def test_labels_have_one_too_and_what_is_told_by_chance_is_no_better_than_a_coin() -> None:
     outputs, y = told()
     labels = F.one_hot(y, 3).float()
-    losses = [refined_loss(factor * outputs, labels) for factor in (0.5, 3.0)]
+    losses = [refined_loss(factor * outputs, labels) for factor in (2.0, 3.0)]
     assert losses == pytest.approx([losses[0]] * 2, rel=1e-5)
     assert losses[0] < F.binary_cross_entropy_with_logits(3.0 * outputs, labels).item()
     against = refined_loss(-outputs, y)  # the best is to say nothing
@@ -55,8 +61,8 @@ def test_labels_have_one_too_and_what_is_told_by_chance_is_no_better_than_a_coin
 def test_scores_are_compared_by_it() -> None:
     outputs, y = told(classes=2)
     data = table()
-    sure, modest = scores_of(9.0 * outputs, y, data), scores_of(outputs, y, data)
-    assert sure.loss > 2 * modest.loss and sure.telling == pytest.approx(modest.telling, rel=1e-5)
+    sure, modest = scores_of(9.0 * outputs, y, data), scores_of(2.0 * outputs, y, data)
+    assert sure.loss > 1.5 * modest.loss and sure.telling == pytest.approx(modest.telling, rel=1e-5)
     assert sure.objective == pytest.approx(modest.objective, rel=1e-5)
     balanced = with_objective(data, metric=None, balanced=True)
     assert balanced.class_factors is not None

@@ -12,8 +12,8 @@ from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis import pareto
 from steerage.synthesis.candidate import Trained
+from steerage.synthesis.plan import FEWEST_EPOCHS, Plan
 from steerage.synthesis.plan import LONGER as MULTIPLES
-from steerage.synthesis.plan import Plan
 from steerage.synthesis.preference import better, expected_of, helped, preferred
 from steerage.synthesis.stage import Finalist, Run, announce_trained, left, recall, scheme_of, train_apart, trained_in
 from steerage.synthesis.team import Call
@@ -63,7 +63,8 @@ def _long_enough(run: Run, winner: Finalist) -> Finalist:
     A network for few rows that learns for too long knows them by heart: how long is a choice like any other.
     """
     base, plan = winner.trained.seconds, run.plan
-    least = LEAST_SECONDS / base if plan.effort.timed else 1.0 / plan.epochs("promotion")
+    epochs = winner.trained.epochs if plan.effort.timed else plan.epochs("promotion")
+    least = max(FEWEST_EPOCHS / epochs, LEAST_SECONDS / base if plan.effort.timed else 0.0)
     shorter = [
         Again(f"{SHORTER}-{index}", winner.values, 1.0, multiple, multiple * base)
         for index, multiple in enumerate(plan.shorter)

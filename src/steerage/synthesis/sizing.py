@@ -16,6 +16,7 @@ from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.feasible import starting_points, violation_of
+from steerage.synthesis.plan import FEWEST_EPOCHS
 from steerage.synthesis.stage import Finalist, Run, left, scheme_of, trained_in
 from steerage.training.split import validation_split
 
@@ -70,7 +71,7 @@ def _best(run: Run, bench: Bench, place: int, repeats: int, *, left_over: int) -
     values = next(values for values in starting_points(bench) if violation_of(bench)(values) == 0)
     best, full, timed = _Best(math.inf), _Best(math.inf), run.plan.effort.timed
     for step, length in enumerate(LENGTHS):
-        if step > 0 and (length * full.seconds < LEAST_SECONDS if timed else length * full.epochs < 1.0):
+        if length * full.epochs < FEWEST_EPOCHS or (timed and length * full.seconds < LEAST_SECONDS):
             break
         trained: list[Finalist] = []
         for repeat in range(repeats):

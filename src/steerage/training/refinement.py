@@ -1,4 +1,4 @@
-"""The loss that a network would have if it were as sure of itself as it should be.
+"""The loss that a network would have if it were no surer of itself than it should be.
 
 A network that goes on with rows it knows by heart becomes too sure of itself, and its loss rises while it tells classes
 apart no worse, or better. What is left of the loss once that is put right by one factor for all outputs ("temperature
@@ -21,9 +21,10 @@ HALVINGS = 24  # of the interval between them, on a scale of logarithms
 def refined_loss(outputs: Tensor, y: Tensor, weights: Tensor | None = None) -> float:
     """Cross-entropy of ``outputs`` (n, classes) times the best factor, for codes ``y`` (n,), or labels (n, classes).
 
-    Rows count as much as ``weights`` (n,) say.
+    The factor is at most 1: what is not sure enough has yet to learn, and that is no fault of the measure. Rows count
+    as much as ``weights`` (n,) say.
     """
-    scaled, shares = best_factor(outputs, y, weights) * outputs.double(), _shares(y, weights)
+    scaled, shares = min(1.0, best_factor(outputs, y, weights)) * outputs.double(), _shares(y, weights)
     if y.ndim == 2:
         return float(shares @ F.binary_cross_entropy_with_logits(scaled, y.double(), reduction="none").mean(dim=1))
     return float(shares @ F.cross_entropy(scaled, y, reduction="none"))
