@@ -22,6 +22,7 @@ HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps:
 # first for shorter, and where that does not help for longer.
 SHORTER, LONGER = (0.4, 0.15, 0.06), (2.5, 6.0)
+FEWEST_SECONDS = 0.2  # of a shorter training: in fewer a network does not even come to its size
 FEWEST_EPOCHS = 8  # of a shorter training: in fewer no rows are known by heart, and what is less trained is luckier
 # Of the time between promotion and the end of the refit, which is as much longer than it as there are more rows.
 DISTILLATION = 0.5

@@ -12,7 +12,7 @@ from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis import pareto
 from steerage.synthesis.candidate import Trained
-from steerage.synthesis.plan import FEWEST_EPOCHS, Plan
+from steerage.synthesis.plan import FEWEST_EPOCHS, FEWEST_SECONDS, Plan
 from steerage.synthesis.plan import LONGER as MULTIPLES
 from steerage.synthesis.preference import better, expected_of, helped, preferred
 from steerage.synthesis.stage import Finalist, Run, announce_trained, left, recall, scheme_of, train_apart, trained_in
@@ -22,7 +22,6 @@ from steerage.training.split import validation_split
 
 SHORTER, LONGER = "promoted-shorter", "promoted-longer"  # and which of them
 CONFIRMING = 2  # trainings of the promotion's length on other rows
-LEAST_SECONDS = 0.2  # of a training that is shorter than the others: below, a network does not even come to its size
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def _long_enough(run: Run, winner: Finalist) -> Finalist:
     """
     base, plan = winner.trained.seconds, run.plan
     epochs = winner.trained.epochs if plan.effort.timed else plan.epochs("promotion")
-    least = max(FEWEST_EPOCHS / epochs, LEAST_SECONDS / base if plan.effort.timed else 0.0)
+    least = max(FEWEST_EPOCHS / epochs, FEWEST_SECONDS / base if plan.effort.timed else 0.0)
     shorter = [
         Again(f"{SHORTER}-{index}", winner.values, 1.0, multiple, multiple * base)
         for index, multiple in enumerate(plan.shorter)

@@ -16,13 +16,12 @@ from steerage.seeds import child_seed
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.feasible import starting_points, violation_of
-from steerage.synthesis.plan import FEWEST_EPOCHS
+from steerage.synthesis.plan import FEWEST_EPOCHS, FEWEST_SECONDS
 from steerage.synthesis.stage import Finalist, Run, left, scheme_of, trained_in
 from steerage.training.split import validation_split
 
 PARTS = (1, 3, 9)  # of the bound
 LENGTHS = (1.0, 0.3, 0.1, 0.03)  # of the time that a training may have; each while the one before helped
-LEAST_SECONDS = 0.2  # of a training
 REPEATS, FEW_ROWS = 3, 2000  # trainings of a size, each with its own validation rows, where a split has few of them
 NAME = "sized"
 
@@ -71,7 +70,7 @@ def _best(run: Run, bench: Bench, place: int, repeats: int, *, left_over: int) -
     values = next(values for values in starting_points(bench) if violation_of(bench)(values) == 0)
     best, full, timed = _Best(math.inf), _Best(math.inf), run.plan.effort.timed
     for step, length in enumerate(LENGTHS):
-        if length * full.epochs < FEWEST_EPOCHS or (timed and length * full.seconds < LEAST_SECONDS):
+        if length * full.epochs < FEWEST_EPOCHS or (timed and length * full.seconds < FEWEST_SECONDS):
             break
         trained: list[Finalist] = []
         for repeat in range(repeats):

@@ -21,7 +21,8 @@ from steerage import store
 from steerage.data.dataset import Dataset
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.stage import Finalist, Run, recall
-from steerage.training.evaluate import predict, scores_of
+from steerage.training.evaluate import predict
+from steerage.training.fit import loss_of
 from steerage.training.refinement import best_factor
 from steerage.training.trees import Trees, fit_trees
 
@@ -75,14 +76,14 @@ def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
     }
     models = [*networks.values(), *stages.values()]
     dataset, rows = bench.dataset, bench.validation_rows
-    x, y, weights = dataset.x[rows], dataset.y[rows], dataset.weights_of(rows)
+    x, y, weights = dataset.x[rows], dataset.y[rows], dataset.loss_weights(rows)
 
     def loss(mean: Tensor) -> float:
-        return scores_of(_as_outputs(mean, dataset), y, dataset, weights).loss
+        return loss_of(_as_outputs(mean, dataset), y, dataset, 0.0, weights).item()
 
     def factor(told: Tensor) -> float:
         known = dataset.spec.task != "regression"
-        return best_factor(_as_outputs(told, dataset), y, dataset.loss_weights(rows)) if known else 1.0
+        return best_factor(_as_outputs(told, dataset), y, weights) if known else 1.0
 
     with bench.clock.counted():
         told = [model(x) for model in models]

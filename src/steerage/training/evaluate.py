@@ -88,12 +88,12 @@ def evaluate(model: nn.Module, dataset: Dataset, x: Tensor, y: Tensor, weights: 
 def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None = None) -> Scores:
     """Scores of network outputs (n, outputs) against targets (n,); ``weights`` (n,) are positive or zero, not all."""
     scores = _usual_scores(outputs, y, dataset, weights)
+    counting = weights
     if dataset.class_factors is not None:
-        factors = _factors(y, dataset, weights)
+        counting = dataset.class_factors[y].double() * (1.0 if weights is None else weights.double())
         loss = F.cross_entropy(outputs, y, reduction="none").double()
-        scores = replace(scores, loss=float(factors @ loss / factors.sum()))
+        scores = replace(scores, loss=float(counting @ loss / counting.sum()))
     if dataset.spec.task != "regression" and len(y) > 0:
-        counting = weights if dataset.class_factors is None else _factors(y, dataset, weights)
         scores = replace(scores, refined=refined_loss(outputs, y, counting))
     metric = metric_named(dataset.metric, dataset.spec.task)
     if metric == metric_named(None, dataset.spec.task):
@@ -101,12 +101,6 @@ def scores_of(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | No
     error = measured(metric.name, outputs, y, weights)
     rows = telling_rows(y, dataset.spec.outputs, weights) if metric.by_class else scores.rows
     return replace(scores, error=error, rows=rows, usual=scores.error)
-
-
-def _factors(y: Tensor, dataset: Dataset, weights: Tensor | None) -> Tensor:
-    """What rows count in the loss, where classes have factors: float64 (n,)."""
-    assert dataset.class_factors is not None
-    return dataset.class_factors[y].double() * (1.0 if weights is None else weights.double())
 
 
 def _usual_scores(outputs: Tensor, y: Tensor, dataset: Dataset, weights: Tensor | None) -> Scores:
