@@ -343,7 +343,7 @@ def _same_json(first: bytes, second: bytes) -> bool:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(version=3), "has version 3"),
+        (lambda d: d.update(version=4), "has version 4"),
         (lambda d: d.update(format="other"), "does not describe a steerage network"),
         (lambda d: d["architecture"]["shapes"].popitem(), "unknown tensor"),
         (lambda d: d["architecture"]["shapes"].update({"net.more": [1]}), r"lacks the tensor net\.more"),
@@ -353,7 +353,7 @@ def _same_json(first: bytes, second: bytes) -> bool:
         (lambda d: d["spec"].pop("kind"), "cannot be rebuilt"),
         (lambda d: d["spec"].update(outputs=4), "cannot be rebuilt"),
         (lambda d: d["preprocess"].update(kind="pickle"), "preprocessing"),
-        (lambda d: d["preprocess"]["columns"].pop(), "cannot be rebuilt"),
+        (lambda d: d["preprocess"]["columns"]["name"].pop(), "equally long"),
         (lambda d: d.update(classes=["a"]), "1 classes for 3 outputs"),
         (lambda d: d.update(cost={}), "cannot be rebuilt"),
         (lambda d: d.pop("target_mean"), "'target_mean' must be of type float"),
@@ -407,7 +407,7 @@ def claim(**values: Any) -> Callable[[dict[str, Any]], None]:
         (lambda document: document["spec"].update(outputs="many"), "whole numbers"),
         (lambda document: document["spec"].update(kind="film"), "no task"),
         (lambda document: document["architecture"].update(shapes={"x": [-1]}), "no tensor of shape"),
-        (lambda document: document["preprocess"]["columns"][0].update(one_hot=10**9), "not well formed"),
+        (lambda document: document["preprocess"]["columns"].update(one_hot=10**9), "not well formed"),
         (lambda document: document.update(classes=[[], [], []]), "must have names"),
     ],
 )

@@ -792,7 +792,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "a network of a later version",
             "eval networks/later digits",
-            "networks/later/network.json has version 99, and steerage 0.1.0 reads 2 and before",
+            "networks/later/network.json has version 99, and steerage 0.1.0 reads 3 and before",
             "update steerage",
         ),
         Case(

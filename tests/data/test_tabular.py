@@ -192,14 +192,36 @@ def test_preprocessing_round_trips_through_json(shared_data: Path) -> None:
         assert again == data.preprocess
 
 
-def test_a_column_is_described_by_what_is_not_as_usual() -> None:
-    document = fit_table(table(a=np.arange(20.0))).to_json()
-    assert document["columns"] == [
-        {"name": "a", "kind": "number", "fill": 9.5, "mean": 9.5, "std": np.arange(20.0).std()}
-    ]
+def test_columns_are_described_by_what_is_not_as_usual_and_not_as_in_all_of_them() -> None:
+    one = fit_table(table(a=np.arange(20.0)))
+    columns = {"name": ["a"], "kind": "number", "fill": 9.5, "mean": 9.5, "std": 5.766281}  # std: what float32 tells
+    assert one.to_json() == {"kind": "table", "columns": columns}
+    with pytest.warns(UserWarning, match="'flat' \\(constant\\)"):
+        several = fit_table(table(a=np.arange(20.0), flat=np.ones(20), b=["x", "y", "z", "x"] * 5))
+    columns = {
+        **{"name": ["a", "b"], "kind": ["number", "category"], "fill": [9.5, -1.0], "mean": [9.5, 0.0]},
+        **{"categories": [[], ["x", "y", "z"]], "one_hot": [0, 3], "std": [5.766281, 1.0]},
+    }
+    assert several.to_json() == {"kind": "table", "source": ["a", "flat", "b"], "columns": columns}
+    for preprocess in (one, several):
+        assert preprocess_from_json(json.loads(json.dumps(preprocess.to_json()))) == preprocess
 
 
-@pytest.mark.parametrize("damage", [{"kind": "other"}, {"columns": [{}]}, {"columns": 3}, {"source": None}])
+def test_columns_described_one_by_one_are_read_as_well() -> None:
+    preprocess = fit_table(table(a=np.arange(20.0), b=["x", "y", "z", "x"] * 5))
+    columns = [{**vars(column), "categories": [*column.categories]} for column in preprocess.columns]
+    older = {"kind": "table", "source": ["a", "b"], "columns": columns}
+    assert preprocess_from_json(json.loads(json.dumps(older))) == preprocess
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"kind": "other"}, {"columns": [{}]}, {"columns": 3}, {"columns": {}}, {"source": None}),
+        {"columns": {"name": ["a", "b"], "kind": "number", "fill": [0.0]}},
+        {"columns": {"name": "ab", "kind": "number", "fill": 0.0}},
+    ],
+)
 def test_damaged_json_is_refused(damage: dict[str, object]) -> None:
     document = fit_table(table(a=np.arange(20.0))).to_json()
     with pytest.raises(BadBundle):

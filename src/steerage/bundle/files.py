@@ -30,8 +30,9 @@ from steerage.nn.program import Program, graph_from_json
 from steerage.store import parse_json, plain, read_bytes, write_atomic
 from steerage.templates import TEMPLATES, Template
 
-FORMAT, VERSION = "steerage-network", 2
-READABLE = (1, VERSION)  # 1: masked weights are dense, each mask beside them
+FORMAT, VERSION = "steerage-network", 3
+# 1: masked weights are dense, each mask beside them; 2: columns of a table are described one by one
+READABLE = (1, 2, VERSION)
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
 MAX_HEADER = 100_000_000  # bytes before the numbers of a safetensors file, by its definition
 

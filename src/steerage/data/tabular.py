@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import numpy as np
@@ -112,14 +112,34 @@ class TablePreprocess:
         return _TableModule(self.columns)
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": "table", "source": list(self.source), "columns": [_described(one) for one in self.columns]}
+        """Few bytes for a table of many columns: each field of ``Column`` with a list of what it is in each of them,
+        or with what it is in all of them, and left out where that is the usual; ``source`` is, where it is the names.
+        """
+        names = [column.name for column in self.columns]
+        told = {field.name: [_plain(getattr(one, field.name)) for one in self.columns] for field in fields(Column)}
+        usual = {field.name: _plain(field.default) for field in fields(Column)}
+        columns: dict[str, Any] = {}
+        for name, values in told.items():
+            same = values[0] if all(value == values[0] for value in values) else None
+            if same is None or isinstance(same, list) or name == "name":
+                columns[name] = values
+            elif same != usual[name]:
+                columns[name] = same
+        if not any(told["categories"]):
+            del columns["categories"]
+        source = {} if [*self.source] == names else {"source": [*self.source]}
+        return {"kind": "table", **source, "columns": columns}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> TablePreprocess:
-        """Inverse of ``to_json``. Raises: KeyError, TypeError or ValueError when something is missing or wrong."""
+        """Inverse of ``to_json``; columns may also be a list of objects, one each, as they were until version 2.
+
+        Raises: KeyError, TypeError or ValueError when something is missing or wrong.
+        """
+        told = document["columns"]
         columns = tuple(
             Column(**{**column, "categories": tuple(map(str, column.get("categories", ())))})
-            for column in document["columns"]
+            for column in (told if isinstance(told, list) else _each_of(told))
         )
         for column in columns:
             numbers_ok = np.isfinite([column.fill, column.log_unit, column.mean, column.std]).all()
@@ -127,14 +147,22 @@ class TablePreprocess:
             known = column.kind in ("number", "category") and isinstance(column.name, str)
             if not (known and hot and numbers_ok and column.std > 0 and isinstance(column.indicator, bool)):
                 raise ValueError(f"column {column.name!r} is not well formed")
-        return cls(tuple(map(str, document["source"])), columns)
+        return cls(tuple(map(str, document.get("source", [column.name for column in columns]))), columns)
 
 
-def _described(column: Column) -> dict[str, Any]:
-    """Fields of ``column`` that are not as usual: a table of many columns is described in few bytes."""
-    usual = {field.name: field.default for field in fields(Column)}
-    told = {name: value for name, value in asdict(column).items() if value != usual[name]}
-    return {**told, "categories": list(column.categories)} if column.categories else told
+def _plain(value: Any) -> Any:
+    return [*value] if isinstance(value, tuple) else value
+
+
+def _each_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Fields of each column, of the lists that ``TablePreprocess.to_json`` makes."""
+    if not isinstance(told["name"], list):
+        raise TypeError("columns must have a list of their names")
+    count = len(told["name"])
+    spread = {name: value if isinstance(value, list) else [value] * count for name, value in told.items()}
+    if any(len(values) != count for values in spread.values()):
+        raise ValueError("lists of what columns are must be equally long")
+    return [dict(zip(spread, one, strict=True)) for one in zip(*spread.values(), strict=True)]
 
 
 class _TableModule(nn.Module):
