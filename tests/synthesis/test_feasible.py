@@ -1,18 +1,23 @@
-"""Which candidates a budget of flash leaves, most of which code may take."""
+"""Which candidates a budget leaves, flash among them, most of which code may take; which come first."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from finalists import a_run
 from steerage.cost.budget import Budget
-from steerage.cost.count import dense_cost
+from steerage.cost.count import Cost, dense_cost
 from steerage.cost.device import device
 from steerage.data.build import dataset_from_arrays
+from steerage.errors import InfeasibleBudget
 from steerage.space import Values
+from steerage.synthesis import feasible
 from steerage.synthesis.candidate import MAX_EXPANSION, Bench
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import ABOUT_DENSE, EXPANSION, starting_points, violation_of
@@ -98,3 +103,69 @@ def test_candidates_are_no_denser_than_is_allowed() -> None:
     assert all(cost.params <= 6000 and cost.macs <= 600_000 for cost in inside)
     free = replace(given, max_expansion=MAX_EXPANSION)
     assert sum(violation_of(free)(values) == 0 for values in drawn) > len(inside)
+
+
+def test_bounds_that_fit_one_by_one_and_not_together_are_refused_with_the_closest_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Few parameters cost many MACs here, and the other way round.
+    run = a_run(tmp_path)
+    spec, template = run.bench.dataset.spec, run.bench.template
+    space = template.space(spec)
+
+    def cost(_: object, values: Values, __: object) -> Cost:
+        share = float(space.encode(values)[space.names.index("width")])
+        params, macs = round(100 + 900 * share), round(1000 - 900 * share)
+        return Cost(params, params, macs, macs)
+
+    monkeypatch.setattr(feasible, "least_cost", cost)
+    monkeypatch.setattr(feasible, "dense_cost", cost)
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_params=200)), 0)
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_macs=200)), 0)
+    with pytest.raises(InfeasibleBudget, match="cannot be met at once") as refusal:
+        feasible.check_feasible(replace(run.bench, budget=Budget(max_params=200, max_macs=200)), 0)
+    wanted = cost(template, refusal.value.values, spec)
+    assert refusal.value.smallest == max(wanted.params, wanted.macs) > refusal.value.limit == 200
+    feasible.check_feasible(replace(run.bench, budget=Budget(max_params=wanted.params, max_macs=wanted.macs)), 0)
+
+
+def test_starting_points_come_in_the_order_of_what_the_budget_asks_for(tmp_path: Path) -> None:
+    bench = a_run(tmp_path).bench
+    spec = bench.dataset.spec
+    starts = list(bench.template.starts(spec))
+    costs = [dense_cost(bench.template, values, spec).params for values in starts]
+    assert starting_points(bench) == starts
+    for values, cost in zip(starts, costs, strict=True):
+        assert starting_points(replace(bench, budget=Budget(round(cost / feasible.EXPANSION))))[0] == values
+
+
+def test_what_is_far_denser_than_the_budget_begins_narrower() -> None:
+    images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
+    rows = torch.arange(len(images.y))
+    bench = Bench(images, TEMPLATES["cnn"], Budget(1200), rows, rows[:10], RunClock())
+    spec = images.spec
+
+    def expansion(values: Values) -> float:
+        return dense_cost(bench.template, values, spec).params / 1200
+
+    starts, own = starting_points(bench), list(bench.template.starts(spec))
+    assert all(expansion(values) > 20 for values in own)
+    narrow = starts[: len(own)]
+    assert all(feasible.EXPANSION / 2 < expansion(values) < 2 * feasible.EXPANSION for values in narrow)
+
+    def kind(values: Values) -> tuple[object, ...]:
+        return values["blocks"], values["kernel"], values["head"]
+
+    assert sorted(map(kind, narrow)) == sorted(map(kind, own))  # type: ignore[type-var]
+    assert all(values in starts for values in own)
+
+
+def test_what_may_not_be_trained_begins_narrower() -> None:
+    images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
+    rows = torch.arange(len(images.y))
+    for size in (5300, 8000, 12_000):
+        bench = Bench(images, TEMPLATES["cnn"], Budget(size), rows, rows[:10], RunClock(), max_expansion=3.0)
+        own = bench.template.starts(images.spec)
+        allowed = feasible.violation_of(bench)
+        assert any(allowed(values) > 0 for values in own)
+        assert all(allowed(values) == 0 for values in starting_points(bench)[: len(own)])
