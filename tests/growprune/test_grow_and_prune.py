@@ -19,7 +19,7 @@ from steerage.growprune.compact import compact
 from steerage.growprune.masks import Masks
 from steerage.growprune.run import GrowPrune
 from steerage.growprune.schemes import Connections, Scheme, destructive, gradual
-from steerage.growprune.target import within
+from steerage.growprune.target import Target, counting, within
 from steerage.templates import TEMPLATES
 from steerage.training import fit
 from steerage.training.fit import Steps, Training, train
@@ -104,6 +104,41 @@ def test_the_network_ends_inside_the_budget(
 def test_the_budget_is_used(build: Callable[[], nn.Module], data: Dataset) -> None:
     _, editor = grown_and_pruned(build(), data, Budget(max_params=150))
     assert 148 <= delivered(editor).params <= 150  # the next one may bring a dead unit back, with its bias
+
+
+def test_where_macs_are_scarce_dear_connections_leave_for_the_parameters_to_be_used() -> None:
+    # 72 connections of 64 MACs, 576 of 4.
+    convolutions = (
+        *(nn.Conv2d(1, 8, 3, padding=1, bias=False), nn.ReLU(), nn.MaxPool2d(4)),
+        *(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        nn.Linear(8, 2, bias=False),
+    )
+    dense = count(nn.Sequential(*convolutions), PICTURES.spec.input_shape)
+    macs = dense.macs * 2 // 5
+    used = {}
+    for params in (None, dense.params // 2):
+        _, editor = grown_and_pruned(nn.Sequential(*copy.deepcopy(convolutions)), PICTURES, Budget(params, macs))
+        used[params] = delivered(editor)
+        assert 0.8 * macs < used[params].macs <= macs
+    assert used[dense.params // 2].params > 1.2 * used[None].params
+
+
+def test_macs_count_no_more_than_they_have_to() -> None:
+    masks = {"dear": torch.ones(10, dtype=torch.bool), "cheap": torch.ones(10, dtype=torch.bool)}
+    scores = {"dear": torch.linspace(1.0, 2.0, 10), "cheap": torch.linspace(0.5, 1.5, 10)}
+    target = Target(nn.Linear(2, 2), Budget(10, 800), (2,), {}, price=counting((2,)))
+    target.macs, target.fixed_macs = {"dear": 100, "cheap": 1}, 0
+
+    def kept(limit: int, count: int) -> tuple[int, int]:
+        target.budget = Budget(count, limit)
+        target.weigh(scores, count, masks, 1.0)
+        chosen = connections.keep_best(target.weighed(scores), count, among=masks)
+        return int(chosen["dear"].sum()), int(chosen["cheap"].sum())
+
+    assert kept(2000, 10) == (7, 3) and target.macs_share == 0.0  # what the scores say, inside the MACs
+    assert kept(510, 10) == (5, 5) and 0.0 < target.macs_share < 1.0
+    kept(10, 15)  # not even the cheapest fifteen are inside them: MACs are all that counts
+    assert target.macs_share == 1.0
 
 
 @pytest.mark.parametrize("budget", [Budget(max_params=230), Budget(max_macs=120), Budget(max_params=230, max_macs=150)])

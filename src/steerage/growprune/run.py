@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -177,7 +178,10 @@ class GrowPrune:
         allowed, active = self._allowed(), masking.active(self.masks)
         scores, keep = self.score(self._signals()), self._target.connections(done)
         among = {name: mask & self.masks[name] for name, mask in allowed.items()}
-        chosen = connections.keep_best(scores, min(keep, masking.active(among)), among=among)
+        keep = min(keep, masking.active(among))
+        self._target.weigh(scores, keep, among, done)
+        scores = self._target.weighed(scores)
+        chosen = connections.keep_best(scores, keep, among=among)
         chosen = self._target.within_code(self._target.within_macs(chosen, scores, done), scores, done)
         if done < 1.0 and self._gradients:
             keep = self._target.room(chosen, done)
@@ -305,14 +309,17 @@ class GrowPrune:
         self, chosen: Masks, scores: Mapping[str, Tensor], exchange: float, keep: int, allowed: Masks
     ) -> Masks:
         """``chosen``, filled up to ``keep`` with what growth wants; its ``exchange`` weakest make room as well."""
-        total, wanted = masking.active(chosen), self.growth(self._signals())
+        total, wanted = masking.active(chosen), self._target.weighed(self.growth(self._signals()))
         useful = {name: ~chosen[name] & allowed[name] & (score > 0.0) for name, score in wanted.items()}
         leaving = min(round(exchange * total), masking.active(useful))
         kept = connections.keep_best(scores, total - leaving, among=chosen)
-        born = connections.grow(kept, wanted, max(keep, total) - masking.active(kept), among=allowed)
-        limit = max(self._target.macs_of(chosen), self._target.macs_of(self.masks) if keep > total else 0)
-        if self.budget.max_macs is not None and self._target.macs_of(born) > limit:
-            return chosen  # the connections that growth wants are the dear ones; keep the cheaper set
+        count = max(keep, total) - masking.active(kept)
+        grow = functools.partial(connections.grow, kept, wanted, among=allowed)
+        if self.budget.max_macs is None:
+            born = grow(count)
+        else:  # what growth wants may be dearer than what has left
+            limit = max(self._target.macs_of(chosen), self._target.macs_of(self.masks) if keep > total else 0)
+            born = self._target.most_within(limit, grow, count)
         self._grown += sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
         return born
 
@@ -320,7 +327,7 @@ class GrowPrune:
         """``scores`` in which dormant connections come after all active ones, by what growth wants."""
         if not self._gradients:
             return dict(scores)
-        wanted = self.growth(self._signals())
+        wanted = self._target.weighed(self.growth(self._signals()))
         most = max(float(one.max()) for one in wanted.values())
         least = min(float(one.min()) for one in scores.values())
         return {

@@ -24,6 +24,7 @@ CODE = ("max_flash", "max_instructions")  # bounds on code that connections coun
 LOOKS = 8  # for the number of connections at which code has the size that is allowed
 MOST_LOOKS = 40  # until any number is found
 CLOSE = 0.01  # by which share it may be smaller
+SHARE_LOOKS = 7  # for the price of MACs beside that of parameters
 Pricing = Callable[[nn.Module, Masks], Cost]
 
 
@@ -54,7 +55,7 @@ class Target:
         grown: Cost | None = None,
     ) -> None:
         self.model, self.budget, self.input_shape, self.price = model, budget, input_shape, price
-        self.start = masking.active(masks)
+        self.start, self.macs_share = masking.active(masks), 0.0
         cost = self.look_again(masks)
         if budget.on_device and cost.flash is None:
             raise BadArgument("bounds on code need to know it: give price=steerage.cost.Price(...)")
@@ -121,21 +122,58 @@ class Target:
         begin = getattr(self._most, BOUNDED[bound]) or 0
         return float(begin + (min(begin, getattr(self.budget, bound)) - begin) * done)
 
+    def weighed(self, scores: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """``scores`` for each part of the budget that a connection takes (``weigh``)."""
+        if self.macs_share == 0.0:
+            return dict(scores)
+        params, macs = max(1, self.budget.max_params or 0), max(1, self.budget.max_macs or 0)
+        taken = {
+            name: (1.0 - self.macs_share) / params + self.macs_share * max(1, self.macs[name]) / macs for name in scores
+        }
+        return {name: score / (params * taken[name]) for name, score in scores.items()}
+
+    def weigh(self, scores: Mapping[str, Tensor], keep: int, among: Masks, done: float) -> None:
+        """Find how much MACs count beside parameters in ``weighed`` for the best ``keep`` to be inside the MACs.
+
+        A connection at the resolution of the image takes hundreds of times the MACs of one behind the last pooling.
+        Were they told apart by their scores alone, all layers would give way until the MACs fit, and most of the
+        parameters that are allowed would stay unused. With both bounds, the greedy choice is by score over what a
+        connection takes of the two, and the prices of the two are found by halves (the knapsack's multipliers).
+        Without a bound on parameters there are none to use, and scores are what they are.
+        """
+        self.macs_share = 0.0
+        if self.budget.max_macs is None or self.budget.max_params is None:
+            return
+        limit, low, high = self._macs_limit(among, done), 0.0, 1.0
+        if self.macs_of(connections.keep_best(scores, keep, among=among)) <= limit:
+            return
+        for _ in range(SHARE_LOOKS):
+            self.macs_share = (low + high) / 2
+            if self.macs_of(connections.keep_best(self.weighed(scores), keep, among=among)) <= limit:
+                high = self.macs_share
+            else:
+                low = self.macs_share
+        self.macs_share = high
+
     def within_macs(self, chosen: Masks, scores: Mapping[str, Tensor], done: float, *, slack: int = 0) -> Masks:
         """The best of ``chosen`` whose MACs are no more than ``done`` of the way allows."""
         if self.budget.max_macs is None:
             return chosen
-        limit = self._macs_limit(chosen, done, slack=slack)
-        if self.macs_of(chosen) <= limit:
-            return chosen
-        low, high = 0, masking.active(chosen)  # MACs grow with the count, so the largest one is found by halves
+        limit, most = self._macs_limit(chosen, done, slack=slack), masking.active(chosen)
+        return self.most_within(limit, lambda count: connections.keep_best(scores, count, among=chosen), most)
+
+    def most_within(self, macs: int, masks_of: Callable[[int], Masks], most: int) -> Masks:
+        """``masks_of(count)`` of the largest count up to ``most`` with no more than ``macs``, which grow with it."""
+        if self.macs_of(masks := masks_of(most)) <= macs:
+            return masks
+        low, high = 0, most - 1
         while low < high:
             middle = (low + high + 1) // 2
-            if self.macs_of(connections.keep_best(scores, middle, among=chosen)) <= limit:
+            if self.macs_of(masks_of(middle)) <= macs:
                 low = middle
             else:
                 high = middle - 1
-        return connections.keep_best(scores, low, among=chosen)
+        return masks_of(low)
 
     def within_code(self, chosen: Masks, scores: Mapping[str, Tensor], done: float) -> Masks:
         """The best of ``chosen`` whose code takes no more than ``done`` of the way allows, or a little less."""
