@@ -28,6 +28,7 @@ from steerage.synthesis.stage import Finalist, Run
 from steerage.templates import TEMPLATES
 from steerage.training.evaluate import Scores
 from steerage.training.split import validation_split
+from steerage.training.trees import KINDS
 from tasks import numbers, perceptron, pictures, table, waves
 
 DATA = table(240)
@@ -128,7 +129,7 @@ def test_the_validation_rows_are_kept_from_it_until_it_is_chosen(
     assert len(held) == len(DATA.y) - len(own)
     values = {value for row in own for value in row}
     assert all(value in values for row in seen[0].x.tolist() for value in row)
-    assert fitted == [round(0.8 * len(DATA.y)), len(DATA.y)]
+    assert fitted == [*[round(0.8 * len(DATA.y))] * len(KINDS), len(DATA.y)]
 
 
 @pytest.mark.parametrize("best", ["promoted-0", "promoted-longer-0", "promoted-longer-1"])

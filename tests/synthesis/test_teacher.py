@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from steerage.cost.budget import Budget
+from steerage.synthesis import teacher as teachers
 from steerage.synthesis.candidate import Bench, Trained, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.plan import Effort, Plan
@@ -15,6 +17,7 @@ from steerage.synthesis.stage import Run, remember
 from steerage.synthesis.teacher import PICKS, Part, Teacher, choose, is_chosen, taken, teacher_of, told_by
 from steerage.templates import TEMPLATES
 from steerage.training.split import validation_split
+from steerage.training.trees import KINDS
 from tasks import table
 
 DATA = table(240)
@@ -41,7 +44,10 @@ def a_run(folder: Path) -> Run:
     return run
 
 
-def test_it_is_made_of_what_saw_the_training_rows_alone_and_found_again(tmp_path: Path) -> None:
+def test_it_is_made_of_what_saw_the_training_rows_alone_and_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(teachers, "taken", lambda told, loss: [*range(len(told))])
     run = a_run(tmp_path)
     values = run.bench.template.starts(DATA.spec)[0]
     trained: Trained = synthesize_candidate(run.bench, values, name="one", seed=0, epochs=30, scheme=None)
@@ -52,8 +58,8 @@ def test_it_is_made_of_what_saw_the_training_rows_alone_and_found_again(tmp_path
     assert not is_chosen(run)
     teacher, trees = choose(run, until=None)
     assert is_chosen(run) and teacher_of(run) == teacher
-    assert {*teacher.networks} <= {*names} and teacher.networks
-    assert (trees is not None) == bool(teacher.trees) and teacher.rounds <= 300
+    assert {*teacher.networks} == {*names} and {*trees} == {*KINDS}
+    assert {stage.kind for stage in teacher.trees} == {*KINDS} and teacher.rounds <= 300 * len(KINDS)
     again, same = choose(run, until=0.0)
     assert again == teacher
     told = told_by(run, teacher, trees)(DATA.x_test)
@@ -67,9 +73,9 @@ def test_what_each_says_counts_by_its_part(tmp_path: Path) -> None:
     for name, seed in (("promoted-0", 0), ("promoted-1", 1)):
         trained = synthesize_candidate(run.bench, values, name=name, seed=seed, epochs=2, scheme=None)
         remember(run.directory.candidates / f"{name}.done", values, trained)
-    alone = [told_by(run, Teacher({name: Part(5)}, {}), None)(DATA.x_test) for name in ("promoted-0", "promoted-1")]
-    both = told_by(run, Teacher({"promoted-0": Part(3), "promoted-1": Part(1)}, {}), None)(DATA.x_test)
+    alone = [told_by(run, Teacher({name: Part(5)}, {}), {})(DATA.x_test) for name in ("promoted-0", "promoted-1")]
+    both = told_by(run, Teacher({"promoted-0": Part(3), "promoted-1": Part(1)}, {}), {})(DATA.x_test)
     assert torch.allclose(both, 0.75 * alone[0] + 0.25 * alone[1], atol=1e-6)
     assert not torch.allclose(alone[0], alone[1], atol=1e-3)
-    modest = told_by(run, Teacher({"promoted-0": Part(1, 0.5)}, {}), None)(DATA.x_test)
+    modest = told_by(run, Teacher({"promoted-0": Part(1, 0.5)}, {}), {})(DATA.x_test)
     assert torch.allclose(modest, (0.5 * alone[0].log()).softmax(dim=1), atol=1e-5)

@@ -10,7 +10,7 @@ import torch
 
 from steerage.data import Dataset, dataset_from_arrays
 from steerage.training.measure import by_target
-from steerage.training.trees import fit_trees
+from steerage.training.trees import KINDS, fit_trees
 from tasks import clouds, numbers, table, waves
 
 X, _ = waves(400)
@@ -69,3 +69,12 @@ def test_they_are_the_same_again_and_end_when_it_is_enough() -> None:
     assert trees.rounds == 7
     again = fit_trees(data, rows_of(data), rounds=7)
     assert torch.equal(trees(data.x), again(data.x))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_learns_and_none_is_like_another(kind: str) -> None:
+    data = table(400)
+    told = {one: fit_trees(data, rows_of(data), kind=one, rounds=40)(data.x_test) for one in KINDS}
+    assert (told[kind].argmax(dim=1) == data.y_test).float().mean() > 0.8
+    assert not any(torch.equal(told[kind], others) for one, others in told.items() if one != kind)
+    assert torch.equal(told[kind], fit_trees(data, rows_of(data), kind=kind, rounds=40)(data.x_test))

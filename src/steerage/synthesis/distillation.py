@@ -26,8 +26,7 @@ from steerage.synthesis.preference import better
 from steerage.synthesis.promotion import is_longest
 from steerage.synthesis.sizing import PARTS
 from steerage.synthesis.stage import Finalist, Run, left, scheme_of, trained_in
-from steerage.synthesis.teacher import Teacher, choose, fitted, is_chosen, teacher_of, told_by
-from steerage.training.trees import Trees
+from steerage.synthesis.teacher import Forest, Teacher, choose, grown_for, is_chosen, teacher_of, told_by
 
 NAME, PHASE = "taught", "distillation"
 FEWEST_ROWS = 100  # to learn from; the trees want twenty in a leaf
@@ -65,8 +64,8 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
         return None
     run.begin(PHASE)
     seconds = left(run, plan.ends(PHASE), 1)
-    teacher, trees = choose(run, until=None if seconds is None else bench.clock() + TREES_SHARE * seconds)
-    lessons = _lessons(run, bench.train_rows, teacher, trees)
+    teacher, forest = choose(run, until=None if seconds is None else bench.clock() + TREES_SHARE * seconds)
+    lessons = _lessons(run, bench.train_rows, teacher, forest)
     sizes, best, pupil = [bench.budget, *_larger(run)], winner, None
 
     def learns(place: int, at: int) -> bool:
@@ -117,8 +116,7 @@ def is_taught(finalist: Finalist) -> bool:
 def lessons_of_all_rows(run: Run) -> Dataset:
     """What the network that is delivered learns from: the validation rows have taught the trees, too."""
     teacher, rows = teacher_of(run), torch.arange(len(run.bench.dataset.y))
-    trees = fitted(run.bench, rows, rounds=teacher.rounds) if teacher.rounds else None
-    return _lessons(run, rows, teacher, trees)
+    return _lessons(run, rows, teacher, grown_for(run.bench, rows, teacher))
 
 
 def _time_for(run: Run, at: int, winner: Finalist) -> bool:
@@ -151,7 +149,7 @@ def _learning(run: Run, name: str, lessons: Dataset, winner: Finalist, *, steps:
     )
 
 
-def _lessons(run: Run, rows: Tensor, teacher: Teacher, trees: Trees | None) -> Dataset:
+def _lessons(run: Run, rows: Tensor, teacher: Teacher, forest: Forest) -> Dataset:
     """``rows`` as they are, and made-up ones with what is told of them."""
     dataset, spec = run.bench.dataset, run.bench.dataset.spec
     preprocess = dataset.preprocess
@@ -160,7 +158,7 @@ def _lessons(run: Run, rows: Tensor, teacher: Teacher, trees: Trees | None) -> D
     times = max(1, min(MADE_UP, MOST_MADE_UP // len(rows)))
     with run.bench.clock.counted():
         more, origin = made_up(x, columns, times=times, seed=child_seed(run.seed, "made-up rows"))
-        told = told_by(run, teacher, trees)(more)
+        told = told_by(run, teacher, forest)(more)
     known = dataset.y[rows]
     if spec.task == "classification":
         known = F.one_hot(known, spec.outputs).float()

@@ -1,8 +1,9 @@
 """Who tells what is to be learnt: those of a run's models whose mean is best on the validation rows.
 
 Taken one by one, each as often as it helps (Caruana, Niculescu-Mizil, Crew & Ksikes, "Ensemble selection from libraries
-of models", ICML 2004), of all networks that were trained on the training rows and of boosted trees at several rounds.
-What knows its rows by heart is too sure of itself, so all are tempered before (``steerage.training.refinement``).
+of models", ICML 2004), of all networks that were trained on the training rows and of boosted trees of several kinds
+after several rounds. What knows its rows by heart is too sure of itself, so all are tempered before
+(``steerage.training.refinement``).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -24,16 +25,18 @@ from steerage.synthesis.stage import Finalist, Run, recall
 from steerage.training.evaluate import predict
 from steerage.training.fit import loss_of
 from steerage.training.refinement import best_factor
-from steerage.training.trees import Trees, fit_trees
+from steerage.training.trees import KINDS, Trees, fit_trees
 
 FILE = "teacher.json"
 # Networks outside the search that saw the run's own training rows, and no others.
 LIBRARY = ("baseline.done", "sized-?-0.done", "sized-?-0-?.done", "promoted-*.done")
-STAGES = (15, 30, 60, 120)  # rounds of trees, beside all that there are
+STAGES = (15, 30, 60, 120)  # rounds of trees, beside all that there are of a kind
 PICKS = 12
+SUREST = 4.0  # times as sure as it is at most: where it is right of all of a few rows, that would know no bounds
 BINDING = 1e-4  # of the loss: what helps less is not asked to help
 
 Told = Callable[[Tensor], Tensor]
+Forest: TypeAlias = dict[str, Trees]  # by kind
 
 
 class Part(NamedTuple):
@@ -43,36 +46,51 @@ class Part(NamedTuple):
     factor: float = 1.0
 
 
+class Stage(NamedTuple):
+    """Trees of a kind (``steerage.training.trees.KINDS``) after so many of their rounds."""
+
+    kind: str
+    rounds: int
+
+
 @dataclass(frozen=True)
 class Teacher:
-    """The models: ``networks`` by the names of their files, ``trees`` by their rounds."""
+    """The models: ``networks`` by the names of their files, and ``trees``."""
 
     networks: Mapping[str, Part]
-    trees: Mapping[int, Part]
+    trees: Mapping[Stage, Part]
+
+    @property
+    def grown(self) -> dict[str, int]:
+        """How many rounds of each kind of trees are needed."""
+        return {kind: max(one.rounds for one in self.trees if one.kind == kind) for kind in {k for k, _ in self.trees}}
 
     @property
     def rounds(self) -> int:
         """Of the trees, all together; 0 without any."""
-        return max(self.trees, default=0)
+        return sum(self.grown.values())
 
     def to_json(self) -> dict[str, Any]:
         """What the summary says: how many networks, and how many rounds of trees."""
         return {"networks": len(self.networks), "rounds": self.rounds}
 
 
-def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
+def choose(run: Run, *, until: float | None) -> tuple[Teacher, Forest]:
     """The teacher of the lowest validation loss, with its trees, of which the run's second ``until`` is the last.
 
     It is kept, for a run that is cut off.
     """
     bench = run.bench
-    if _file(run).is_file():
+    if is_chosen(run):
         teacher = teacher_of(run)
-        return teacher, fitted(bench, bench.train_rows, rounds=teacher.rounds) if teacher.rounds else None
-    trees = fitted(bench, bench.train_rows, until=until)
+        return teacher, grown_for(bench, bench.train_rows, teacher)
+    forest = _forest(bench, until)
     networks = _networks(run)
-    stages: dict[int, Told] = {
-        rounds: trees.after(rounds) for rounds in (*STAGES, trees.rounds) if rounds <= trees.rounds
+    stages: dict[Stage, Told] = {
+        Stage(kind, rounds): trees.after(rounds)
+        for kind, trees in forest.items()
+        for rounds in (*STAGES, trees.rounds)
+        if rounds <= trees.rounds
     }
     models = [*networks.values(), *stages.values()]
     dataset, rows = bench.dataset, bench.validation_rows
@@ -83,7 +101,7 @@ def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
 
     def factor(told: Tensor) -> float:
         known = dataset.spec.task != "regression"
-        return best_factor(_as_outputs(told, dataset), y, weights) if known else 1.0
+        return min(SUREST, best_factor(_as_outputs(told, dataset), y, weights)) if known else 1.0
 
     with bench.clock.counted():
         told = [model(x) for model in models]
@@ -93,11 +111,11 @@ def choose(run: Run, *, until: float | None) -> tuple[Teacher, Trees | None]:
     of_trees = parts[len(networks) :]
     teacher = Teacher(
         {name: part for name, part in zip(networks, parts, strict=False) if part.times},
-        {rounds: part for rounds, part in zip(stages, of_trees, strict=True) if part.times},
+        {stage: part for stage, part in zip(stages, of_trees, strict=True) if part.times},
     )
-    kept = {"networks": dict(teacher.networks), "trees": {str(rounds): part for rounds, part in teacher.trees.items()}}
-    store.write_json(_file(run), kept)
-    return teacher, trees if teacher.rounds else None
+    trees = [[*stage, *part] for stage, part in teacher.trees.items()]
+    store.write_json(_file(run), {"networks": dict(teacher.networks), "trees": trees})
+    return teacher, {kind: forest[kind] for kind in teacher.grown}
 
 
 def taken(told: Sequence[Tensor], loss: Callable[[Tensor], float]) -> list[int]:
@@ -116,7 +134,7 @@ def taken(told: Sequence[Tensor], loss: Callable[[Tensor], float]) -> list[int]:
 def teacher_of(run: Run) -> Teacher:
     """The teacher that was chosen."""
     kept = store.read_json(_file(run))
-    trees = {int(rounds): Part(*part) for rounds, part in kept["trees"].items()}
+    trees = {Stage(kind, rounds): Part(times, factor) for kind, rounds, times, factor in kept["trees"]}
     return Teacher({str(name): Part(*part) for name, part in kept["networks"].items()}, trees)
 
 
@@ -129,12 +147,13 @@ def _file(run: Run) -> Path:
     return run.directory.candidates / FILE
 
 
-def told_by(run: Run, teacher: Teacher, trees: Trees | None) -> Told:
-    """What ``teacher`` tells of rows: probabilities, or standardized targets, (n, outputs)."""
+def told_by(run: Run, teacher: Teacher, forest: Forest) -> Told:
+    """What ``teacher``, with its trees of ``forest``, tells of rows: probabilities, or standardized targets,
+    (n, outputs).
+    """
     networks = _networks(run, teacher.networks)
     models = [(networks[name], part) for name, part in teacher.networks.items()]
-    if trees is not None:
-        models += [(trees.after(rounds), part) for rounds, part in teacher.trees.items()]
+    models += [(forest[kind].after(rounds), part) for (kind, rounds), part in teacher.trees.items()]
     total, dataset = sum(part.times for _, part in models), run.bench.dataset
 
     def told(x: Tensor) -> Tensor:
@@ -144,10 +163,26 @@ def told_by(run: Run, teacher: Teacher, trees: Trees | None) -> Told:
     return told
 
 
-def fitted(bench: Bench, rows: Tensor, *, rounds: int | None = None, until: float | None = None) -> Trees:
-    """Trees for ``rows``, of so many ``rounds`` or of what there is time for."""
+def grown_for(bench: Bench, rows: Tensor, teacher: Teacher) -> Forest:
+    """The trees of ``teacher``, fitted to ``rows``."""
     with bench.clock.counted():
-        return fit_trees(bench.dataset, rows, rounds=rounds, enough=lambda: until is not None and bench.clock() > until)
+        return {
+            kind: fit_trees(bench.dataset, rows, kind=kind, rounds=rounds) for kind, rounds in teacher.grown.items()
+        }
+
+
+def _forest(bench: Bench, until: float | None) -> Forest:
+    """Trees of all kinds for the training rows, of as many rounds as there is time for: an even part of it each."""
+    found: Forest = {}
+    with bench.clock.counted():
+        for left, kind in zip(range(len(KINDS), 0, -1), KINDS, strict=True):
+            last = None if until is None else bench.clock() + (until - bench.clock()) / left
+
+            def enough(last: float | None = last) -> bool:
+                return last is not None and bench.clock() > last
+
+            found[kind] = fit_trees(bench.dataset, bench.train_rows, kind=kind, enough=enough)
+    return found
 
 
 def _networks(run: Run, names: Collection[str] | None = None) -> dict[str, Told]:
