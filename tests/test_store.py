@@ -211,6 +211,19 @@ with RunLock(sys.argv[1]):
 """
 
 
+def test_on_a_full_disk_a_folder_is_locked_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with RunLock(tmp_path), pytest.raises(RunConflict, match="in use by process"), RunLock(tmp_path):
+        pass
+    monkeypatch.undo()
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(SteerageError, match=r"\.lock cannot be written .*; free some space"), RunLock(tmp_path):
+        pass
+
+
 def test_the_lock_of_a_killed_process_is_gone(tmp_path: Path) -> None:
     source = str(Path(store.__file__).parents[1])
     command = [sys.executable, "-c", HOLD, str(tmp_path)]

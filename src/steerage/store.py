@@ -334,9 +334,8 @@ class RunLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            raise SteerageError(
-                f"{path} cannot be written ({error.strerror}); choose a folder that you may write to"
-            ) from error
+            remedy = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
+            raise SteerageError(f"{path} cannot be written ({error.strerror}); {remedy}") from error
         try:
             _lock(handle)
         except OSError as error:
@@ -350,8 +349,9 @@ class RunLock:
             raise SteerageError(
                 f"{path} cannot be locked ({error.strerror}); choose a folder on a local disk"
             ) from error
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        with contextlib.suppress(OSError):  # on a full disk nobody is told who holds the lock, and it is held
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
         _held.add(handle)
         return self
