@@ -160,11 +160,12 @@ def test_what_is_no_better_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 SIZES = {  # losses by size and length, of sizes of 100, 300 and 900; what is chosen; the winner's loss is 1, on 100
-    "the first": ([[0.8, 0.9], [0.76]], 100, "taught-0-0"),
+    "the first": ([[0.8, 0.9], [0.76], [0.77]], 100, "taught-0-0"),
     "the next, by enough": ([[0.8], [0.75, 0.76], [0.71]], 300, "taught-1-0"),
     "the largest, for longer": ([[0.8], [0.7], [0.6, 0.5, 0.4]], 900, "taught-2-2"),
     "the next, where the first has too little room": ([[1.1], [0.9, 0.8, 0.9], [0.85]], 300, "taught-1-1"),
-    "none": ([[1.1], [1.2]], 0, ""),
+    "the largest, where the next does not show": ([[0.8], [0.78], [0.74, 0.75]], 900, "taught-2-0"),
+    "none": ([[1.1], [1.2], [1.3]], 0, ""),
 }
 
 

@@ -51,8 +51,8 @@ class Pupil:
 def taught(run: Run, winner: Finalist) -> Pupil | None:
     """``winner``, trained once more under a teacher (``steerage.synthesis.teacher``), if that is any better.
 
-    Where the size was chosen by sizing, larger ones are tried as well, for as long as they are better: what is taught
-    knows fewer rows by heart, and has use for more parameters. Then the best of them learns for longer.
+    Where the size was chosen by sizing, larger ones are tried as well, and are taken where they are clearly better:
+    what is taught knows fewer rows by heart, and has use for more parameters. Then the best learns for longer.
 
     Models and made-up rows are of the training rows alone. None where there is too little time or too few rows, where
     the longest training was the best, so that the rows are not known by heart, or where the winner as it is has the
@@ -86,9 +86,8 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
         best, pupil = now, Pupil(now, sizes[place])
         return True
 
-    for place in range(len(sizes)):
-        if not learns(place, 0) and place > 0:  # the first may have had too little room to be any better
-            break
+    for place in range(len(sizes)):  # what three times the size does not show, nine times may
+        learns(place, 0)
     if pupil is not None:
         place = sizes.index(pupil.budget)
         for at in range(1, len(STEPS)):

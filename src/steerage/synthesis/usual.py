@@ -6,7 +6,7 @@ from steerage.cost.budget import Budget
 from steerage.data.dataset import TaskSpec
 from steerage.templates.template import Template
 
-PER_OUTPUT = 2000  # parameters for each number to be told; two classes are one number
+PER_OUTPUT = 1500  # parameters for each number to be told; two classes are one number
 PER_INPUT = 16  # at least, so that wide tables have candidates at all
 
 
