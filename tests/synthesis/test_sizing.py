@@ -20,14 +20,14 @@ from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.sizing import PARTS, with_size
 from steerage.synthesis.stage import Finalist, Run
-from steerage.synthesis.usual import PER_INPUT, PER_OUTPUT, usual_budget
+from steerage.synthesis.usual import PER_INPUT, PER_OUTPUT, PER_ROW, usual_budget
 from steerage.templates import TEMPLATES
 from steerage.training.evaluate import Scores
 from steerage.training.split import validation_split
 from tasks import perceptron, table
 
 DATA = table()
-SPEC = TaskSpec("classification", "table", (20,), 2, 1000)
+SPEC = TaskSpec("classification", "table", (20,), 2, 2000)
 EFFORT: dict[str, Any] = {"trials": 1, "epochs": 10, "template": "mlp"}
 
 
@@ -40,9 +40,12 @@ EFFORT: dict[str, Any] = {"trials": 1, "epochs": 10, "template": "mlp"}
         ({"task": "regression", "outputs": 2}, 2 * PER_OUTPUT),
         ({"task": "multilabel", "outputs": 2}, 2 * PER_OUTPUT),
         ({"input_shape": (1000,)}, 1000 * PER_INPUT),
+        ({"outputs": 30}, 30 * PER_OUTPUT),
+        ({"outputs": 30, "rows": 500}, 500 * PER_ROW),
+        ({"outputs": 30, "rows": 5}, 20 * PER_INPUT),
     ],
 )
-def test_the_usual_bound_grows_with_what_is_told_and_with_the_inputs(change: dict[str, Any], expected: int) -> None:
+def test_the_usual_bound_grows_with_outputs_and_inputs_and_with_few_rows(change: dict[str, Any], expected: int) -> None:
     assert usual_budget(replace(SPEC, **change), TEMPLATES["mlp"]) == Budget(max_params=expected)
 
 
