@@ -26,5 +26,9 @@ def preprocess_from_json(document: Mapping[str, Any]) -> Preprocess:
         if kind == "signal":
             return SignalPreprocess.from_json(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise BadBundle(f"preprocessing of kind {kind!r} is incomplete or damaged: {error!r}") from error
-    raise BadBundle(f"preprocessing must be of kind 'table', 'image' or 'signal', got {kind!r}; the file is damaged")
+        raise BadBundle(
+            f"preprocessing of kind {kind!r} is damaged ({error}); restore the folder from a copy"
+        ) from error
+    raise BadBundle(
+        f"preprocessing must be of kind 'table', 'image' or 'signal', got {kind!r}; restore the folder from a copy"
+    )
