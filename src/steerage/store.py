@@ -100,10 +100,14 @@ def append_line(path: str | Path, line: str) -> None:
                     file.write(b"\n")
             file.write(line.encode() + b"\n")
     except OSError as error:
-        remedy = "free some space" if error.errno in _FULL else "check its permissions"
+        remedy = _remedy(error, "check its permissions")
         raise SteerageError(
             f"{path} cannot be written ({error.strerror}); {remedy} and give the same command again"
         ) from error
+
+
+def _remedy(error: OSError, otherwise: str) -> str:
+    return "free some space" if error.errno in _FULL else otherwise
 
 
 def make_folder(path: str | Path) -> None:
@@ -111,7 +115,7 @@ def make_folder(path: str | Path) -> None:
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        remedy = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
+        remedy = _remedy(error, "choose a folder that you may write to")
         raise SteerageError(f"{path} cannot be made ({error.strerror}); {remedy}") from error
 
 
@@ -334,7 +338,7 @@ class RunLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
-            remedy = "free some space" if error.errno in _FULL else "choose a folder that you may write to"
+            remedy = _remedy(error, "choose a folder that you may write to")
             raise SteerageError(f"{path} cannot be written ({error.strerror}); {remedy}") from error
         try:
             _lock(handle)

@@ -14,8 +14,12 @@ from torch import Tensor, nn
 from steerage.data.columns import category_texts, numbers
 from steerage.data.raw import as_array, listed
 from steerage.errors import BadData
+from steerage.store import plain
 
 CLIP = 8.0  # standard deviations; what lies further out is an outlier whose exact distance says nothing
+
+# Fields of a column that are told one by one though all are alike: one list of categories would look like that.
+ALWAYS_LISTED = ("name", "categories")
 
 ColumnKind = Literal["number", "category"]
 
@@ -115,19 +119,14 @@ class TablePreprocess:
         """Few bytes for a table of many columns: each field of ``Column`` with a list of what it is in each of them,
         or with what it is in all of them, and left out where that is the usual; ``source`` is, where it is the names.
         """
-        names = [column.name for column in self.columns]
-        told = {field.name: [_plain(getattr(one, field.name)) for one in self.columns] for field in fields(Column)}
-        usual = {field.name: _plain(field.default) for field in fields(Column)}
         columns: dict[str, Any] = {}
-        for name, values in told.items():
-            same = values[0] if all(value == values[0] for value in values) else None
-            if same is None or isinstance(same, list) or name == "name":
-                columns[name] = values
-            elif same != usual[name]:
-                columns[name] = same
-        if not any(told["categories"]):
-            del columns["categories"]
-        source = {} if [*self.source] == names else {"source": [*self.source]}
+        for field in fields(Column):
+            values = [getattr(column, field.name) for column in self.columns]
+            different = {*values}
+            if different != {field.default}:
+                alike = len(different) == 1 and field.name not in ALWAYS_LISTED
+                columns[field.name] = values[0] if alike else plain(values)
+        source = {} if [*self.source] == columns["name"] else {"source": [*self.source]}
         return {"kind": "table", **source, "columns": columns}
 
     @classmethod
@@ -148,10 +147,6 @@ class TablePreprocess:
             if not (known and hot and numbers_ok and column.std > 0 and isinstance(column.indicator, bool)):
                 raise ValueError(f"column {column.name!r} is not well formed")
         return cls(tuple(map(str, document.get("source", [column.name for column in columns]))), columns)
-
-
-def _plain(value: Any) -> Any:
-    return [*value] if isinstance(value, tuple) else value
 
 
 def _each_of(told: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -315,11 +315,10 @@ class GrowPrune:
         kept = connections.keep_best(scores, total - leaving, among=chosen)
         count = max(keep, total) - masking.active(kept)
         grow = functools.partial(connections.grow, kept, wanted, among=allowed)
-        if self.budget.max_macs is None:
-            born = grow(count)
-        else:  # what growth wants may be dearer than what has left
+        born = grow(count)
+        if self.budget.max_macs is not None:  # what growth wants may be dearer than what has left
             limit = max(self._target.macs_of(chosen), self._target.macs_of(self.masks) if keep > total else 0)
-            born = self._target.most_within(limit, grow, count)
+            born = self._target.most_within(limit, born, grow, count)
         self._grown += sum(int((mask & ~self.masks[name]).sum()) for name, mask in born.items())
         return born
 

@@ -126,11 +126,11 @@ class Target:
         """``scores`` for each part of the budget that a connection takes (``weigh``)."""
         if self.macs_share == 0.0:
             return dict(scores)
-        params, macs = max(1, self.budget.max_params or 0), max(1, self.budget.max_macs or 0)
-        taken = {
-            name: (1.0 - self.macs_share) / params + self.macs_share * max(1, self.macs[name]) / macs for name in scores
-        }
-        return {name: score / (params * taken[name]) for name, score in scores.items()}
+        params, macs = self.budget.max_params, self.budget.max_macs
+        assert params is not None and macs is not None
+        # What a connection takes of the MACs, where what it takes of the parameters is 1.
+        taken = {name: max(1, self.macs[name]) * params / macs for name in scores}
+        return {name: score / (1.0 - self.macs_share + self.macs_share * taken[name]) for name, score in scores.items()}
 
     def weigh(self, scores: Mapping[str, Tensor], keep: int, among: Masks, done: float) -> None:
         """Find how much MACs count beside parameters in ``weighed`` for the best ``keep`` to be inside the MACs.
@@ -159,14 +159,19 @@ class Target:
         """The best of ``chosen`` whose MACs are no more than ``done`` of the way allows."""
         if self.budget.max_macs is None:
             return chosen
-        limit, most = self._macs_limit(chosen, done, slack=slack), masking.active(chosen)
-        return self.most_within(limit, lambda count: connections.keep_best(scores, count, among=chosen), most)
+        limit = self._macs_limit(chosen, done, slack=slack)
+        return self.most_within(
+            limit, chosen, lambda count: connections.keep_best(scores, count, among=chosen), masking.active(chosen)
+        )
 
-    def most_within(self, macs: int, masks_of: Callable[[int], Masks], most: int) -> Masks:
-        """``masks_of(count)`` of the largest count up to ``most`` with no more than ``macs``, which grow with it."""
-        if self.macs_of(masks := masks_of(most)) <= macs:
-            return masks
-        low, high = 0, most - 1
+    def most_within(self, macs: int, whole: Masks, masks_of: Callable[[int], Masks], count: int) -> Masks:
+        """``whole``, which is ``masks_of(count)``, or that of the largest smaller count with no more than ``macs``.
+
+        MACs grow with the count, so it is found by halves.
+        """
+        if self.macs_of(whole) <= macs:
+            return whole
+        low, high = 0, count - 1
         while low < high:
             middle = (low + high + 1) // 2
             if self.macs_of(masks_of(middle)) <= macs:

@@ -63,7 +63,7 @@ class Teacher:
     @property
     def grown(self) -> dict[str, int]:
         """How many rounds of each kind of trees are needed."""
-        return {kind: max(one.rounds for one in self.trees if one.kind == kind) for kind in {k for k, _ in self.trees}}
+        return dict(sorted(self.trees))  # of a kind the last, which is the longest
 
     @property
     def rounds(self) -> int:

@@ -18,7 +18,7 @@ from steerage.training.measure import by_target
 ROUNDS = 300
 MOST_TREES = 3000  # a round has a tree for each class
 # LightGBM's parameters beside its defaults. Trees that see other rows and columns than each other, or split at random,
-# are as good as the usual ones and wrong elsewhere, so that a mean of both is better.
+# are wrong elsewhere, so that a mean may be better than each; whether it is, those say who choose among them.
 KINDS: Mapping[str, Mapping[str, Any]] = {
     "usual": {},
     "sampled": {"feature_fraction": 0.5, "bagging_fraction": 0.8, "bagging_freq": 1},
@@ -74,8 +74,12 @@ def fit_trees(
         objective = "regression"
     elif classes > 2:
         objective = "multiclass"
-    parameters = {"objective": objective, **({"num_class": classes} if classes > 2 else {}), **KINDS[kind]}
-    parameters |= REPEATABLE
+    parameters = {
+        "objective": objective,
+        **({"num_class": classes} if classes > 2 else {}),
+        **KINDS[kind],
+        **REPEATABLE,
+    }
     asked = min(ROUNDS, max(1, MOST_TREES // outputs)) if rounds is None else rounds
     boosters = []
     for target in targets:
