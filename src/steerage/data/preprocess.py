@@ -27,8 +27,7 @@ def preprocess_from_json(document: Mapping[str, Any]) -> Preprocess:
             return SignalPreprocess.from_json(document)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadBundle(
-            f"preprocessing of kind {kind!r} is damaged ({type(error).__name__}: {error}); "
-            "restore the folder from a copy"
+            f"the {kind} preprocessing is damaged ({type(error).__name__}: {error}); restore the folder from a copy"
         ) from error
     raise BadBundle(
         f"preprocessing must be of kind 'table', 'image' or 'signal', got {kind!r}; restore the folder from a copy"
