@@ -1,17 +1,19 @@
 """How convolutional networks are best trained: the settings of the templates beside others, one change at a time.
 
-    python benchmarks/recipes.py [mnist digits cifar]
+    python benchmarks/recipes.py [mnist digits cifar] [--settings NAME ...]
 
 - mnist: template cnn's second start, pruned to 5,300 parameters, for ``SECONDS`` each: accuracy per second of training.
 - digits: template cnn's first start on the 8 x 8 digits of scikit-learn, pruned to 1,500 parameters, 60 epochs.
 - cifar: ResNet-20 on CIFAR-10 (JPEG-75), 8 epochs, no pruning; its optimizer is Muon as it is.
 
 What is compared is the loss, and the error, on validation rows that no training has seen (10,000, a fourth, 5,000).
-Goes on where it stopped: a training is kept when it has ended. One thread; give it a core of its own.
+Goes on where it stopped: a training is kept when it has ended. One thread; give it a core of its own. Several can share
+the work by ``--settings``.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -122,15 +124,22 @@ def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int)
     return {"loss": done.scores.loss, "error": done.scores.error, "epochs": done.epochs}
 
 
-def main(asked: list[str]) -> None:
+def main(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(description="Settings of the recipe, one change at a time.")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    asked = parser.parse_args(words)
+    if unknown := [name for name in asked.cases if name not in CASES]:
+        parser.error(f"cases are {', '.join(CASES)}, got {', '.join(unknown)}")
     began, measured, rows = time.monotonic(), Measured("recipes"), []
     torch.set_num_threads(1)
     for name, case in CASES.items():
-        dataset = case.data() if not asked or name in asked else None
+        dataset = case.data() if not asked.cases or name in asked.cases else None
         for setting, changes in SETTINGS.items():
             for seed in case.seeds:
                 key = f"{name}, {setting}, {seed}"
-                if dataset is not None and measured.get(key, any_source=True) is None:
+                wanted = setting in asked.settings and measured.get(key, any_source=True) is None
+                if dataset is not None and wanted:
                     if (figures := trained(case, dataset, changes, seed)) is None:
                         break
                     measured.put(key, figures)

@@ -62,6 +62,15 @@ def test_bodies_of_classical_blocks_return_zeros_at_first(name: str, zero: bool)
     assert bool((BODIES[name]()(torch.randn(2, 8, 7, 6)) == 0.0).all()) == zero
 
 
+@pytest.mark.parametrize("body", [basic_body, bottleneck_body])
+@pytest.mark.parametrize("squeeze", [0, 3])
+def test_channels_that_no_shortcut_carries_are_not_zero(body: Callable[..., nn.Sequential], squeeze: int) -> None:
+    sizes = (8, 12) if body is basic_body else (8, 4, 12)
+    y = body(*sizes, squeeze=squeeze, carried=8)(torch.randn(2, 8, 7, 6))
+    assert (y[:, :8] == 0.0).all()
+    assert (y[:, 8:] != 0.0).any(dim=(0, 2, 3)).all()
+
+
 def test_the_stride_is_that_of_the_convolution_in_the_middle() -> None:
     strides = [m.stride[0] for m in bottleneck_body(8, 4, 12, stride=2).modules() if isinstance(m, nn.Conv2d)]
     assert strides == [1, 2, 1]

@@ -168,6 +168,18 @@ def test_blocks_begin_as_their_shortcut(block: str, squeeze: bool) -> None:
     assert torch.equal(after_three, after_one)
 
 
+@pytest.mark.parametrize("block", ["basic", "bottleneck"])
+@pytest.mark.parametrize("shortcut", ["pad", "projection"])
+def test_every_channel_learns_from_the_first_step(block: str, shortcut: str) -> None:
+    """A channel that is zero on all images has no gradient behind a ReLU: nothing would ever bring it back."""
+    model = ResNet().build(point(CIFAR, stages=3, blocks0=2, block=block, shortcut=shortcut), CIFAR)
+    model(torch.randn(16, 3, 32, 32)).square().sum().backward()
+    for one in blocks_of(model):
+        norm = one.body.get_submodule("last.norm")
+        assert (norm.weight.grad != 0.0).all()
+        assert (norm.bias.grad != 0.0).all()
+
+
 def test_the_classifier_has_hidden_layers() -> None:
     model = ResNet().build(point(CIFAR, hidden_layers=2, hidden=24, dropout=0.2), CIFAR)
     sizes = [(m.in_features, m.out_features) for m in model.modules() if isinstance(m, nn.Linear)]

@@ -55,17 +55,25 @@ fx.wrap("padded_sum")  # one operation of a traced network, which is known by wh
 
 
 def basic_body(
-    inputs: int, outputs: int, *, kernel: int = 3, stride: int = 1, activation: str = "relu", squeeze: int = 0
+    inputs: int,
+    outputs: int,
+    *,
+    kernel: int = 3,
+    stride: int = 1,
+    activation: str = "relu",
+    squeeze: int = 0,
+    carried: int | None = None,
 ) -> nn.Sequential:
     """Two k x k convolutions (He et al., arXiv 1512.03385, figure 5, left).
 
     (n, inputs, h, w) -> (n, outputs, ceil(h / stride), ceil(w / stride)). ``squeeze``: hidden units of a
     squeeze-and-excitation at the end, 0 for none. The last norm has a scale of zero at first, so that the block begins
-    as its shortcut (Goyal et al., arXiv 1706.02677, section 5.1).
+    as its shortcut (Goyal et al., arXiv 1706.02677, section 5.1), in the first ``carried`` channels (all, if None): a
+    channel that the shortcut does not carry would be zero on every image, where a ReLU has no gradient, and stay so.
     """
     first = conv_block(inputs, outputs, kernel=kernel, stride=stride, activation=activation)
     last = conv_block(outputs, outputs, kernel=kernel, activation=None)
-    return _ending_at_zero(nn.Sequential(OrderedDict(first=first, last=last)), outputs, squeeze)
+    return _ending_at_zero(nn.Sequential(OrderedDict(first=first, last=last)), outputs, squeeze, carried)
 
 
 def bottleneck_body(
@@ -77,16 +85,19 @@ def bottleneck_body(
     stride: int = 1,
     activation: str = "relu",
     squeeze: int = 0,
+    carried: int | None = None,
 ) -> nn.Sequential:
     """A k x k convolution of ``width`` channels between two of 1 x 1 (arXiv 1512.03385, figure 5, right).
 
-    Shapes, ``squeeze`` and initial weights as in ``basic_body``. The stride is that of the k x k convolution, as in
-    the networks that are in use ("v1.5"), not of the first one, as in the paper.
+    Shapes, ``squeeze``, ``carried`` and initial weights as in ``basic_body``. The stride is that of the k x k
+    convolution, as in the networks that are in use ("v1.5"), not of the first one, as in the paper.
     """
     reduce = conv_block(inputs, width, kernel=1, activation=activation)
     middle = conv_block(width, width, kernel=kernel, stride=stride, activation=activation)
     last = conv_block(width, outputs, kernel=1, activation=None)
-    return _ending_at_zero(nn.Sequential(OrderedDict(reduce=reduce, middle=middle, last=last)), outputs, squeeze)
+    return _ending_at_zero(
+        nn.Sequential(OrderedDict(reduce=reduce, middle=middle, last=last)), outputs, squeeze, carried
+    )
 
 
 def inverted_body(
@@ -115,11 +126,11 @@ def inverted_body(
     return nn.Sequential(parts)
 
 
-def _ending_at_zero(body: nn.Sequential, channels: int, squeeze: int) -> nn.Sequential:
-    """``body``, of which the last norm returns zeros at first, and then its squeeze-and-excitation if it has one."""
+def _ending_at_zero(body: nn.Sequential, channels: int, squeeze: int, carried: int | None) -> nn.Sequential:
+    """``body``, whose last norm returns zeros at first in what is ``carried``, and its squeeze-and-excitation."""
     norm = body.get_submodule("last.norm")
     assert isinstance(norm, nn.BatchNorm2d)
-    nn.init.zeros_(norm.weight)
+    nn.init.zeros_(norm.weight[:carried])
     if squeeze:
         body.add_module("squeeze", SqueezeExcitation(channels, squeeze))
     return body

@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, final
+from typing import NamedTuple, TypedDict, final
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from torch import nn
@@ -224,28 +224,34 @@ def _plan(values: Values, spec: TaskSpec) -> list[_Block]:
     return plan
 
 
+class _Body(TypedDict):
+    """What the bodies of both kinds are asked for."""
+
+    kernel: int
+    stride: int
+    activation: str
+    squeeze: int
+    carried: int | None
+
+
 def _sum(block: _Block, values: Values) -> nn.Module:
     """Body and shortcut of a block."""
-    kernel, kind = int(values["kernel"]), str(values["activation"])
-    squeeze = _reduced(block.outputs) if values["squeeze"] else 0
+    padded = block.changes and values["shortcut"] == "pad"
+    settings = _Body(
+        kernel=int(values["kernel"]),
+        stride=block.stride,
+        activation=str(values["activation"]),
+        squeeze=_reduced(block.outputs) if values["squeeze"] else 0,
+        carried=block.inputs if padded else None,
+    )
     if values["block"] == "bottleneck":
-        body = bottleneck_body(
-            block.inputs,
-            block.width,
-            block.outputs,
-            kernel=kernel,
-            stride=block.stride,
-            activation=kind,
-            squeeze=squeeze,
-        )
+        body = bottleneck_body(block.inputs, block.width, block.outputs, **settings)
     else:
-        body = basic_body(
-            block.inputs, block.outputs, kernel=kernel, stride=block.stride, activation=kind, squeeze=squeeze
-        )
+        body = basic_body(block.inputs, block.outputs, **settings)
+    if padded:
+        return PaddedResidual(body, block.stride)
     if not block.changes:
         return Residual(body)
-    if values["shortcut"] == "pad":
-        return PaddedResidual(body, block.stride)
     return Residual(body, conv_block(block.inputs, block.outputs, kernel=1, stride=block.stride, activation=None))
 
 
