@@ -29,6 +29,7 @@ import torch
 from common import ROOT, SHARED, Measured, row
 
 from paper_rows import by_chance
+from paper_rows.kept import put_into_zoo
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.load import load_dataset
@@ -40,6 +41,7 @@ from steerage.synthesis.feasible import violation_of
 from steerage.templates.like import Like, published_like
 
 NAME = "cifar-resnet20"
+SEARCH = f"{NAME}-search"
 DATA = SHARED / "cifar10_jpeg75_train.parquet"
 MAX_PARAMS, MAX_MACS = 272_474, 41_000_000
 EPOCHS, SEEDS = 30, (0, 1, 2)
@@ -100,18 +102,24 @@ def fitting(bench: Bench, values: Values) -> Values:
     raise SystemExit(f"{values} fits at no width")
 
 
-def trained(kind: str, seed: int, values: Values, epochs: int, checkpoint: Path) -> dict[str, Any]:
-    """Test error of one of the four; goes on from ``checkpoint``."""
+def trained(kind: str, seed: int, values: Values, epochs: int, runs: Path) -> dict[str, Any]:
+    """Test error of one of the four; goes on from its checkpoint in ``runs``. The first that is pruned after a search
+    goes into the zoo.
+    """
     bench = bench_of()
     assert isinstance(bench.template, Like)
     pruned = kind in ("start", "synthesized")
     shape = bench.dataset.spec.input_shape
     scheme = scheme_for("auto", build(bench, values, 0), bench.budget, shape) if pruned else None
     free = bench if pruned else replace(bench, budget=Budget())
+    checkpoint = runs / f"{named(epochs)}-{kind}-{seed}.state"
     done = synthesize_candidate(free, values, name=kind, seed=seed, epochs=epochs, scheme=scheme, checkpoint=checkpoint)
     small = compacted(done, free)
-    error = bench.test_scores(small.model).error
-    return {"error": error, "params": small.cost.params, "macs": small.cost.macs, "hours": done.seconds / 3600}
+    scores = bench.test_scores(small.model)
+    if kind == "synthesized" and (epochs, seed) == (EPOCHS, SEEDS[0]):
+        command = f"python benchmarks/paper.py {NAME}"
+        put_into_zoo(NAME, bench, values, small, scores, runs / SEARCH, command, seed)
+    return {"error": scores.error, "params": small.cost.params, "macs": small.cost.macs, "hours": done.seconds / 3600}
 
 
 def figures(
@@ -123,7 +131,7 @@ def figures(
     them but the baseline.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    name, folder = named(epochs), runs / f"{NAME}-search"
+    name, folder = named(epochs), runs / SEARCH
     key = f"{NAME} search"
     if measured.get(key, any_source=True) is None and not kept and set(asked) != {"baseline"}:
         measured.put(key, searched(folder))
@@ -140,8 +148,7 @@ def figures(
         for seed, kind in product(SEEDS, kinds):
             key = f"{name} {kind}-{seed}"
             if measured.get(key, any_source=True) is None and not kept and kind in asked and kind in points:
-                checkpoint = runs / f"{name}-{kind}-{seed}.state"
-                measured.put(key, trained(kind, seed, points[kind], epochs, checkpoint))
+                measured.put(key, trained(kind, seed, points[kind], epochs, runs))
             if (one := measured.get(key, any_source=True)) is not None:
                 found.setdefault(kind, []).append(one)
                 print(key, one["error"], flush=True)
