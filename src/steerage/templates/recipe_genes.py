@@ -24,8 +24,8 @@ def recipe_genes(spec: TaskSpec) -> dict[str, BaseDistribution]:
 
 
 def residual_recipe(spec: TaskSpec) -> dict[str, Value]:
-    """``plain_recipe`` with the learning rate that suits residual networks under Muon, their default."""
-    return {**plain_recipe(spec), "lr": 1.2e-2}
+    """``plain_recipe`` with what suits residual networks under Muon, their default (``benchmarks/recipes.py``)."""
+    return {**plain_recipe(spec), "lr": 1.2e-2, "weight_decay": 0.1}
 
 
 def plain_recipe(spec: TaskSpec) -> dict[str, Value]:
