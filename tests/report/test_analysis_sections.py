@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,20 @@ def test_the_network_is_drawn_with_its_skips_and_costs(tmp_path: Path) -> None:
     assert "c: Linear 2 × 8, 3 of 16 connections" in text
     assert "a Linear 5 × 3 9 15 24.3% 9 24.3%" in text
     assert "weight 7 width 5" in text and "Nothing reads: height." in text
+
+
+@pytest.mark.parametrize(("columns", "folded"), [(10, None), (11, "1 more"), (44, "34 more")])
+def test_many_columns_are_folded_behind_the_first_ten(tmp_path: Path, columns: int, folded: str | None) -> None:
+    analysis = copy.deepcopy(ANALYSIS)
+    analysis["structure"]["inputs"]["columns"] = {f"c{place}": 100 - place for place in range(columns)}
+    text, _ = read(run_with(tmp_path, analysis))
+    html = (tmp_path / "run" / "report.html").read_text()
+    assert "c0 100 c1 99" in text and f"c{min(columns, 30) - 1} " in text
+    assert ("and 14 more" in text) == (columns == 44)
+    shown, _, hidden = html.partition("What it looks at")[2].partition("<details>")
+    assert "c9<" in shown and "c10<" not in shown
+    assert ("c10<" in hidden) == (folded is not None)
+    assert folded is None or f"<summary>{folded}</summary>" in html
 
 
 def test_hyperparameters_that_mattered(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from steerage.report.run import Run, at, listed, number
 from steerage.report.text import count, picture, section, shown, table
 
 SHOWN = 80  # layers that are drawn
-COLUMNS = 30  # of a table's columns that are listed
+COLUMNS, OPEN_COLUMNS = 30, 10  # of a table that are listed, and that are seen without a click
 ROW, WIDTH = 24, 460
 NAMES, ARCS, BARS = 130, 46, 150  # right end of the names; room for arcs; the longest bar
 LEFT = NAMES + ARCS
@@ -113,12 +113,16 @@ def _inputs(run: Run) -> str:
     read, unread = [one for one in ordered if one[0] > 0], [name for n, name in ordered if n <= 0]
     rows = [[name, count(n)] for n, name in read[:COLUMNS]]
     rows += [[f"and {len(read) - COLUMNS} more", ""]] if len(read) > COLUMNS else []
+    names, folded = ["column", "connections"], ""
+    if len(rows) > OPEN_COLUMNS:
+        others = len(read) - OPEN_COLUMNS
+        folded = f"<details><summary>{count(others)} more</summary>{table(names, rows[OPEN_COLUMNS:])}</details>"
     rest = (
         f"<p>Nothing reads: {escape(', '.join(unread[:COLUMNS]))}{' …' if len(unread) > COLUMNS else ''}.</p>"
         if unread
         else ""
     )
-    return "<h3>What it looks at</h3>" + table(["column", "connections"], rows) + rest
+    return "<h3>What it looks at</h3>" + table(names, rows[:OPEN_COLUMNS]) + folded + rest
 
 
 def _patterns(layers: Sequence[object]) -> str:
