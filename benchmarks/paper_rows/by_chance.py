@@ -23,14 +23,15 @@ from steerage.training.split import validation_split
 DRAWN = 4000  # points among which as many candidates are that could be pruned into the budget
 
 
-def best_of(run: Path, data: Path, *, checkpoints: Path) -> dict[str, Any]:
+def best_of(run: Path, data: Path, *, epochs: int | None = None, checkpoints: Path) -> dict[str, Any]:
     """The best validation errors of ``run``'s search and of as many random candidates, with trials and hours.
 
-    Goes on from the networks in ``checkpoints``.
+    ``epochs`` of a trial, where those are counted; their seconds otherwise, as the run has them. Goes on from the
+    networks in ``checkpoints``.
     """
     asked, summary = (json.loads((run / name).read_text()) for name in ("run.json", "summary.json"))
     study = load_study(study_name=None, storage=f"sqlite:///{(run / 'study.db').resolve()}")
-    seconds = study.user_attrs["trial_seconds"]
+    seconds = study.user_attrs.get("trial_seconds")
     dataset = load_dataset(str(data))
     rows, validation = validation_split(dataset, asked["seed"])
     template = published_like(asked["like"], dataset.spec) if asked.get("like") else load_template(asked["template"])
@@ -48,7 +49,8 @@ def best_of(run: Path, data: Path, *, checkpoints: Path) -> dict[str, Any]:
                 values,
                 name=f"random {place}",
                 seed=child_seed(asked["seed"], "trial", place),
-                seconds=seconds,
+                seconds=None if epochs is not None else seconds,
+                epochs=epochs,
                 scheme=TRIAL_SCHEME,
                 exact=False,
             )

@@ -7,9 +7,9 @@
 
 All four have one recipe and ``EPOCHS`` epochs (or as many as asked: a row of its own) on all rows that are not test
 rows, and the test rows are read once a training. The search chooses on validation rows: it is ``steerage search``, with
-trials of as many minutes each, so that a candidate is worth what it learns in a given time: by epochs, one that moves
-twenty times the memory of ResNet-20 for the same MACs would count the same, and hold all up. Candidates with more than
-``EXPANSION`` times the budget before they are pruned are left out, since they train that much longer. First come the
+trials of an epoch, of which three are trained for six, called again until it is done (in trials of as many minutes,
+small networks come first, which learn fast). Candidates with more than ``EXPANSION`` times the budget before they are
+pruned are left out, since they train that much longer. First come the
 baseline and the synthesized, seed by seed, then what the search and the pruning add. ``chance``: as many random
 candidates as the search had, trained as long.
 """
@@ -38,14 +38,15 @@ from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build, compacted, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
+from steerage.synthesis.plan import Effort, Plan
 from steerage.templates.like import Like, published_like
 
 NAME = "cifar-resnet20"
 SEARCH = f"{NAME}-search"
 DATA = SHARED / "cifar10_jpeg75_train.parquet"
 MAX_PARAMS, MAX_MACS = 272_474, 41_000_000
-EPOCHS, SEEDS = 30, (0, 1, 2)
-MINUTES, TRIALS, JOBS = 30, 12, 2  # of the search, which has two cores
+EPOCHS, SEARCH_EPOCHS, TRIALS, SEEDS = 30, 6, 10, (0, 1, 2)
+JOBS = 2  # trainings of the search at a time
 EXPANSION = 3
 POINTS = 0.0252  # by which the paper's network is better than the one it is like
 KINDS = ("baseline", "synthesized", "dense", "start")
@@ -62,13 +63,13 @@ def options() -> list[str]:
     """Of ``steerage search``."""
     words = ["--like", "resnet20", "--max-params", str(MAX_PARAMS), "--max-macs", str(MAX_MACS)]
     words += ["--max-expansion", str(EXPANSION)]
-    return [*words, "--minutes", str(MINUTES), "--trials", str(TRIALS), "--jobs", str(JOBS)]
+    return [*words, "--epochs", str(SEARCH_EPOCHS), "--trials", str(TRIALS), "--jobs", str(JOBS)]
 
 
 def searched(folder: Path) -> dict[str, Any]:
     """Summary of the run in ``folder``, which is called again while it says that it has not come to its end."""
     data = f"../{DATA.relative_to(ROOT.parent)}"
-    words = ["search", data, *options(), "--out", str(folder), "--json"]
+    words = ["search", data, *options(), "--minutes", "50", "--out", str(folder), "--json"]
     while True:
         done = subprocess.run([sys.executable, "-m", "steerage", *words], cwd=ROOT, stdout=subprocess.PIPE, text=True)
         if done.returncode == 0:
@@ -138,7 +139,8 @@ def figures(
     summary = measured.get(key, any_source=True)
     key = f"{NAME} {CHANCE}"
     if summary is not None and measured.get(key, any_source=True) is None and not kept and CHANCE in asked:
-        measured.put(key, by_chance.best_of(folder, DATA, checkpoints=runs))
+        of_trial = Plan(Effort(trials=TRIALS, epochs=SEARCH_EPOCHS)).epochs("search")
+        measured.put(key, by_chance.best_of(folder, DATA, epochs=of_trial, checkpoints=runs))
     chance = measured.get(key, any_source=True)
     bench, found = bench_of(), dict[str, list[dict[str, Any]]]()
     points: dict[str, Values] = {"baseline": bench.template.baseline(bench.dataset.spec), "start": densest(bench)}

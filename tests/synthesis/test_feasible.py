@@ -22,6 +22,7 @@ from steerage.synthesis.candidate import MAX_EXPANSION, Bench
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import ABOUT_DENSE, EXPANSION, starting_points, violation_of
 from steerage.templates import TEMPLATES
+from steerage.templates.like import published_like
 
 FLASH = 4096
 
@@ -103,6 +104,31 @@ def test_candidates_are_no_denser_than_is_allowed() -> None:
     assert all(cost.params <= 6000 and cost.macs <= 600_000 for cost in inside)
     free = replace(given, max_expansion=MAX_EXPANSION)
     assert sum(violation_of(free)(values) == 0 for values in drawn) > len(inside)
+
+
+def test_many_narrow_layers_are_kept_out_by_what_they_return_where_a_network_is_the_measure() -> None:
+    rng = np.random.default_rng(0)
+    photos = dataset_from_arrays(
+        rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), np.arange(60) % 10, name="noise"
+    )
+    like, rows = published_like("resnet20", photos.spec), torch.arange(60)
+    own = like.baseline(photos.spec)
+    narrow: Values = {
+        **own,
+        "blocks0": 3,
+        "blocks1": 6,
+        "blocks2": 12,
+        "width": 34,
+        "growth": 1.0,
+        "block": "bottleneck",
+    }
+    given = Bench(photos, like, Budget(272_474, 41_000_000), rows, rows[:10], RunClock(), max_expansion=3)
+    dense = dense_cost(like, narrow, photos.spec)
+    assert dense.params < 3 * 272_474 and dense.macs < 3 * 41_000_000
+    assert violation_of(given)(narrow) > 0
+    assert violation_of(given)(own) == 0
+    unlike = replace(given, template=like.base)
+    assert violation_of(unlike)({**like.base.baseline(photos.spec), **narrow}) == 0
 
 
 def test_bounds_that_fit_one_by_one_and_not_together_are_refused_with_the_closest_candidate(

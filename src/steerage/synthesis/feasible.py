@@ -15,6 +15,7 @@ from steerage.search.propose import find_feasible
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build
 from steerage.synthesis.own_network import OwnNetwork
+from steerage.templates.like import Like
 
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
@@ -169,7 +170,9 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
 
     Its least cost, at which every unit keeps one connection, must be inside the budget, and its dense cost within
     ``bench.max_expansion`` times the budget, unless it is the user's own network, whose units can leave. One that
-    cannot be built is far from it. The number of its layers must be the one that is asked for, if one is.
+    cannot be built is far from it. The number of its layers must be the one that is asked for, if one is. Where a
+    published network is the measure, its layers return no more than ``bench.max_expansion`` times as many values as
+    those of it: MACs do not tell that many narrow layers train ten times as long as few wide ones.
     """
     spec, budget, own, depth = bench.dataset.spec, bench.budget, isinstance(bench.template, OwnNetwork), bench.depth
     weights = None if budget.max_flash is None else budget.max_flash // weight_bytes(bench)
@@ -181,10 +184,12 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
     most = None if budget.max_instructions is None else round(bench.max_expansion * budget.max_instructions)
     quick = Budget(max_instructions=most)
     pruned = replace(budget, max_ram=None) if own else budget
+    returned = Budget(max_macs=_most_returned(bench))
 
     def violation(values: Values) -> float:
         try:
-            counted = budget.counted.violation(least_cost(bench.template, values, spec))
+            least = least_cost(bench.template, values, spec)
+            counted = budget.counted.violation(least) + returned.violation(least)
             if depth is not None:
                 counted += abs((bench.template.depth(values) or 0) - depth) / depth
             if not own:
@@ -199,6 +204,18 @@ def violation_of(bench: Bench) -> Callable[[Values], float]:
             return UNBUILDABLE
 
     return violation
+
+
+def _most_returned(bench: Bench) -> int | None:
+    """How many values all layers of a candidate may return for a row; None where no published network is the measure.
+
+    They are the MACs of a network of which each unit has one connection.
+    """
+    if not isinstance(bench.template, Like):
+        return None
+    spec = bench.dataset.spec
+    published = least_cost(bench.template, bench.template.baseline(spec), spec)
+    return round(bench.max_expansion * published.macs)
 
 
 def starting_points(bench: Bench) -> list[Values]:

@@ -156,13 +156,14 @@ def synthesize(
     search leaves the networks of all sizes that nobody beats, in ``front/NN`` as well; without ``max_loss`` the most
     accurate of them is returned.
     ``scheme`` of grow-and-prune: "auto", "A", "B" or "C" (docs/grow-and-prune.md).
-    ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with the
-    recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that every
-    candidate has, as published networks count them. ``max_expansion``, at least 1: how many times as dense as the
-    budget a candidate may be while it trains (25 by default), in parameters and in MACs; what trains longest is kept
-    out by it. ``distill``: a network for a table learns from made-up rows too, of which the best networks of the
-    search and boosted trees tell, if that is better on validation rows (``steerage.synthesis.distillation``); False for
-    its own rows alone. ``device``: board or core that the network is for
+    ``like``: name of a published network ("resnet20"; ``Template.named``), which is the baseline then, trained with
+    the recipe of all others; its parameters and MACs are the budget where none is given. ``depth``: layers that
+    every candidate has, as published networks count them. ``max_expansion``, at least 1: how many times as dense as
+    the budget a candidate may be while it trains (25 by default), in parameters and in MACs, and, beside ``like``,
+    how many times as many values its layers may return; what trains longest is kept out by it. ``distill``: a
+    network for a table learns from made-up rows too, of which the best networks of the search and boosted trees
+    tell, if that is better on validation rows (``steerage.synthesis.distillation``); False for its own rows alone.
+    ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
     the network itself stays one of floats (``steerage export --to c --int8``). "onnxruntime" is this machine, of
