@@ -25,6 +25,7 @@ from common import SHARED, Measured, row, write
 from sklearn.datasets import load_digits
 
 from steerage.cost.budget import Budget
+from steerage.data.augment import Augment
 from steerage.data.build import dataset_from_arrays
 from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
@@ -48,6 +49,7 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "label smoothing 0.1": {"label_smoothing": 0.1},
     "average of weights, 0.998": {"ema": 0.998},
     "ten times the weight decay": {"weight_decay": 0.1},
+    "no elastic distortion": {"elastic": 0.0},
 }
 
 
@@ -126,7 +128,12 @@ CASES = {
 
 def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int) -> dict[str, float] | None:
     """Loss and error on the validation rows, and epochs, of one training; None for ``SETTINGS`` that change nothing."""
-    template = case.template(dataset)
+    template, changes = case.template(dataset), dict(changes)
+    if "elastic" in changes:  # of the data set's augmentation, not of the recipe
+        elastic = changes.pop("elastic")
+        if not isinstance(dataset.augment, Augment) or dataset.augment.elastic == elastic:
+            return None
+        dataset = replace(dataset, augment=replace(dataset.augment, elastic=elastic))
     order = torch.randperm(len(dataset.y), generator=torch.Generator().manual_seed(seed))
     bench = Bench(dataset, template, case.budget, order[case.held :], order[: case.held], RunClock())
     values = case.values(template, dataset)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from steerage.data.augment import apply, augment_for, scaled
 from steerage.errors import BadArgument
 
 AFFINE = Augment(shift=0.1, rotate=15, scale=0.1, shear=8)
+ELASTIC = Augment(elastic=0.05)
 CROP = Augment(shift=0.125, flip=True, fill="reflect")
 
 
@@ -21,7 +24,9 @@ def images(n: int = 16, channels: int = 3, height: int = 8, width: int = 10) -> 
     return torch.rand(n, channels, height, width, generator=generator(99)) + 0.1
 
 
-@pytest.mark.parametrize("augment", [AFFINE, CROP, Augment(cutout=0.4), Augment(shift=0.2), Augment(flip=True)])
+@pytest.mark.parametrize(
+    "augment", [AFFINE, ELASTIC, CROP, Augment(cutout=0.4), Augment(shift=0.2), Augment(flip=True)]
+)
 def test_the_same_generator_state_gives_the_same_images(augment: Augment) -> None:
     x = images()
     first, again, other = (apply(x, augment, generator(seed)) for seed in (1, 1, 2))
@@ -79,6 +84,31 @@ def test_small_affine_changes_are_small() -> None:
     assert torch.allclose(out[:, :, 2:-2, 2:-2], x[:, :, 2:-2, 2:-2], atol=0.01)
 
 
+def moved(augment: Augment, n: int = 400, height: int = 28, width: int = 28) -> torch.Tensor:
+    """How far each inner pixel was moved, across and down, as fractions of the size: (n, 2, h, w)."""
+    across = (torch.arange(width) + 0.5).div(width).expand(height, width)
+    down = (torch.arange(height) + 0.5).div(height)[:, None].expand(height, width)
+    ramps = torch.stack((across, down)).expand(n, 2, height, width)
+    return (apply(ramps, replace(augment, fill="border"), generator()) - ramps)[:, :, 6:-6, 6:-6]
+
+
+@pytest.mark.parametrize(("height", "width"), [(28, 28), (48, 20)])
+def test_an_elastic_distortion_moves_pixels_as_far_as_asked_along_both_axes(height: int, width: int) -> None:
+    away = moved(ELASTIC, height=height, width=width)
+    assert away.square().mean(dim=(0, 2, 3)).sqrt().tolist() == pytest.approx([0.05, 0.05], rel=0.1)
+    assert abs(float(away.mean())) < 0.005
+    ours, others = away[:-1].flatten(), away[1:].flatten()
+    assert abs(float((ours * others).mean())) < 0.1 * 0.05**2  # every image has its own
+
+
+def test_an_elastic_distortion_is_smooth() -> None:
+    away = moved(ELASTIC)
+    near = (away[:, :, :, 1:] * away[:, :, :, :-1]).mean() / away.square().mean()
+    far = (away[:, :, :, 14:] * away[:, :, :, :-14]).mean() / away.square().mean()
+    assert near > 0.95
+    assert abs(float(far)) < 0.3
+
+
 def test_cutout_erases_at_most_the_square_asked_for() -> None:
     out = apply(images(200, 1, 10, 10), Augment(cutout=0.3), generator())
     erased = (out == 0).flatten(1).sum(dim=1)
@@ -87,12 +117,14 @@ def test_cutout_erases_at_most_the_square_asked_for() -> None:
 
 def test_digits_are_never_mirrored_and_photographs_are() -> None:
     assert not load_dataset("digits").augment.flip
+    assert load_dataset("digits").augment.elastic == 0.0  # of eight pixels across
     assert load_dataset("digits").augment.fill == "zeros"
     photos = augment_for(torch.randint(0, 256, (50, 3, 32, 32), generator=generator()).to(torch.uint8))
     assert photos.flip and photos.rotate == 0 and photos.fill == "reflect"
     drawings = torch.full((50, 1, 28, 28), 255, dtype=torch.uint8)
     drawings[:, :, 8:20, 8:20] = 0
     assert augment_for(drawings).fill == "border"
+    assert augment_for(drawings).elastic > 0.0
 
 
 def test_tables_are_not_augmented() -> None:
@@ -114,9 +146,13 @@ def test_strength_scales_every_distance_up_to_its_limit() -> None:
     assert scaled(AFFINE, 1) == AFFINE
     assert scaled(AFFINE, 0.5).rotate == 7.5
     assert scaled(AFFINE, 100).shift == 0.5
+    assert scaled(ELASTIC, 0.5).elastic == 0.025
+    assert scaled(ELASTIC, 100).elastic == 0.2
 
 
-@pytest.mark.parametrize("wrong", [{"shift": -0.1}, {"rotate": 90}, {"cutout": 1.5}, {"fill": "white"}])
+@pytest.mark.parametrize(
+    "wrong", [{"shift": -0.1}, {"elastic": 0.3}, {"rotate": 90}, {"cutout": 1.5}, {"fill": "white"}]
+)
 def test_values_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(BadArgument, match=next(iter(wrong))):
         Augment(**wrong)  # type: ignore[arg-type]
