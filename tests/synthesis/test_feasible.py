@@ -186,6 +186,27 @@ def test_what_is_far_denser_than_the_budget_begins_narrower() -> None:
     assert all(values in starts for values in own)
 
 
+@pytest.mark.parametrize(
+    ("budget", "rows", "strength"),
+    [
+        (Budget(), 60_000, 1.0),
+        (Budget(max_macs=10**6), 60_000, 1.0),
+        (Budget(3000), 60_000, 0.5),
+        (Budget(3001), 60_000, 1.0),
+        (Budget(3000), 59_999, 1.0),
+        (Budget(max_flash=3000 * 5), 60_000, 0.5),
+        (Budget(10_000, max_flash=3000 * 5), 60_000, 0.5),
+        (Budget(max_flash=3001 * 5), 60_000, 1.0),
+    ],
+)
+def test_few_parameters_for_many_images_begin_with_gentler_changes(budget: Budget, rows: int, strength: float) -> None:
+    images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
+    images = replace(images, spec=replace(images.spec, rows=rows))
+    place = torch.arange(len(images.y))
+    starts = starting_points(Bench(images, TEMPLATES["cnn"], budget, place, place[:10], RunClock()))
+    assert {values["augment"] for values in starts} == {strength}
+
+
 def test_what_may_not_be_trained_begins_narrower() -> None:
     images = dataset_from_arrays(np.zeros((40, 28, 28), dtype=np.uint8), np.arange(40) % 4, name="dark")
     rows = torch.arange(len(images.y))

@@ -20,6 +20,8 @@ from steerage.templates.like import Like
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 ABOUT_DENSE = 1.1  # times a bound on flash: what little is pruned then is found in layers that are not stored densely
+# Of training images a parameter: a network of which fewer are allowed cannot even learn them as they are.
+MANY_ROWS, GENTLE = 20, 0.5  # and how far they are changed then, times what suits them otherwise
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
 FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
 PLACE = 1  # bytes that say where a connection is, in a layer that is not stored densely
@@ -222,13 +224,14 @@ def starting_points(bench: Bench) -> list[Values]:
     """Points that the template would try first, best bet first: those about ``EXPANSION`` times as dense as the budget,
     or ``bench.max_expansion`` times where that is less.
 
-    Within a factor of two, or where there is no budget, in the template's order; what is denser comes narrower, and as
-    it is behind all others. Where the flash of integers is bounded each is as narrow as it takes to fit with all its
-    connections: saying where a connection is takes as much as an integer, so that half of them would be all that
-    pruning leaves of a wider one.
+    Within a factor of two, or where there is no budget, in the template's order; what is denser comes narrower, and
+    as it is behind all others. They change the training images less where the parameters are few (``MANY_ROWS``).
+    Where the flash of integers is bounded each is as narrow as it takes to fit with all its connections: saying
+    where a connection is takes as much as an integer, so that half of them would be all that pruning leaves of a
+    wider one.
     """
     spec, space = bench.dataset.spec, bench.template.space(bench.dataset.spec)
-    starts = bench.template.starts(spec)
+    starts = [_gentler(bench, values) for values in bench.template.starts(spec)]
 
     def miss(values: Values) -> int:
         return abs(round(_excess(bench, values)))
@@ -239,6 +242,16 @@ def starting_points(bench: Bench) -> list[Values]:
     else:
         narrow = sorted((_dense_enough(bench, values) for values in starts), key=miss)
     return list({space.key(values): values for values in [*narrow, *in_order]}.values())
+
+
+def _gentler(bench: Bench, values: Values) -> Values:
+    """``values``, with ``GENTLE`` times the changes to the training images where these are many a parameter."""
+    spec, budget, strength = bench.dataset.spec, bench.budget, values.get("augment")
+    flash = None if budget.max_flash is None else budget.max_flash // (weight_bytes(bench) + PLACE)
+    allowed = min((bound for bound in (budget.max_params, flash) if bound is not None), default=None)
+    if spec.kind != "image" or strength is None or allowed is None or spec.rows < MANY_ROWS * allowed:
+        return values
+    return {**values, "augment": GENTLE * float(strength)}
 
 
 def _excess(bench: Bench, values: Values) -> float:
