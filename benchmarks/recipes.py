@@ -201,7 +201,8 @@ def main(words: list[str]) -> None:
             found = [one for key in keys if (one := measured.get(key, any_source=True)) is not None]
             for what, unit in (("loss", "nats"), ("error", "fraction"), ("epochs", "epochs")) if found else ():
                 values = [one[what] for one in found]
-                rows.append(row(f"{name}: {setting}: {what}", values, unit=unit, bar=None))
+                about = {"commit": ", ".join(sorted({one["commit"] for one in found}))}
+                rows.append(row(f"{name}: {setting}: {what}", values, unit=unit, bar=None) | about)
     print(write("recipes", rows, command="benchmarks/recipes.py", seconds=time.monotonic() - began))
 
 
