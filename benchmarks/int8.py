@@ -18,13 +18,14 @@ from common import SHARED, Measured, row, write
 from torch import Tensor
 
 import steerage
-from steerage.bundle import FromTemplate, Network
+from steerage.bundle import Network
 from steerage.cost.budget import Budget
 from steerage.data import load_dataset, load_labelled
 from steerage.export.c import Options, quantize, verify
 from steerage.export.c.quantized import error_of
 from steerage.export.c.toolchain import TARGETS
 from steerage.growprune import schemes
+from steerage.synthesis.as_network import as_network
 from steerage.synthesis.candidate import Bench, compacted, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.templates import TEMPLATES
@@ -73,18 +74,7 @@ def network(task: Task) -> Network:
     scheme = schemes.gradual(exchange=0.2)
     found = synthesize_candidate(bench, values, name=task.name, seed=0, epochs=task.epochs, scheme=scheme)
     trained = compacted(found, bench)
-    return Network(
-        model=trained.model,
-        architecture=FromTemplate(template.name, values),
-        spec=dataset.spec,
-        preprocess=dataset.preprocess,
-        cost=trained.cost,
-        masks=trained.masks,
-        classes=dataset.classes,
-        target_name=dataset.target_name,
-        target_mean=dataset.target_mean,
-        target_std=dataset.target_std,
-    )
+    return as_network(bench, values, trained, {})
 
 
 def figures(task: Task) -> dict[str, float]:

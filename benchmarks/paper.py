@@ -23,8 +23,7 @@ from typing import Any
 
 from common import ROOT, SHARED, Measured, row, write
 from paper_rows import by_chance, cifar, lenet
-
-ZOO = ROOT / "src" / "steerage" / "zoo"
+from paper_rows.kept import ZOO
 
 
 @dataclass(frozen=True)

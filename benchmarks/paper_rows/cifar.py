@@ -9,9 +9,8 @@ All four have one recipe and ``EPOCHS`` epochs (or as many as asked: a row of it
 rows, and the test rows are read once a training. The search chooses on validation rows: it is ``steerage search``, with
 trials of an epoch, of which three are trained for six, called again until it is done (in trials of as many minutes,
 small networks come first, which learn fast). Candidates with more than ``EXPANSION`` times the budget before they are
-pruned are left out, since they train that much longer. First come the
-baseline and the synthesized, seed by seed, then what the search and the pruning add. ``chance``: as many random
-candidates as the search had, trained as long.
+pruned are left out, since they train that much longer. First come the baseline and the synthesized, seed by seed, then
+what the search and the pruning add. ``chance``: as many random candidates as the search had, trained as long.
 """
 
 from __future__ import annotations

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from steerage import events, store
-from steerage.bundle import FromTemplate, Network, load_network, save_network
-from steerage.bundle.network import Architecture
+from steerage.bundle import Network, load_network, save_network
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.cost.device import Device, in_milliseconds
@@ -29,12 +28,13 @@ from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
 from steerage.listeners import Listener, Listeners
 from steerage.listeners.notebook import of_notebook
-from steerage.metrics import METRICS, metric_named
+from steerage.metrics import metric_named
 from steerage.report.page import write_report
 from steerage.search.shared_study import StudyAddress, shared_study
 from steerage.synthesis import distillation, local_search, phases, promotion, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
+from steerage.synthesis.as_network import as_network
 from steerage.synthesis.candidate import MAX_EXPANSION, Bench, Trained, compacted
 from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.feasible import check_feasible, check_latency
@@ -635,11 +635,11 @@ def _delivered(
     }
     members = {member.name: (member, described(member.trained)) for member in front}
     for name, (member, entry) in members.items():
-        _save(run, directory.front / name, _network(run, member, member.trained, entry))
+        _save(run, directory.front / name, as_network(run.bench, member.values, member.trained, entry))
     for old in directory.front.glob("*"):  # of a front that had more members, before the search went on
         if old.name not in members:
             shutil.rmtree(old, ignore_errors=True)
-    _save(run, directory.network, _network(run, best, final, delivered))
+    _save(run, directory.network, as_network(run.bench, best.values, final, delivered))
     active = bench.clock()  # after the last evaluation, whose time counts as training
     phase_seconds = _phase_seconds(directory, active)
     document = {
@@ -679,7 +679,7 @@ def _measured(run: Run, networks: Sequence[Trained]) -> dict[int, Latency]:
         return {}
     values = run.bench.template.baseline(run.bench.dataset.spec)  # how they were built does not matter here
     try:
-        found = run.bench.latency.measure([_network(run, Finalist("", values, one), one, {}) for one in networks])
+        found = run.bench.latency.measure([as_network(run.bench, values, one, {}) for one in networks])
     except (UnsupportedLayer, ExportMismatch) as error:
         warnings.warn(f"no latency was measured: {error}", stacklevel=2)
         return {}
@@ -692,28 +692,6 @@ def _bound(max_ms: float | None) -> dict[str, float]:
 
 def _on_front(member: Finalist, entry: dict[str, Any]) -> dict[str, Any]:
     return {"path": f"front/{member.name}", **entry, "values": dict(member.values)}
-
-
-def _network(run: Run, best: Finalist, final: Trained, entry: dict[str, Any]) -> Network:
-    bench, dataset = run.bench, run.bench.dataset
-    template = bench.template
-    architecture: Architecture = (
-        template.architecture if isinstance(template, OwnNetwork) else FromTemplate(template.name, best.values)
-    )
-    return Network(
-        model=final.model,
-        architecture=architecture,
-        spec=dataset.spec,
-        preprocess=dataset.preprocess,
-        cost=final.cost,
-        masks=final.masks,
-        classes=dataset.classes,
-        target_name=dataset.target_name,
-        group_name=dataset.group_name,
-        target_mean=dataset.target_mean,
-        target_std=dataset.target_std,
-        error={name: entry[name] for name in METRICS if name in entry},
-    )
 
 
 def _save(run: Run, folder: Path, network: Network) -> None:
@@ -738,7 +716,7 @@ def _kept_best(run: Run) -> str:
     scores = best.trained.scores
     entry = summary.entry(run.bench.dataset, final.cost, epochs=final.epochs, validation=scores, test=None)
     where = run.directory.network
-    _save(run, where, _network(run, best, final, entry))
+    _save(run, where, as_network(run.bench, best.values, final, entry))
     dataset = run.bench.dataset
     metric = metric_named(dataset.metric, dataset.spec.task)
     error = f"validation {metric.error_title} {best.trained.scores.error:.4f}"
