@@ -1,9 +1,11 @@
 """How convolutional networks are best trained: the settings of the templates beside others.
 
-    python benchmarks/recipes.py [mnist tiny digits cifar] [--settings NAME ...]
+    python benchmarks/recipes.py [mnist tiny short long long-5k digits cifar] [--settings NAME ...]
 
 - mnist: template cnn's second start, pruned to 5,300 parameters, for ``SECONDS`` each: accuracy per second of training.
 - tiny: the same for 1,200 parameters and their first bet, and how far images are changed alone.
+- short, long: the first start, pruned to 50,000 parameters in 5 and in 20 epochs, at several learning rates.
+- long-5k: the same of the second start, pruned to 5,300 in 20 epochs.
 - digits: template cnn's first start on the 8 x 8 digits of scikit-learn, pruned to 1,500 parameters, 60 epochs.
 - cifar: ResNet-20 on CIFAR-10 (JPEG-75), 8 epochs, no pruning.
 
@@ -79,6 +81,15 @@ ABSOLUTE: Mapping[str, Mapping[str, Any]] = dict(
         _absolute("adamw", 1.2e-2, 1e-2),
     ]
 )
+RATES: Mapping[str, Mapping[str, Any]] = dict(
+    [
+        _absolute("adamw", 1.2e-2, 1e-2),
+        _absolute("adamw", 4e-3, 5e-2),
+        _absolute("adamw", 4e-3, 1e-2),
+        _absolute("adamw", 2e-3, 5e-2),
+        _absolute("muon", 1.2e-2, 0.1),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,20 @@ def first_bet(template: Template, dataset: Dataset, budget: Budget) -> Values:
     return starting_points(Bench(dataset, template, budget, rows, rows[:64], RunClock()))[0]
 
 
+def of_epochs(start: int, budget: int, epochs: int) -> Case:
+    """MNIST in so many epochs, at several learning rates."""
+    return Case(
+        lambda: load_dataset(str(SHARED / "mnist.npz")),
+        lambda dataset: load_template("cnn"),
+        lambda template, dataset: template.starts(dataset.spec)[start],
+        Budget(budget),
+        10_000,
+        (1,),
+        epochs=epochs,
+        settings=RATES,
+    )
+
+
 CASES = {
     "mnist": Case(
         lambda: load_dataset(str(SHARED / "mnist.npz")),
@@ -117,6 +142,9 @@ CASES = {
         (1, 2),
         seconds=SECONDS,
     ),
+    "short": of_epochs(0, 50_000, 5),
+    "long": of_epochs(0, 50_000, 20),
+    "long-5k": of_epochs(1, 5300, 20),
     "tiny": Case(
         lambda: load_dataset(str(SHARED / "mnist.npz")),
         lambda dataset: load_template("cnn"),
@@ -161,7 +189,7 @@ def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int)
     bench = Bench(dataset, template, case.budget, order[case.held :], order[: case.held], RunClock())
     values = case.values(template, dataset)
     recipe = replace(bench.recipe(values), **changes)
-    if changes and case.settings is not ABSOLUTE and recipe == bench.recipe(values):
+    if changes and case.settings not in (ABSOLUTE, RATES) and recipe == bench.recipe(values):
         return None
     model, shape = build(bench, values, seed), dataset.spec.input_shape
     done = synthesize_candidate(
@@ -180,7 +208,7 @@ def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int)
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Settings of the recipe, one change at a time.")
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(CASES))
-    parser.add_argument("--settings", nargs="+", choices=[*SETTINGS, *ABSOLUTE], metavar="NAME")
+    parser.add_argument("--settings", nargs="+", choices=[*SETTINGS, *ABSOLUTE, *RATES], metavar="NAME")
     asked = parser.parse_args(words)
     if unknown := [name for name in asked.cases if name not in CASES]:
         parser.error(f"cases are {', '.join(CASES)}, got {', '.join(unknown)}")
