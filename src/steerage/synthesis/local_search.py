@@ -17,7 +17,11 @@ from steerage.synthesis.candidate import Trained, compacted
 from steerage.synthesis.pareto import survivors
 from steerage.synthesis.promotion import is_longest
 from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
+from steerage.training.recipe import Recipe
 
+# A training that is so many times as long learns best at a peak learning rate lower by this power of that, roughly:
+# MNIST in 5 and in 20 epochs (benchmarks/recipes.py, short and long).
+SLOWER = 0.5
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
@@ -45,7 +49,23 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
         epochs=epochs,
         scheme=scheme_of(run, chosen.values),
         rows=rows,
+        recipe=recipe_of_refit(run, chosen),
     ).trained
+
+
+def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
+    """The recipe of ``chosen``; with a lower learning rate where the refit takes all that is left, as on images.
+
+    What the search and the promotion have found suits trainings as short as theirs.
+    """
+    recipe, plan = run.bench.recipe(chosen.values), run.plan
+    if not plan.augmented:
+        return recipe
+    if plan.effort.timed:  # as planned, not as it is: a run that goes on has less time left
+        longer = (plan.ends("refit") - plan.ends("promotion")) / max(chosen.trained.seconds, 1e-3)
+    else:
+        longer = plan.epochs("refit") / plan.epochs("promotion")
+    return replace(recipe, lr=recipe.lr / max(1.0, longer) ** SLOWER)
 
 
 def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
