@@ -84,10 +84,12 @@ ABSOLUTE: Mapping[str, Mapping[str, Any]] = dict(
 RATES: Mapping[str, Mapping[str, Any]] = dict(
     [
         _absolute("adamw", 1.2e-2, 1e-2),
+        _absolute("adamw", 6e-3, 1e-2),
         _absolute("adamw", 4e-3, 5e-2),
         _absolute("adamw", 4e-3, 1e-2),
         _absolute("adamw", 2e-3, 5e-2),
         _absolute("muon", 1.2e-2, 0.1),
+        _absolute("muon", 6e-3, 0.1),
     ]
 )
 
