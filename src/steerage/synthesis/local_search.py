@@ -20,7 +20,7 @@ from steerage.synthesis.stage import Finalist, Run, left, recall, remember, sche
 from steerage.training.recipe import Recipe
 
 # A training that is so many times as long learns best at a peak learning rate lower by this power of that, roughly:
-# MNIST in 5 and in 20 epochs (benchmarks/recipes.py, short and long).
+# MNIST in 5 and in 20 epochs (benchmarks/recipes.py: short, long, long-5k).
 SLOWER = 0.5
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
