@@ -120,47 +120,45 @@ def first_bet(template: Template, dataset: Dataset, budget: Budget) -> Values:
     return starting_points(Bench(dataset, template, budget, rows, rows[:64], RunClock()))[0]
 
 
-def of_epochs(start: int, budget: int, epochs: int) -> Case:
-    """MNIST in so many epochs, at several learning rates."""
+def on_mnist(
+    values: Callable[[Template, Dataset], Values], budget: int, seeds: tuple[int, ...] = (1, 2), **options: Any
+) -> Case:
+    """Template cnn on MNIST, for ``SECONDS`` or as ``options`` say."""
     return Case(
         lambda: load_dataset(str(SHARED / "mnist.npz")),
         lambda dataset: load_template("cnn"),
-        lambda template, dataset: template.starts(dataset.spec)[start],
+        values,
         Budget(budget),
         10_000,
-        (1,),
-        epochs=epochs,
-        settings=RATES,
+        seeds,
+        **({"seconds": SECONDS} | options),
     )
 
 
+def of_epochs(start: int, budget: int, epochs: int) -> Case:
+    """MNIST in so many epochs, at several learning rates."""
+    return on_mnist(started(start), budget, (1,), seconds=None, epochs=epochs, settings=RATES)
+
+
+def started(index: int) -> Callable[[Template, Dataset], Values]:
+    """One of the template's starting points."""
+    return lambda template, dataset: template.starts(dataset.spec)[index]
+
+
 CASES = {
-    "mnist": Case(
-        lambda: load_dataset(str(SHARED / "mnist.npz")),
-        lambda dataset: load_template("cnn"),
-        lambda template, dataset: template.starts(dataset.spec)[1],
-        Budget(5300),
-        10_000,
-        (1, 2),
-        seconds=SECONDS,
-    ),
+    "mnist": on_mnist(started(1), 5300),
     "short": of_epochs(0, 50_000, 5),
     "long": of_epochs(0, 50_000, 20),
     "long-5k": of_epochs(1, 5300, 20),
-    "tiny": Case(
-        lambda: load_dataset(str(SHARED / "mnist.npz")),
-        lambda dataset: load_template("cnn"),
+    "tiny": on_mnist(
         lambda template, dataset: first_bet(template, dataset, Budget(1200)),
-        Budget(1200),
-        10_000,
-        (1, 2),
-        seconds=SECONDS,
+        1200,
         settings={"as it is": {}, "images changed in full": {"augment": 1.0}, **CHANGES},
     ),
     "digits": Case(
         digits,
         lambda dataset: load_template("cnn"),
-        lambda template, dataset: template.starts(dataset.spec)[0],
+        started(0),
         Budget(1500),
         360,
         (0, 1, 2, 3, 4),
