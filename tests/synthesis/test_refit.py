@@ -13,20 +13,24 @@ from steerage.synthesis.plan import Effort, Plan
 
 
 @pytest.mark.parametrize(
-    ("effort", "seconds", "slower"),
+    ("effort", "seconds", "steps", "slower"),
     [
-        (Effort(minutes=10), 75.0, 0.5),  # 300 seconds, from 48 to 98 % of ten minutes
-        (Effort(minutes=10), 400.0, 1.0),  # never a higher one
-        (Effort(epochs=60), 75.0, (1 / 6) ** 0.5),  # of ten
+        (Effort(minutes=10), 75.0, 2000.0, 0.5),  # 300 seconds, from 48 to 98 % of ten minutes
+        (Effort(minutes=10), 400.0, 2000.0, 1.0),  # never a higher one
+        (Effort(epochs=60), 75.0, 2000.0, (1 / 6) ** 0.5),  # of ten
+        (Effort(minutes=10), 75.0, 500.0, 0.5**0.5),  # twice what a high rate suits
+        (Effort(minutes=10), 75.0, 100.0, 1.0),  # short itself
     ],
 )
 def test_a_longer_training_on_images_has_a_lower_learning_rate(
-    effort: Effort, seconds: float, slower: float, tmp_path: Path
+    effort: Effort, seconds: float, steps: float, slower: float, tmp_path: Path
 ) -> None:
     run = a_run(tmp_path)
     values = run.bench.template.starts(run.bench.dataset.spec)[0]
     chosen = finalist("promoted-0", values, 0.1)
-    chosen = replace(chosen, trained=replace(chosen.trained, seconds=seconds))
+    rows = len(run.bench.train_rows)
+    epochs = steps * min(rows, run.bench.recipe(values).batch_size) / rows
+    chosen = replace(chosen, trained=replace(chosen.trained, seconds=seconds, epochs=epochs))
     found = run.bench.recipe(values)
     on_images = replace(run, plan=Plan(effort, augmented=True))
     slow = recipe_of_refit(on_images, chosen)

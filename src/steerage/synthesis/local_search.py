@@ -22,6 +22,7 @@ from steerage.training.recipe import Recipe
 # A training that is so many times as long learns best at a peak learning rate lower by this power of that, roughly:
 # MNIST in 5 and in 20 epochs (benchmarks/recipes.py: short, long, long-5k).
 SLOWER = 0.5
+QUICK_STEPS = 1000  # in fewer a lower rate is no better: 5 epochs there, 60 on digits
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
@@ -56,7 +57,7 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
 def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
     """The recipe of ``chosen``; with a lower learning rate where the refit takes all that is left, as on images.
 
-    What the search and the promotion have found suits trainings as short as theirs.
+    What the search and the promotion have found suits trainings as short as theirs, or of ``QUICK_STEPS``.
     """
     recipe, plan = run.bench.recipe(chosen.values), run.plan
     if not plan.augmented:
@@ -65,6 +66,9 @@ def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
         longer = (plan.ends("refit") - plan.ends("promotion")) / max(chosen.trained.seconds, 1e-3)
     else:
         longer = plan.epochs("refit") / plan.epochs("promotion")
+    rows = len(run.bench.train_rows)
+    steps = chosen.trained.epochs * rows / min(recipe.batch_size, rows)
+    longer *= steps / max(QUICK_STEPS, steps)
     return replace(recipe, lr=recipe.lr / max(1.0, longer) ** SLOWER)
 
 
