@@ -7,7 +7,10 @@ from collections.abc import Callable
 from steerage.metrics import METRICS
 
 DATA = ("breast_cancer", "diabetes", "digits", "iris", "wine")
-ZOO = ("zoo:digits-1500", "zoo:mnist-10k", "zoo:mnist-1k", "zoo:mnist-3k", "zoo:mnist-50k", "zoo:mnist-5k")
+ZOO = (
+    *("zoo:cifar-resnet20", "zoo:digits-1500"),
+    *("zoo:mnist-10k", "zoo:mnist-1k", "zoo:mnist-3k", "zoo:mnist-50k", "zoo:mnist-5k"),
+)
 TEMPLATES = ("auto", "cnn", "mlp", "mobile", "resnet", "signal")
 PUBLISHED = (
     *("mobilenetv2", "resnet101", "resnet110", "resnet18", "resnet20"),
