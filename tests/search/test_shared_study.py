@@ -32,6 +32,7 @@ TRIALS = 12
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 # Two drivers, forks of one process that has paid for the imports. The first is killed in its third training.
+# Its trial is free after ``grace``: seconds for which a busy machine must not halt the one that lives.
 DRIVERS = """
 import os, signal, sys, time
 from pathlib import Path
@@ -58,7 +59,7 @@ def drive(name):
         time.sleep(0.02)
         return TrialOutcome(float(values["lr"]))
 
-    with shared_study(StudyAddress(url, "two"), name, grace=2) as study:
+    with shared_study(StudyAddress(url, "two"), name, grace=8) as study:
         for _ in search(space, evaluate, study=study, n_trials=trials, start=10, again=0.0):
             pass
 
