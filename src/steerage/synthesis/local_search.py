@@ -68,7 +68,7 @@ def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
         longer = plan.epochs("refit") / plan.epochs("promotion")
     rows = len(run.bench.train_rows)
     steps = chosen.trained.epochs * rows / min(recipe.batch_size, rows)
-    longer *= steps / max(QUICK_STEPS, steps)
+    longer *= min(1.0, steps / QUICK_STEPS)
     return replace(recipe, lr=recipe.lr / max(1.0, longer) ** SLOWER)
 
 
