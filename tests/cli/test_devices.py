@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 from sklearn.datasets import load_iris
 
+from steerage.cli.devices import in_words
 from steerage.cli.guard import run
+from steerage.export.c.proof import Verified
 from steerage.export.c.toolchain import TARGETS, compiler
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -106,6 +108,17 @@ def test_verify_measures_on_a_microcontroller_in_an_emulator(command: Type, iris
     name, measured, predicted = lines[-1].split()[:3]
     assert name == "instructions" and len(lines[-1]) <= 80
     assert float(predicted.replace(",", "")) == pytest.approx(float(measured.replace(",", "")), rel=0.1)
+
+
+def test_large_figures_stand_apart_within_80_columns() -> None:
+    n = 167_143_506
+    told = Verified(
+        *("cortex-m4", "float32", "cortex-m4", 1, 0.0, 1.0, None, None),
+        *(n, n, n, n, n, n, n, n, n, n, n, n),
+    )
+    lines = in_words(told, "classification").splitlines()[1:]
+    assert [line.split()[1:3] for line in lines[1:] if not line.startswith("static")] == [[f"{n:,}"] * 2] * 6
+    assert max(map(len, lines)) <= 80
 
 
 @needs_host

@@ -119,21 +119,28 @@ def latencies_in_words(measured: Measured) -> str:
 
 def in_words(verified: Verified, task: str) -> str:
     """Figures as a small table."""
+    from steerage.cli.table import aligned
+
     same = round(verified.agreement * verified.rows)
+    figures: list[tuple[str, int | None, int | None, str]] = [
+        ("tables", verified.tables, verified.predicted_tables, "flash, exact"),
+        ("code", verified.code, verified.predicted_code, f"flash, estimated for a {verified.core}"),
+        ("library", verified.library, verified.predicted_library, "flash, estimated: the compiler's own"),
+        ("static", verified.static_ram, 0, "RAM of the code's own"),
+        ("scratch", verified.scratch, verified.scratch, "RAM that the caller gives, exact"),
+        ("stack", verified.stack, verified.predicted_stack, "RAM, estimated"),
+    ]
+    if verified.instructions is not None:
+        figures.append(("instructions", verified.instructions, verified.predicted_instructions, "a row, estimated"))
+    rows = [(name, *("-" if one is None else f"{one:,}" for one in both)) for name, *both, _ in figures]
+    header, *table = aligned(["bytes", "measured", "predicted"], rows)
     lines = [
         f"{verified.target}: {same:,} of {verified.rows:,} predictions are PyTorch's, "
         f"numbers differ by {verified.difference:.1g} of the largest at most",
         *_in_integers(verified, task),
-        f"{'bytes':<14}{'measured':>10}{'predicted':>11}",
-        _line("tables", verified.tables, verified.predicted_tables, "flash, exact"),
-        _line("code", verified.code, verified.predicted_code, f"flash, estimated for a {verified.core}"),
-        _line("library", verified.library, verified.predicted_library, "flash, estimated: functions of the compiler's"),
-        _line("static", verified.static_ram, 0, "RAM of the code's own"),
-        _line("scratch", verified.scratch, verified.scratch, "RAM that the caller gives, exact"),
-        _line("stack", verified.stack, verified.predicted_stack, "RAM, estimated"),
+        header,
+        *(f"{line}  {meaning}" for line, (*_, meaning) in zip(table, figures, strict=True)),
     ]
-    if verified.instructions is not None:
-        lines.append(_line("instructions", verified.instructions, verified.predicted_instructions, "a row, estimated"))
     return "\n".join(lines) + "\n"
 
 
@@ -145,8 +152,3 @@ def _in_integers(verified: Verified, task: str) -> list[str]:
     if verified.error is not None and verified.float_error is not None:
         lines.append(f"{measure_of(task)} {verified.error:.2%}, in floating point {verified.float_error:.2%}")
     return lines
-
-
-def _line(name: str, measured: int | None, predicted: int | None, meaning: str) -> str:
-    one, two = ("-" if number is None else f"{number:,}" for number in (measured, predicted))
-    return f"{name:<14}{one:>10}{two:>11}  {meaning}"
