@@ -71,6 +71,11 @@ def row(name: str, values: Sequence[float], *, unit: str, bar: float | None, at_
     return {"name": name, "value": mean, "std": spread, "n": len(values), "unit": unit, "bar": bar, "holds": holds}
 
 
+def commits(measured: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """For a row of a result file: the commits that ``measured``, as ``Measured`` keeps them, are of."""
+    return {"commit": ", ".join(sorted({one["commit"] for one in measured}))}
+
+
 def write(name: str, rows: Sequence[Mapping[str, Any]], *, command: str, seconds: float) -> Path:
     """Write ``results/NAME.json``."""
     path = RESULTS / f"{name}.json"

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from common import Measured, row, write
+from common import Measured, commits, row, write
 from tabular_rows.ours import error_of, synthesized
 from tabular_rows.table import DATA, load, path_of
 
@@ -75,7 +75,7 @@ def main(words: list[str]) -> None:
             several = [measured.get(f"{table}, {kind}, {seed}", any_source=True) for seed in SEEDS]
             found[kind] = [one for one in several if one is not None]
             if found[kind]:
-                about = {"commit": ", ".join(sorted({one["commit"] for one in found[kind]}))}
+                about = commits(found[kind])
                 for what, key in (("test error", "error"), ("parameters", "params")):
                     name, values = f"{table}: {kind} it, {what}", [one[key] for one in found[kind]]
                     rows.append(row(name, values, unit=unit if key == "error" else "parameters", bar=None) | about)

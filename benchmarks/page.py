@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from paper import CASES, ELSEWHERE, OTHER_CLAIMS, command_of
+from paper_rows import cifar
 
 from steerage.bundle.zoo import ZOO, zoo_names
 from steerage.report.figures import Point, scatter
@@ -42,6 +43,12 @@ def shown(row: dict[str, Any], key: str) -> str:
     return f"{value:,.0f}" if row["unit"] in COUNTED else f"{value:.4f}"
 
 
+def with_spread(row: dict[str, Any]) -> str:
+    """A figure of ``row`` in its unit, and its spread where there were several."""
+    spread = "" if row["std"] is None else f" ± {shown(row, 'std').rstrip('%')}"
+    return shown(row, "value") + spread
+
+
 def table(document: dict[str, Any]) -> str:
     """All rows of one result file as a Markdown table."""
     lines = ["| figure | value | spread | n | bar | holds | commit |", "|---|---|---|---|---|---|---|"]
@@ -60,7 +67,6 @@ def headlines(document: dict[str, Any]) -> str:
     for name, (data, minutes) in DATA.items():
         metric = "r2" if f"{name}: test r2" in rows else "error"
         word, final, before = ("error", "R²")[metric == "r2"], rows[f"{name}: test {metric}"], f"{name}: baseline"
-        spread = "" if final["std"] is None else f" ± {shown(final, 'std').rstrip('%')}"
         cells = [
             data,
             f"{rows[f'{name}: parameters']['bar']:,.0f} parameters",
@@ -69,7 +75,7 @@ def headlines(document: dict[str, Any]) -> str:
             str(final["n"]),
             f"test {word} {shown(rows[f'{before} test {metric}'], 'value')} with "
             f"{shown(rows[f'{before} parameters'], 'value')} parameters",
-            f"test {word} {shown(final, 'value')}{spread}",
+            f"test {word} {with_spread(final)}",
         ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -160,10 +166,9 @@ def paper() -> str:
         document = json.loads(path.read_text())
         rows = {row["name"].removeprefix(f"{name}: "): row for row in document["rows"]}
         final = rows["test error"]
-        spread = "" if final["std"] is None else f" ± {shown(final, 'std').rstrip('%')}"
         missed = "" if final["holds"] is not False else f" (bar {shown(final, 'bar')} missed)"
         cells = [name, CASES[name].claim, f"`{command_of(name)}`"]
-        cells.append(f"{shown(final, 'value')}{spread} with {shown(rows['parameters'], 'value')} parameters{missed}")
+        cells.append(f"{with_spread(final)} with {shown(rows['parameters'], 'value')} parameters{missed}")
         for stage in ("after_search", "baseline"):
             error, size = rows.get(f"{stage} test error"), rows.get(f"{stage} parameters")
             cells.append(f"{shown(error, 'value')} with {shown(size, 'value')}" if error and size else "-")
@@ -172,11 +177,35 @@ def paper() -> str:
         lines.append("| " + " | ".join(cells) + " |")
     for name, claim in OTHER_CLAIMS.items():
         path = RESULTS / f"paper_{name}.json"
-        here = f"[its figures](#paper_{name})" if path.is_file() else "not run here yet"
-        lines.append(f"| {name} | {claim} | `python benchmarks/paper.py {name}` | {here} | | | |")
+        cells = ["not run here yet", "", "", ""]
+        if path.is_file():
+            document = json.loads(path.read_text())
+            cells = of_pairs(name, document) if name == cifar.NAME else [f"[its figures](#paper_{name})", "", "", ""]
+        lines.append("| " + " | ".join([name, claim, f"`python benchmarks/paper.py {name}`", *cells]) + " |")
     for name, (claim, command) in ELSEWHERE.items():
         lines.append(f"| {name} | {claim} | `{command}` | not run here yet: needs a GPU | | | |")
     return "\n".join(lines)
+
+
+def of_pairs(name: str, document: dict[str, Any]) -> list[str]:
+    """Cells of a row whose networks are told against a baseline, pair by pair; a link where there is no pair yet."""
+    rows = {row["name"].removeprefix(f"{name}: "): row for row in document["rows"]}
+    gain = rows.get("synthesized better than baseline by")
+    if gain is None:
+        return [f"[its figures](#paper_{name})", "", "", ""]
+
+    def of(kind: str) -> str:
+        error, params = rows.get(f"{kind}, test error"), rows.get(f"{kind}, parameters")
+        if error is None or params is None:
+            return "-"
+        return f"{with_spread(error)} with {shown(params, 'value')}"
+
+    missed = "" if gain["holds"] else f" (bar {100 * gain['bar']:.2f} missed)"
+    here = f"{of('synthesized')} parameters, {100 * gain['value']:.2f} points better{missed}"
+    hours = rows["synthesized, one training"]["value"]
+    found = f"{of('dense')}, dense" if "dense, test error" in rows else "-"
+    seeds = f"{gain['n']} of {len(cifar.SEEDS)} pairs, {hours:.2f} h, 1 core of {document['hardware']['cpu']}"
+    return [here, found, of("baseline"), seeds]
 
 
 def zoo() -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from common import ROOT, SHARED, Measured, row, write
+from common import ROOT, SHARED, Measured, commits, row, write
 from paper_rows import by_chance, cifar, lenet
 from paper_rows.kept import ZOO
 
@@ -125,7 +125,7 @@ def figures(name: str, case: Case, runs: list[dict[str, Any]], chance: dict[str,
     rows.append(row(f"{name}: cores", [one["cores"] for one in runs], unit="cores", bar=None))
     if chance is not None:
         rows += by_chance.figures(name, chance)
-    about = {"claim": case.claim, "asked": runs[0]["command"], "commit": ", ".join(sorted({o["commit"] for o in runs}))}
+    about = {"claim": case.claim, "asked": runs[0]["command"]} | commits(runs)
     return [one | about for one in rows]
 
 

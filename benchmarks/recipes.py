@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from common import SHARED, Measured, row, write
+from common import SHARED, Measured, commits, row, write
 from sklearn.datasets import load_digits
 
 from steerage.cost.budget import Budget
@@ -229,7 +229,7 @@ def main(words: list[str]) -> None:
             found = [one for key in keys if (one := measured.get(key, any_source=True)) is not None]
             for what, unit in (("loss", "nats"), ("error", "fraction"), ("epochs", "epochs")) if found else ():
                 values = [one[what] for one in found]
-                about = {"commit": ", ".join(sorted({one["commit"] for one in found}))}
+                about = commits(found)
                 rows.append(row(f"{name}: {setting}: {what}", values, unit=unit, bar=None) | about)
     print(write("recipes", rows, command="benchmarks/recipes.py", seconds=time.monotonic() - began))
 

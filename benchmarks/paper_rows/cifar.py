@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import ROOT, SHARED, Measured, row
+from common import ROOT, SHARED, Measured, commits, row
 
 from paper_rows import by_chance
 from paper_rows.kept import put_into_zoo
@@ -49,6 +49,13 @@ JOBS = 2  # trainings of the search at a time
 EXPANSION = 3
 POINTS = 0.0252  # by which the paper's network is better than the one it is like
 KINDS = ("baseline", "synthesized", "dense", "start")
+# Figures of a final training: what they are called, where they are kept, and their unit.
+OF_TRAINING = (
+    ("test error", "error", "fraction"),
+    ("parameters", "params", "parameters"),
+    ("MACs", "macs", "parameters"),
+    ("one training", "hours", "hours"),
+)
 CHANCE = "chance"
 ALL = (*KINDS, CHANCE)
 
@@ -153,23 +160,26 @@ def figures(
             if (one := measured.get(key, any_source=True)) is not None:
                 found.setdefault(kind, []).append(one)
                 print(key, one["error"], flush=True)
-    rows = [] if chance is None else by_chance.figures(name, chance)
+    rows = [] if chance is None else [one | commits([chance]) for one in by_chance.figures(name, chance)]
     if summary is not None:
-        rows.append(row(f"{name}: trials of the search", [summary["trials"]], unit="trials", bar=None))
-        hours = summary["seconds"]["total"] / 3600
-        rows.append(row(f"{name}: search and its trainings", [hours], unit="hours", bar=None))
-        rows.append(row(f"{name}: trainings of the search at a time", [JOBS], unit="trainings", bar=None))
+        of_search = {
+            "trials of the search": (summary["trials"], "trials"),
+            "search and its trainings": (summary["seconds"]["total"] / 3600, "hours"),
+            "trainings of the search at a time": (JOBS, "trainings"),
+        }
+        for what, (value, unit) in of_search.items():
+            rows.append(row(f"{name}: {what}", [value], unit=unit, bar=None) | commits([summary]))
     for kind, several in found.items():
-        rows.append(row(f"{name}: {kind}, test error", [one["error"] for one in several], unit="fraction", bar=None))
-        rows.append(row(f"{name}: {kind}, parameters", [one["params"] for one in several], unit="parameters", bar=None))
-        rows.append(row(f"{name}: {kind}, MACs", [one["macs"] for one in several], unit="parameters", bar=None))
-        rows.append(row(f"{name}: {kind}, one training", [one["hours"] for one in several], unit="hours", bar=None))
+        for what, key, unit in OF_TRAINING:
+            values = [one[key] for one in several]
+            rows.append(row(f"{name}: {kind}, {what}", values, unit=unit, bar=None) | commits(several))
     if "synthesized" in found:
         for kind in ("baseline", "dense", "start"):
-            pairs = zip(found.get(kind, []), found["synthesized"], strict=False)
+            pairs = list(zip(found.get(kind, []), found["synthesized"], strict=False))
             gains = [other["error"] - ours["error"] for other, ours in pairs]
             bar = POINTS if kind == "baseline" else 0.0
             if gains:
                 what = f"{name}: synthesized better than {kind} by"
-                rows.append(row(what, gains, unit="fraction", bar=bar, at_least=True))
+                compared = commits([one for pair in pairs for one in pair])
+                rows.append(row(what, gains, unit="fraction", bar=bar, at_least=True) | compared)
     return rows

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import SHARED, Measured, row
+from common import SHARED, Measured, commits, row
 from torch import nn
 
 from steerage.cost.budget import Budget
@@ -60,7 +60,7 @@ def figures(measured: Measured, runs: Path, *, kept: bool) -> list[dict[str, Any
             if (found := measured.get(key, any_source=True)) is not None:
                 found_runs.append(found)
         if found_runs:
-            about = {"commit": ", ".join(sorted({one["commit"] for one in found_runs}))}
+            about = commits(found_runs)
             errors, sizes = [one["error"] for one in found_runs], [one["params"] for one in found_runs]
             rows.append(row(f"LeNet-5 {kind}: test error", errors, unit="fraction", bar=None) | about)
             rows.append(row(f"LeNet-5 {kind}: parameters", sizes, unit="parameters", bar=None) | about)
