@@ -254,6 +254,22 @@ def test_figures_stay_inside_their_frame(points: list[Point]) -> None:
     assert len([text for text in root.findall("text") if text.get("class") == "tick"]) >= 4
 
 
+@pytest.mark.parametrize("right", [[100.0, 100.0], [93.0, 100.0], [0.0, 3.0]])
+def test_a_diagonal_is_inside_its_frame_and_no_axis_is_beyond_what_can_be(right: list[float]) -> None:
+    points = [Point(97.0, right[0]), Point(99.8, right[1])]
+    figure = scatter(points, x_label="sure", y_label="right", log_x=False, diagonal=True, within=(0.0, 100.0))
+    root = ElementTree.fromstring(figure)
+    _, _, width, height = map(float, root.attrib["viewBox"].split())
+    lines = [line for line in root.iter("line") if line.get("class") == "diagonal"]
+    assert len(lines) == (1 if max(right) > 90 else 0)
+    for line in lines:
+        assert all(0 < float(line.attrib[end]) < width for end in ("x1", "x2"))
+        assert all(0 < float(line.attrib[end]) < height for end in ("y1", "y2"))
+        assert float(line.attrib["x1"]) < float(line.attrib["x2"])
+    ticks = [float(text.text or "") for text in root.iter("text") if text.get("class") == "tick"]
+    assert len(ticks) >= 4 and min(ticks) >= 0.0 and max(ticks) <= 100.0
+
+
 def test_trials_without_parameters_are_shown_in_their_order(tmp_path: Path) -> None:
     events = [{name: value for name, value in event.items() if name != "params"} for event in EVENTS[:14]]
     folder = make_run(tmp_path / "run", asked=ASKED, summary=SUMMARY, events=events)

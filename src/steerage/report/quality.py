@@ -88,6 +88,7 @@ def _confidence(found: Fields) -> str:
         log_x=False,
         joined=True,
         diagonal=True,
+        within=(0.0, 100.0),
         show_y="{:.3g}".format,
     )
     away = f"the rows are {100 * gap / rows:.1f} points off it on average"
