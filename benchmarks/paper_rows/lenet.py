@@ -40,7 +40,7 @@ def trained(kind: str, seed: int) -> dict[str, Any]:
     own, rows = OwnNetwork("LeNet-5", lenet5), torch.arange(len(dataset.y))
     bench = Bench(dataset, own, Budget(), rows, rows[:0], RunClock())
     training = Training(build(bench, own.baseline(dataset.spec), seed), recipe, seed=seed)
-    for _ in train(training, dataset, rows, effort=Steps(epochs * (len(rows) // recipe.batch_size))):
+    for _ in train(training, dataset, rows, effort=Steps(epochs * recipe.batches(len(rows)))):
         pass
     params = sum(one.numel() for one in training.model.parameters())
     return {"error": bench.test_scores(training.model).error, "params": params, "hours": bench.clock() / 3600}

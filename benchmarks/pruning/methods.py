@@ -163,7 +163,7 @@ def _training(bench: Bench, values: Values, seed: int) -> tuple[Training, int]:
     model = build(bench, values, _seed(seed))
     recipe = bench.recipe(values)
     rows = bench.train_rows
-    return Training(model, recipe, seed=_seed(seed)), max(1, len(rows) // min(recipe.batch_size, len(rows)))
+    return Training(model, recipe, seed=_seed(seed)), recipe.batches(len(rows))
 
 
 def _run(training: Training, bench: Bench, steps: int, hold: Callable[[Training], None] | None) -> None:

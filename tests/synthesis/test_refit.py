@@ -28,8 +28,7 @@ def test_a_longer_training_on_images_has_a_lower_learning_rate(
     run = a_run(tmp_path)
     values = run.bench.template.starts(run.bench.dataset.spec)[0]
     chosen = finalist("promoted-0", values, 0.1)
-    rows = len(run.bench.train_rows)
-    epochs = steps * min(rows, run.bench.recipe(values).batch_size) / rows
+    epochs = steps / run.bench.recipe(values).batches(len(run.bench.train_rows))
     chosen = replace(chosen, trained=replace(chosen.trained, seconds=seconds, epochs=epochs))
     found = run.bench.recipe(values)
     on_images = replace(run, plan=Plan(effort, augmented=True))

@@ -295,7 +295,7 @@ def candidate_training(
 
     saving = Stopwatch(SAVE_EVERY_SECONDS)
     run = Run(training, rows, effort, hold)
-    batches = max(1, len(rows) // run.batch)
+    batches = recipe.batches(len(rows))
     seen = [] if rests is None else rests.passed([], effort.progress(training.step))
     at_rest: Trained | None = None
     try:
@@ -386,4 +386,4 @@ def _effort(
     if seconds is not None:
         return Seconds(bench.clock, began, seconds)
     assert epochs is not None
-    return Steps(epochs * max(1, len(rows) // min(recipe.batch_size, len(rows))))
+    return Steps(epochs * recipe.batches(len(rows)))

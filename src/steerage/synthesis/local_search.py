@@ -66,8 +66,7 @@ def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
         longer = (plan.ends("refit") - plan.ends("promotion")) / max(chosen.trained.seconds, 1e-3)
     else:
         longer = plan.epochs("refit") / plan.epochs("promotion")
-    rows = len(run.bench.train_rows)
-    steps = chosen.trained.epochs * rows / min(recipe.batch_size, rows)
+    steps = chosen.trained.epochs * recipe.batches(len(run.bench.train_rows))
     longer *= min(1.0, steps / QUICK_STEPS)
     return replace(recipe, lr=recipe.lr / max(1.0, longer) ** SLOWER)
 

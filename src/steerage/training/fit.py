@@ -128,7 +128,7 @@ def train(
     """
     model, recipe, size = training.model, training.recipe, min(training.recipe.batch_size, len(rows))
     autocast = uses_bfloat16(model, recipe.precision)
-    batches = max(1, len(rows) // size)
+    batches = recipe.batches(len(rows))
     losses: list[Tensor] = []
     model.train()
     outer, handed_back = torch.get_rng_state(), time.monotonic()

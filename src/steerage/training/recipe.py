@@ -55,6 +55,10 @@ class Recipe:
                     f"Recipe.{name}={getattr(self, name)} is outside its range; see the docstring of Recipe"
                 )
 
+    def batches(self, rows: int) -> int:
+        """Mini-batches of an epoch of ``rows`` rows: whole ones alone, or one of all rows where there are fewer."""
+        return max(1, rows // self.batch_size)
+
     def lr_at(self, progress: float) -> float:
         """Learning rate at ``progress`` in [0, 1] of the effort."""
         if progress < self.warmup:

@@ -119,7 +119,7 @@ class _UnderWay:
         assert chain is not None
         self.member = Member(run.training, chain, torch.Generator().set_state(run.training.dropout_state))
         self.kind = [*ACTIVATIONS.values()].index(chain.layers[0].activation)
-        self.batches = max(1, len(run.rows) // run.batch)
+        self.batches = run.training.recipe.batches(len(run.rows))
         self.order: Tensor | None = None
         self.losses: list[float] = []
         self.over, self.at_end_of_epoch = False, False
