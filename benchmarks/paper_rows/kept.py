@@ -23,7 +23,7 @@ def put_into_zoo(
 ) -> None:
     """Save ``trained`` with ``values`` as ``zoo:NAME``; it was searched for by the run in the folder ``search``."""
     dataset, place = bench.dataset, ZOO / name
-    found = summary.entry(dataset, trained.cost, epochs=trained.epochs, validation=None, test=test)
+    found = summary.entry(dataset, bench.cost_told(trained), epochs=trained.epochs, validation=None, test=test)
     network = as_network(bench, values, trained, found)
     shutil.rmtree(place, ignore_errors=True)
     save_network(place / "network", network, template=bench.template)

@@ -90,6 +90,11 @@ class Bench:
         """The same for what a run tells, which has the code in any case."""
         return self.price if self.device is None else replace(self.price, core=self.device.core)
 
+    def cost_told(self, trained: Trained) -> Cost:
+        """The cost of ``trained`` with that of its code, if there is any, whether or not the budget asks for it."""
+        code = self.price_told.if_any(trained.model, trained.masks)
+        return replace(trained.cost, flash=code.flash, ram=code.ram, instructions=code.instructions)
+
     def scores(self, model: nn.Module) -> Scores:
         """On the validation rows."""
         rows = self.validation_rows

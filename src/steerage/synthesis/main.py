@@ -621,11 +621,15 @@ def _delivered(
         if outputs is not None:
             test = bench.test_scores_of(outputs) if trained is final else bench.test_scores(trained.model)
         scores = (validation or trained).scores
-        cost = bench.price_told.if_any(trained.model, trained.masks)
-        cost = replace(trained.cost, flash=cost.flash, ram=cost.ram, instructions=cost.instructions)
         latency = latencies.get(id(trained))
         return summary.entry(
-            dataset, cost, epochs=trained.epochs, validation=scores, test=test, latency=latency, device=bench.device
+            dataset,
+            bench.cost_told(trained),
+            epochs=trained.epochs,
+            validation=scores,
+            test=test,
+            latency=latency,
+            device=bench.device,
         )
 
     delivered = described(final, best.trained)
