@@ -77,6 +77,7 @@ ABSOLUTE: Mapping[str, Mapping[str, Any]] = dict(
         _absolute("muon", 6e-3, 0.1),
         _absolute("muon", 1.2e-2, 0.1, label_smoothing=0.1),
         _absolute("muon", 1.2e-2, 0.1, ema=0.998),
+        _absolute("muon", 1.2e-2, 0.1, cutout=0.25),
         _absolute("sgd", 0.1, 5e-3),
         _absolute("adamw", 1.2e-2, 1e-2),
     ]
@@ -180,11 +181,12 @@ CASES = {
 def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int) -> dict[str, float] | None:
     """Loss and error on the validation rows, and epochs, of one training; None for changes that change nothing."""
     template, changes = case.template(dataset), dict(changes)
-    if "elastic" in changes:  # of the data set's augmentation, not of the recipe
-        elastic = changes.pop("elastic")
-        if not isinstance(dataset.augment, Augment) or dataset.augment.elastic == elastic:
+    of_images = {name: changes.pop(name) for name in ("elastic", "cutout") if name in changes}  # not of the recipe
+    if of_images:
+        changed = replace(dataset.augment, **of_images) if isinstance(dataset.augment, Augment) else dataset.augment
+        if changed == dataset.augment:
             return None
-        dataset = replace(dataset, augment=replace(dataset.augment, elastic=elastic))
+        dataset = replace(dataset, augment=changed)
     order = torch.randperm(len(dataset.y), generator=torch.Generator().manual_seed(seed))
     bench = Bench(dataset, template, case.budget, order[case.held :], order[: case.held], RunClock())
     values = case.values(template, dataset)
