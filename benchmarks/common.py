@@ -17,12 +17,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 RESULTS = Path(__file__).resolve().parent / "results"
+SOURCE = ("src", ":!src/steerage/zoo")  # networks that benchmarks put there are no code
 
 
 def commit() -> str:
     """Commit of the source tree, with "+" when files of the package differ from it."""
     head = _git("rev-parse", "--short", "HEAD")
-    return head + ("+" if _git("status", "--porcelain", "--", "src") else "")
+    return head + ("+" if _git("status", "--porcelain", "--", *SOURCE) else "")
 
 
 def same_source(earlier: str) -> bool:
@@ -30,7 +31,7 @@ def same_source(earlier: str) -> bool:
     if not earlier or earlier.endswith("+") or commit().endswith("+"):
         return False
     changed = subprocess.run(
-        ["git", "diff", "--quiet", earlier, "HEAD", "--", "src"], cwd=ROOT, capture_output=True, check=False
+        ["git", "diff", "--quiet", earlier, "HEAD", "--", *SOURCE], cwd=ROOT, capture_output=True, check=False
     )
     return changed.returncode == 0
 
