@@ -29,16 +29,18 @@ from common import ROOT, SHARED, Measured, commits, row
 
 from paper_rows import by_chance
 from paper_rows.kept import put_into_zoo
+from steerage import store
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.load import load_dataset
 from steerage.growprune.choose import scheme_for
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build, compacted, synthesize_candidate
-from steerage.synthesis.clock import RunClock
+from steerage.synthesis.clock import RunClock, Stopwatch
 from steerage.synthesis.feasible import violation_of
 from steerage.synthesis.plan import Effort, Plan
 from steerage.templates.like import Like, published_like
+from steerage.training.fit import Tick
 
 NAME = "cifar-resnet20"
 SEARCH = f"{NAME}-search"
@@ -109,6 +111,18 @@ def fitting(bench: Bench, values: Values) -> Values:
     raise SystemExit(f"{values} fits at no width")
 
 
+def clocked(file: Path) -> dict[str, Any]:
+    """For a bench: a clock that goes on from what ``file`` tells of earlier calls, and keeps it there."""
+    clock = RunClock(before=float(store.read_json(file)["seconds"]) if file.is_file() else 0.0)
+    saving = Stopwatch(10.0)
+
+    def keep(name: str, tick: Tick) -> None:
+        if saving.due():
+            store.write_json(file, {"seconds": clock()})
+
+    return {"clock": clock, "on_tick": keep}
+
+
 def trained(kind: str, seed: int, values: Values, epochs: int, runs: Path) -> dict[str, Any]:
     """Test error of one of the four; goes on from its checkpoint in ``runs``. The first that is pruned after a search
     goes into the zoo.
@@ -118,8 +132,8 @@ def trained(kind: str, seed: int, values: Values, epochs: int, runs: Path) -> di
     pruned = kind in ("start", "synthesized")
     shape = bench.dataset.spec.input_shape
     scheme = scheme_for("auto", build(bench, values, 0), bench.budget, shape) if pruned else None
-    free = bench if pruned else replace(bench, budget=Budget())
     checkpoint = runs / f"{named(epochs)}-{kind}-{seed}.state"
+    free = replace(bench, budget=bench.budget if pruned else Budget(), **clocked(checkpoint.with_suffix(".clock")))
     done = synthesize_candidate(free, values, name=kind, seed=seed, epochs=epochs, scheme=scheme, checkpoint=checkpoint)
     small = compacted(done, free)
     scores = bench.test_scores(small.model)
@@ -152,11 +166,11 @@ def figures(
     points: dict[str, Values] = {"baseline": bench.template.baseline(bench.dataset.spec), "start": densest(bench)}
     if summary is not None:
         points |= {"dense": fitting(bench, summary["values"]), "synthesized": summary["values"]}
+    # What the search took can be the start itself: one training is both then, and the search added nothing.
+    same = points["start"] == points.get("synthesized")
     for kinds in (KINDS[:2], KINDS[2:]):
         for seed, kind in product(SEEDS, kinds):
-            # What the search took can be the start itself: one training is both then, and the search added nothing.
-            same = kind == "start" and points["start"] == points.get("synthesized")
-            training = "synthesized" if same else kind
+            training = "synthesized" if same and kind == "start" else kind
             key = f"{name} {training}-{seed}"
             if measured.get(key, any_source=True) is None and not kept and kind in asked and kind in points:
                 measured.put(key, trained(training, seed, points[kind], epochs, runs))
@@ -173,9 +187,11 @@ def figures(
         for what, (value, unit) in of_search.items():
             rows.append(row(f"{name}: {what}", [value], unit=unit, bar=None) | commits([summary]))
     for kind, several in found.items():
-        for what, key, unit in OF_TRAINING:
-            values = [one[key] for one in several]
-            rows.append(row(f"{name}: {kind}, {what}", values, unit=unit, bar=None) | commits(several))
+        for what, key, unit in OF_TRAINING[:1] if same and kind == "start" else OF_TRAINING:
+            told = [one for one in several if key in one]  # of one that went on without a clock, no hours
+            if told:
+                values = [one[key] for one in told]
+                rows.append(row(f"{name}: {kind}, {what}", values, unit=unit, bar=None) | commits(told))
     if "synthesized" in found:
         for kind in ("baseline", "dense", "start"):
             pairs = list(zip(found.get(kind, []), found["synthesized"], strict=False))
