@@ -261,7 +261,7 @@ def test_a_diagonal_is_inside_its_frame_and_no_axis_is_beyond_what_can_be(right:
     root = ElementTree.fromstring(figure)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     lines = [line for line in root.iter("line") if line.get("class") == "diagonal"]
-    assert len(lines) == (1 if max(right) > 90 else 0)
+    assert len(lines) == 1
     for line in lines:
         assert all(0 < float(line.attrib[end]) < width for end in ("x1", "x2"))
         assert all(0 < float(line.attrib[end]) < height for end in ("y1", "y2"))

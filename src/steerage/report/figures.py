@@ -47,7 +47,8 @@ def scatter(
     names: Sequence[str] = (),
 ) -> str:
     """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order,
-    ``path`` is a line through some of them. ``diagonal``: a line where both axes agree; ``level``: one at that height.
+    ``path`` is a line through some of them. ``diagonal``: both axes are alike, with a line where they agree;
+    ``level``: a line at that height.
     ``top``: what lies above it is a triangle there. ``within``: what values can be, which no axis goes beyond.
     ``names``: what stands at the places 0, 1, ... of the x axis, in place of numbers.
 
@@ -65,6 +66,9 @@ def scatter(
     y_low, y_high = _padded(min(ys), max(ys), at_least=max(1e-3, 0.03 * max(map(abs, ys))))
     if min(ys) >= 0:
         y_low = max(0.0, y_low)
+    if diagonal:
+        x_low = y_low = min(x_low, y_low)
+        x_high = y_high = max(x_high, y_high)
     if within is not None:
         x_low, x_high = max(x_low, scale(within[0])), min(x_high, scale(within[1]))
         y_low, y_high = max(y_low, within[0]), min(y_high, within[1])
@@ -80,8 +84,8 @@ def scatter(
     if names:
         x_ticks, show_x = [float(place) for place in range(len(names))], lambda value: names[round(value)]
     parts = [_axes(x_ticks, _ticks(y_low, y_high), x_at, y_at, show_x, show_y)]
-    if diagonal and max(x_low, y_low) < min(x_high, y_high):
-        ends = [(x_at(both), y_at(both)) for both in (max(x_low, y_low), min(x_high, y_high))]
+    if diagonal:
+        ends = [(x_at(both), y_at(both)) for both in (x_low, x_high)]
         places = " ".join(f'x{i}="{x:.1f}" y{i}="{y:.1f}"' for i, (x, y) in enumerate(ends, start=1))
         parts.append(f'<line class="diagonal" {places}/>')
     if level is not None:
