@@ -45,7 +45,7 @@ def errors(dataset: Dataset, seed: int) -> dict[str, float]:
     model = template.build(template.baseline(dataset.spec), dataset.spec)
     recipe = Recipe(lr=3e-3, batch_size=128)
     training = Training(model, recipe, seed=seed)
-    for _ in train(training, dataset, torch.arange(rows), effort=Steps(EPOCHS * (rows // recipe.batch_size))):
+    for _ in train(training, dataset, torch.arange(rows), effort=Steps(EPOCHS * recipe.batches(rows))):
         pass
     return {
         name: evaluate(model, replace(dataset, metric=name), dataset.x_test, dataset.y_test).error for name in JUDGED

@@ -29,18 +29,17 @@ from common import ROOT, SHARED, Measured, commits, row
 
 from paper_rows import by_chance
 from paper_rows.kept import put_into_zoo
-from steerage import store
 from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.data.load import load_dataset
 from steerage.growprune.choose import scheme_for
 from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build, compacted, synthesize_candidate
-from steerage.synthesis.clock import RunClock, Stopwatch
+from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import violation_of
 from steerage.synthesis.plan import Effort, Plan
+from steerage.synthesis.run_directory import RunDirectory
 from steerage.templates.like import Like, published_like
-from steerage.training.fit import Tick
 
 NAME = "cifar-resnet20"
 SEARCH = f"{NAME}-search"
@@ -111,20 +110,8 @@ def fitting(bench: Bench, values: Values) -> Values:
     raise SystemExit(f"{values} fits at no width")
 
 
-def clocked(file: Path) -> dict[str, Any]:
-    """For a bench: a clock that goes on from what ``file`` tells of earlier calls, and keeps it there."""
-    clock = RunClock(before=float(store.read_json(file)["seconds"]) if file.is_file() else 0.0)
-    saving = Stopwatch(10.0)
-
-    def keep(name: str, tick: Tick) -> None:
-        if saving.due():
-            store.write_json(file, {"seconds": clock()})
-
-    return {"clock": clock, "on_tick": keep}
-
-
 def trained(kind: str, seed: int, values: Values, epochs: int, runs: Path) -> dict[str, Any]:
-    """Test error of one of the four; goes on from its checkpoint in ``runs``. The first that is pruned after a search
+    """Test error of one of the four; goes on from its folder in ``runs``. The first that is pruned after a search
     goes into the zoo.
     """
     bench = bench_of()
@@ -132,8 +119,11 @@ def trained(kind: str, seed: int, values: Values, epochs: int, runs: Path) -> di
     pruned = kind in ("start", "synthesized")
     shape = bench.dataset.spec.input_shape
     scheme = scheme_for("auto", build(bench, values, 0), bench.budget, shape) if pruned else None
-    checkpoint = runs / f"{named(epochs)}-{kind}-{seed}.state"
-    free = replace(bench, budget=bench.budget if pruned else Budget(), **clocked(checkpoint.with_suffix(".clock")))
+    directory = RunDirectory(runs / f"{named(epochs)}-{kind}-{seed}")
+    directory.path.mkdir(exist_ok=True)
+    clock, checkpoint = directory.clock(None), directory.path / "training.state"
+    budget = bench.budget if pruned else Budget()
+    free = replace(bench, budget=budget, clock=clock, on_tick=lambda name, tick: directory.heartbeat(clock))
     done = synthesize_candidate(free, values, name=kind, seed=seed, epochs=epochs, scheme=scheme, checkpoint=checkpoint)
     small = compacted(done, free)
     scores = bench.test_scores(small.model)
