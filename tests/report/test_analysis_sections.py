@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from test_page import ASKED, EVENTS, NASTY, SUMMARY, make_run, read
 
+from steerage.report import write_report
+
 DOT = "iVBORw0KGgo="
 ANALYSIS: dict[str, Any] = {
     "version": 1,
@@ -133,3 +135,11 @@ def test_names_of_classes_layers_and_columns_are_escaped(tmp_path: Path) -> None
     analysis["structure"]["inputs"]["columns"] = {NASTY: 3}
     text, _ = read(run_with(tmp_path, analysis))
     assert text.count(NASTY) > 10
+
+
+def test_names_of_modules_break_behind_dots_below_their_patterns(tmp_path: Path) -> None:
+    analysis = copy.deepcopy(ANALYSIS)
+    analysis["structure"]["layers"][0]["name"] = "net.0.<b>"
+    read(folder := run_with(tmp_path, analysis))
+    html = write_report(folder).read_text(encoding="utf-8")
+    assert "<figcaption>net.<wbr>0.<wbr>&lt;b&gt;<br>60% of 15" in html

@@ -16,7 +16,7 @@ from steerage.report.figures import Point, scatter
 from steerage.report.script import SCRIPT, SCRIPT_HASH
 
 NASTY = "<script>alert('\"&')</script>"
-VOID = {"meta", "img", "br"}
+VOID = {"meta", "img", "br", "wbr"}
 
 
 def stage(error: float, params: int) -> dict[str, Any]:

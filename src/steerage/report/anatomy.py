@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from html import escape
 
 from steerage.report.run import Run, at, listed, number
-from steerage.report.text import count, picture, section, shown, table
+from steerage.report.text import count, dotted, picture, section, shown, table
 
 SHOWN = 80  # layers that are drawn
 COLUMNS, OPEN_COLUMNS = 30, 10  # of a table that are listed, and that are seen without a click
@@ -131,7 +131,7 @@ def _patterns(layers: Sequence[object]) -> str:
         dense, active = number(at(layer, "dense")), number(at(layer, "weights"))
         drawn = picture(at(layer, "mask"), f"connections of {shown(at(layer, 'name'))}")
         if drawn is not None and dense and active is not None and active < dense:
-            text = f"{escape(shown(at(layer, 'name')))}<br>{active / dense:.0%} of {count(dense)}"
+            text = f"{dotted(shown(at(layer, 'name')))}<br>{active / dense:.0%} of {count(dense)}"
             cards += f"<figure>{drawn}<figcaption>{text}</figcaption></figure>"
     if not cards:
         return ""

@@ -44,6 +44,11 @@ def code(*lines: str) -> str:
     return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
 
+def dotted(name: str) -> str:
+    """HTML of a module's name, which may go on in a new line behind a dot: where there is no room, it breaks there."""
+    return escape(name).replace(".", ".<wbr>")
+
+
 BOUNDS = {
     "max_params": ("params", "parameter"),
     "max_macs": ("macs", "MAC"),
