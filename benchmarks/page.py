@@ -11,7 +11,7 @@ from paper import CASES, ELSEWHERE, OTHER_CLAIMS, command_of
 from paper_rows import cifar
 
 from steerage.bundle.zoo import ZOO, zoo_names
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 
 RESULTS = Path(__file__).resolve().parent / "results"
 ROOT = RESULTS.parents[1]
@@ -149,7 +149,8 @@ def thinking(document: dict[str, Any]) -> str:
     name = re.compile(r"thinking: one batch after (\d+) trials, seconds")
     figures = [(int(found[1]), row["value"]) for row in document["rows"] if (found := name.fullmatch(row["name"]))]
     points = [Point(trials, seconds, f"{trials:,} trials: {seconds:.2f} s") for trials, seconds in sorted(figures)]
-    drawn = scatter(points, x_label="trials before it", y_label="seconds for one proposal", joined=True)
+    x, y = Axis("trials before it", log=True), Axis("seconds for one proposal")
+    drawn = scatter(points, x, y, joined=True)
     style = f"<style>{STYLE}</style>"
     return drawn.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1).replace(">", f">{style}", 1) + "\n"
 

@@ -12,7 +12,7 @@ import pytest
 from steerage.errors import BadBundle
 from steerage.metrics import METRICS
 from steerage.report import write_report
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.script import SCRIPT, SCRIPT_HASH
 
 NASTY = "<script>alert('\"&')</script>"
@@ -243,7 +243,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_figures_stay_inside_their_frame(points: list[Point]) -> None:
-    figure = scatter(points, x_label="parameters", y_label="error", limit=700)
+    figure = scatter(points, Axis("parameters", log=True, line=700), Axis("error"))
     root = ElementTree.fromstring(figure)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     circles = root.findall("circle")
@@ -257,7 +257,7 @@ def test_figures_stay_inside_their_frame(points: list[Point]) -> None:
 @pytest.mark.parametrize("right", [[100.0, 100.0], [93.0, 100.0], [0.0, 3.0]])
 def test_a_diagonal_is_inside_its_frame_and_no_axis_is_beyond_what_can_be(right: list[float]) -> None:
     points = [Point(97.0, right[0]), Point(99.8, right[1])]
-    figure = scatter(points, x_label="sure", y_label="right", log_x=False, diagonal=True, within=(0.0, 100.0))
+    figure = scatter(points, Axis("sure", within=(0.0, 100.0)), Axis("right", within=(0.0, 100.0)), diagonal=True)
     root = ElementTree.fromstring(figure)
     _, _, width, height = map(float, root.attrib["viewBox"].split())
     lines = [line for line in root.iter("line") if line.get("class") == "diagonal"]
@@ -279,8 +279,8 @@ def test_trials_without_parameters_are_shown_in_their_order(tmp_path: Path) -> N
 
 
 def test_a_figure_without_points_is_empty() -> None:
-    assert scatter([], x_label="x", y_label="y") == ""
-    assert scatter([Point(0, 1)], x_label="x", y_label="y", limit=3) == ""
+    assert scatter([], Axis("x", log=True), Axis("y")) == ""
+    assert scatter([Point(0, 1)], Axis("x", log=True, line=3), Axis("y")) == ""
 
 
 def test_a_front_is_a_line_through_its_networks_over_its_cost(tmp_path: Path) -> None:
@@ -304,8 +304,8 @@ def test_a_front_is_a_line_through_its_networks_over_its_cost(tmp_path: Path) ->
 
 def test_a_line_goes_through_points_of_the_figure_alone() -> None:
     points = [Point(10, 0.1), Point(20, 0.2), Point(30, 0.3)]
-    assert "polyline" not in scatter(points, x_label="x", y_label="y", path=points[:1])
-    figure = scatter([*points, Point(0, 0.1)], x_label="x", y_label="y", path=[Point(0, 0.1), *points[1:]])
+    assert "polyline" not in scatter(points, Axis("x", log=True), Axis("y"), path=points[:1])
+    figure = scatter([*points, Point(0, 0.1)], Axis("x", log=True), Axis("y"), path=[Point(0, 0.1), *points[1:]])
     assert figure.count("polyline") == 1 and len(figure.split('points="')[1].split('"')[0].split()) == 2
 
 

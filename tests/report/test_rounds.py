@@ -9,7 +9,7 @@ from typing import Any
 from runs import TRIALS, large_run
 from test_page import ASKED, EVENTS, SUMMARY, make_run, read
 
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 
 
 def with_rounds(folder: Path, rounds: list[dict[str, Any]]) -> Path:
@@ -53,7 +53,7 @@ def test_a_run_of_500_trials_has_a_small_page(tmp_path: Path) -> None:
 
 
 def test_what_lies_above_the_top_is_a_triangle_there() -> None:
-    figure = scatter([Point(10, 0.1), Point(20, 0.9)], x_label="x", y_label="y", top=0.2)
+    figure = scatter([Point(10, 0.1), Point(20, 0.9)], Axis("x", log=True), Axis("y"), top=0.2)
     assert figure.count("<circle") == 1 and figure.count('path class="trial"') == 1
     assert "0.9" not in figure
 

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 
 from steerage.metrics import METRICS
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.page import COSTS, document
 from steerage.report.run import Run, at, number, read_run
 from steerage.report.text import ABOUT, BOUNDS, NONE, about, count, measure, section, setting, table
@@ -77,7 +77,7 @@ def _figure(runs: Sequence[Run]) -> str:
     show = (lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format
     titles = {run.metric.error_title for run in runs}
     label = f"test {titles.pop()}" if len(titles) == 1 else "test error, each by its metric"
-    drawn = scatter(points, x_label="parameters", y_label=label, show_y=show)
+    drawn = scatter(points, Axis("parameters", log=True), Axis(label, show))
     return section("Error and size", drawn + ABOUT)
 
 

@@ -30,90 +30,115 @@ class Point:
     span: tuple[float, float] | None = None
 
 
+def short(value: float) -> str:
+    """A tick of an axis: ``1.5k``."""
+    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g}{suffix}"
+    return f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One side of a figure. ``show`` writes its ticks.
+
+    ``log``: logarithmic; what is not positive is left out. ``line``: a line across the figure at that value, which is
+    in sight. ``within``: what values can be, beyond which it does not go. ``names``: what stands at the places
+    0, 1, ... in place of numbers.
+    """
+
+    label: str
+    show: Callable[[float], str] = short
+    log: bool = False
+    line: float | None = None
+    within: tuple[float, float] | None = None
+    names: Sequence[str] = ()
+
+    def scaled(self, value: float) -> float:
+        """What distances on it are proportional to."""
+        return math.log10(value) if self.log else value
+
+    def bounded(self, low: float, high: float) -> tuple[float, float]:
+        """The part of [low, high], scaled, that ``within`` leaves."""
+        least, most = (low, high) if self.within is None else map(self.scaled, self.within)
+        return max(low, least), min(high, most)
+
+    def ticks(self, low: float, high: float) -> list[tuple[float, str]]:
+        """Values in [low, high], scaled, with what is written there."""
+        if self.names:
+            return [(float(place), name) for place, name in enumerate(self.names)]
+        return [(value, self.show(value)) for value in (_log_ticks if self.log else _ticks)(low, high)]
+
+
 def scatter(
     points: Sequence[Point],
+    x: Axis,
+    y: Axis,
     *,
-    x_label: str,
-    y_label: str,
-    limit: float | None = None,
     joined: bool = False,
     path: Sequence[Point] = (),
-    log_x: bool = True,
-    show_y: Callable[[float], str] = "{:g}".format,
     diagonal: bool = False,
-    level: float | None = None,
     top: float | None = None,
-    within: tuple[float, float] | None = None,
-    names: Sequence[str] = (),
 ) -> str:
-    """SVG of ``points``; ``limit`` is a vertical line, ``joined`` connects the points in their order,
-    ``path`` is a line through some of them. ``diagonal``: both axes are alike, with a line where they agree;
-    ``level``: a line at that height.
-    ``top``: what lies above it is a triangle there. ``within``: what values can be, which no axis goes beyond.
-    ``names``: what stands at the places 0, 1, ... of the x axis, in place of numbers.
+    """SVG of ``points``; ``joined`` connects them in their order, ``path`` is a line through some of them.
 
-    On a logarithmic x axis, points whose x is not positive are left out. Without any point the result is empty.
+    ``diagonal``: both axes are alike, with a line where they agree. ``top``: what lies above it is a triangle there.
+    A line across the x axis is the budget. Without any point the result is empty.
     """
-    points = [point for point in points if point.x > 0 or not log_x]
+    points = [point for point in points if point.x > 0 or not x.log]
     if not points:
         return ""
-    scale = math.log10 if log_x else float
-    xs = [scale(x) for x in ([point.x for point in points] + ([limit] if limit else []))]
-    x_low, x_high = _padded(min(xs), max(xs), at_least=0.1)
     if top is not None:
         points = [point if point.y <= top else replace(point, y=top, kind="above") for point in points]
-    ys = [y for point in points for y in (point.y, *(point.span or ()))] + ([] if level is None else [level])
+    xs = [x.scaled(value) for value in (*(point.x for point in points), *([x.line] if x.line else []))]
+    ys = [value for point in points for value in (point.y, *(point.span or ()))]
+    ys += [] if y.line is None else [y.line]
+    x_low, x_high = _padded(min(xs), max(xs), at_least=0.1)
     y_low, y_high = _padded(min(ys), max(ys), at_least=max(1e-3, 0.03 * max(map(abs, ys))))
     if min(ys) >= 0:
         y_low = max(0.0, y_low)
     if diagonal:
         x_low = y_low = min(x_low, y_low)
         x_high = y_high = max(x_high, y_high)
-    if within is not None:
-        x_low, x_high = max(x_low, scale(within[0])), min(x_high, scale(within[1]))
-        y_low, y_high = max(y_low, within[0]), min(y_high, within[1])
+    (x_low, x_high), (y_low, y_high) = x.bounded(x_low, x_high), y.bounded(y_low, y_high)
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
 
-    def x_at(x: float) -> float:
-        return LEFT + (scale(x) - x_low) / (x_high - x_low) * (WIDTH - LEFT - RIGHT)
+    def x_at(value: float) -> float:
+        return LEFT + (x.scaled(value) - x_low) / (x_high - x_low) * (right - LEFT)
 
-    def y_at(y: float) -> float:
-        return TOP + (y_high - y) / (y_high - y_low) * (HEIGHT - TOP - BOTTOM)
+    def y_at(value: float) -> float:
+        return TOP + (y_high - value) / (y_high - y_low) * (bottom - TOP)
 
-    x_ticks = _log_ticks(x_low, x_high) if log_x else _ticks(x_low, x_high)
-    show_x: Callable[[float], str] = short
-    if names:
-        x_ticks, show_x = [float(place) for place in range(len(names))], lambda value: names[round(value)]
-    parts = [_axes(x_ticks, _ticks(y_low, y_high), x_at, y_at, show_x, show_y)]
+    parts = [_axes(x.ticks(x_low, x_high), y.ticks(y_low, y_high), x_at, y_at)]
     if diagonal:
-        ends = [(x_at(both), y_at(both)) for both in (x_low, x_high)]
-        places = " ".join(f'x{i}="{x:.1f}" y{i}="{y:.1f}"' for i, (x, y) in enumerate(ends, start=1))
-        parts.append(f'<line class="diagonal" {places}/>')
-    if level is not None:
-        y = y_at(level)
-        parts.append(f'<line class="diagonal" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-    parts.append(f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}">{escape(x_label)}</text>')
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    parts.append(f'<text class="axis" transform="translate(13 {middle}) rotate(-90)">{escape(y_label)}</text>')
-    if limit:
-        x = x_at(limit)
-        parts.append(f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        anchor, shift = ("end", -5) if x > WIDTH / 2 else ("start", 5)
-        parts.append(f'<text class="limit" x="{x + shift:.1f}" y="{TOP + 12}" text-anchor="{anchor}">budget</text>')
+        parts.append(_line("diagonal", x_at(x_low), y_at(x_low), x_at(x_high), y_at(x_high)))
+    if y.line is not None:
+        parts.append(_line("diagonal", LEFT, y_at(y.line), right, y_at(y.line)))
+    parts.append(f'<text class="axis" x="{(LEFT + right) / 2}" y="{HEIGHT - 10}">{escape(x.label)}</text>')
+    middle = (TOP + bottom) / 2
+    parts.append(f'<text class="axis" transform="translate(13 {middle}) rotate(-90)">{escape(y.label)}</text>')
+    if x.line:
+        across = x_at(x.line)
+        parts.append(_line("limit", across, TOP, across, bottom))
+        anchor, shift = ("end", -5) if across > WIDTH / 2 else ("start", 5)
+        place = f'x="{across + shift:.1f}" y="{TOP + 12}" text-anchor="{anchor}"'
+        parts.append(f'<text class="limit" {place}>budget</text>')
     line = points if joined else [point for point in path if point in points]
     if len(line) > 1:
         places = " ".join(f"{x_at(point.x):.1f},{y_at(point.y):.1f}" for point in line)
         parts.append(f'<polyline class="path" points="{places}"/>')
-    parts += [
-        f'<line class="span" x1="{x_at(point.x):.1f}" x2="{x_at(point.x):.1f}" '
-        f'y1="{y_at(point.span[0]):.1f}" y2="{y_at(point.span[1]):.1f}"/>'
-        for point in points
-        if point.span is not None
-    ]
+    for point in points:
+        if point.span is not None:
+            parts.append(_line("span", x_at(point.x), y_at(point.span[0]), x_at(point.x), y_at(point.span[1])))
     radius = 4.0 if len(points) <= MANY else 2.5
     parts += [_dot(point, x_at(point.x), y_at(point.y), radius) for point in points]
     parts += _labels([(x_at(point.x), y_at(point.y), point.label) for point in points if point.label])
-    name = escape(f"{y_label} over {x_label}, {len(points)} points", quote=True)
+    name = escape(f"{y.label} over {x.label}, {len(points)} points", quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{"".join(parts)}</svg>'
+
+
+def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
 
 
 def _dot(point: Point, x: float, y: float, radius: float) -> str:
@@ -152,28 +177,22 @@ def _labels(labels: Sequence[tuple[float, float, str]]) -> list[str]:
 
 
 def _axes(
-    x_ticks: Sequence[float],
-    y_ticks: Sequence[float],
+    x_ticks: Sequence[tuple[float, str]],
+    y_ticks: Sequence[tuple[float, str]],
     x_at: Callable[[float], float],
     y_at: Callable[[float], float],
-    show_x: Callable[[float], str],
-    show_y: Callable[[float], str],
 ) -> str:
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
-    for value in y_ticks:
+    for value, text in y_ticks:
         y = y_at(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(show_y(value))}</text>'
-        )
-    for value in x_ticks:
+        parts.append(_line("grid", LEFT, y, right, y))
+        parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>')
+    for value, text in x_ticks:
         x = x_at(value)
-        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 5}"/>')
-        parts.append(
-            f'<text class="tick" x="{x:.1f}" y="{bottom + 19}" text-anchor="middle">{escape(show_x(value))}</text>'
-        )
-    parts.append(f'<line class="frame" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+        parts.append(_line("grid", x, bottom, x, bottom + 5))
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 19}" text-anchor="middle">{escape(text)}</text>')
+    parts.append(_line("frame", LEFT, bottom, right, bottom))
     return "".join(parts)
 
 
@@ -199,11 +218,3 @@ def _log_ticks(low: float, high: float) -> list[float]:
         if len(inside) <= 7:
             break
     return inside if len(inside) > 2 else _ticks(10.0**low, 10.0**high)
-
-
-def short(value: float) -> str:
-    """A tick of an axis: ``1.5k``."""
-    for size, suffix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.3g}{suffix}"
-    return f"{value:.3g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.run import Run, at, listed, number
 from steerage.report.text import section, shown
 
@@ -44,11 +44,8 @@ def _dependence(run: Run, gene: object) -> str:
     percent = run.metric.form == "share"
     figure = scatter(
         points,
-        x_label=name,
-        y_label="expected error",
-        log_x=False,
+        Axis(name, names=[f"{value:.2g}" if isinstance(value, float) else shown(value) for value, _ in pairs]),
+        Axis("expected error", (lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format),
         joined=True,
-        show_y=(lambda error: f"{100 * error:.3g} %") if percent else "{:.3g}".format,
-        names=[f"{value:.2g}" if isinstance(value, float) else shown(value) for value, _ in pairs],
     )
     return f"<figure>{figure}</figure>"

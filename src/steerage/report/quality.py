@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from steerage.report.figures import Point, scatter, short
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.run import Fields, Run, at, listed, number
 from steerage.report.text import count, picture, section, shown, table
 
@@ -83,13 +83,10 @@ def _confidence(found: Fields) -> str:
         return ""
     figure = scatter(
         points,
-        x_label="confidence, %",
-        y_label="right, %",
-        log_x=False,
+        Axis("confidence, %", within=(0.0, 100.0)),
+        Axis("right, %", "{:.3g}".format, within=(0.0, 100.0)),
         joined=True,
         diagonal=True,
-        within=(0.0, 100.0),
-        show_y="{:.3g}".format,
     )
     away = f"the rows are {100 * gap / rows:.1f} points off it on average"
     return f"<h3>Confidence</h3><p>On the dashed line confidence is what it says; {away}.</p>{figure}"
@@ -111,7 +108,7 @@ def _pairs(pairs: object, whose: str) -> str:
             points.append(Point(numbers[0], numbers[1], f"true {shown(numbers[0])}, predicted {shown(numbers[1])}"))
     if not points:
         return ""
-    figure = scatter(points, x_label="true value", y_label="predicted", log_x=False, diagonal=True, show_y=short)
+    figure = scatter(points, Axis("true value"), Axis("predicted"), diagonal=True)
     return f"<h3>Predicted and true values{escape(whose)}</h3>" + figure
 
 

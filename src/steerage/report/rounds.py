@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from steerage.report.figures import Point, scatter
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.run import Fields, Run, error_of, listed, number
 from steerage.report.text import decimal, section, shown, table, thinned
 
@@ -37,9 +37,7 @@ def _course(events: Sequence[Fields], name: str, label: str, level: float) -> st
     ]
     if len(points) < 2:
         return ""
-    figure = scatter(
-        points, x_label="trials", y_label=label, joined=True, log_x=False, level=level, show_y="{:.2g}".format
-    )
+    figure = scatter(points, Axis("trials"), Axis(label, "{:.2g}".format, line=level), joined=True)
     return f"<figure>{figure}</figure>"
 
 
@@ -50,10 +48,7 @@ def _calibration(events: Sequence[Fields]) -> str:
         points, missed = _predictions(event)
         if not points:
             continue
-        figure = scatter(
-            points, x_label="true place, %", y_label="predicted place, %", log_x=False, diagonal=True,
-            show_y="{:.3g}".format,
-        )  # fmt: skip
+        figure = scatter(points, Axis("true place, %"), Axis("predicted place, %", "{:.3g}".format), diagonal=True)
         text = f"after {shown(event.get('trials'))} trials: {missed} of {len(points)} outside their intervals"
         cards += f"<figure>{figure}<figcaption>{text}</figcaption></figure>"
     if not cards:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from steerage.report.figures import Point, scatter, short
+from steerage.report.figures import Axis, Point, scatter
 from steerage.report.run import Fields, Run, at, error_of, number, params_of
 from steerage.report.text import (
     ABOUT,
@@ -97,7 +97,7 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     if not points:
         numbered = [(number(event.get("number")), error) for error, event in measured]
         points = [Point(n, error, f"trial {n:g}: {_error_text(run, error)}") for n, error in numbered if n is not None]
-        return scatter(points, x_label="trial", y_label=run.error_label, log_x=False, show_y=_ticks_of(run))
+        return scatter(points, Axis("trial"), Axis(run.error_label, _ticks_of(run)))
     candidates, top = [*points], _top([point.y for point in points])
     for stage, title in STAGES[:1] if run.front else STAGES:  # the others are the last of the front
         where = (stage,) if stage else ()
@@ -113,11 +113,9 @@ def _trials_figure(run: Run, measured: Sequence[tuple[float, Fields]]) -> str:
     best = [] if front else _unbeaten(candidates)
     figure = scatter(
         [*points, *front],
-        x_label=noun,
-        y_label=run.error_label,
-        limit=run.budget.get(f"max_{name}"),
+        Axis(noun, log=True, line=run.budget.get(f"max_{name}")),
+        Axis(run.error_label, _ticks_of(run)),
         path=front or best,
-        show_y=_ticks_of(run),
         top=top,
     )
     words = [f"The line joins candidates of which no other is smaller and better, by {noun} and error."] * bool(
@@ -216,7 +214,7 @@ def local(run: Run) -> str:
         for progress, after, _ in steps
     ]
     label = "active connections"
-    figure = scatter(points, x_label="training, %", y_label=label, joined=True, log_x=False, show_y=short)
+    figure = scatter(points, Axis("training, %"), Axis(label), joined=True)
     rows = [
         [
             f"{progress:.1%}",
