@@ -1,11 +1,12 @@
 """How convolutional networks are best trained: the settings of the templates beside others.
 
-    python benchmarks/recipes.py [mnist tiny short long longest long-5k digits cifar] [--settings NAME ...]
+    python benchmarks/recipes.py [CASE ...] [--settings NAME ...]
 
 - mnist: template cnn's second start, pruned to 5,300 parameters, for ``SECONDS`` each: accuracy per second of training.
 - tiny: the same for 1,200 parameters and their first bet, and how far images are changed alone.
 - short, long, longest: the first start, pruned to 50,000 parameters in 5, 20 and 48 epochs, at several learning rates.
 - long-5k: the same of the second start, pruned to 5,300 in 20 epochs.
+- long-3k, long-1k: the same of what a search trains first, pruned to 2,700 and 1,200 in 40 and 60 epochs.
 - digits: template cnn's first start on the 8 x 8 digits of scikit-learn, pruned to 1,500 parameters, 60 epochs.
 - cifar: ResNet-20 on CIFAR-10 (JPEG-75), 8 epochs, no pruning.
 
@@ -117,10 +118,14 @@ def digits() -> Dataset:
     return dataset_from_arrays((loaded.images * 15).astype("uint8"), loaded.target, name="digits")
 
 
-def first_bet(template: Template, dataset: Dataset, budget: Budget) -> Values:
-    """What a search within ``budget`` trains first."""
-    rows = torch.arange(len(dataset.y))
-    return starting_points(Bench(dataset, template, budget, rows, rows[:64], RunClock()))[0]
+def first_bet(budget: int) -> Callable[[Template, Dataset], Values]:
+    """What a search within ``budget`` parameters trains first."""
+
+    def values(template: Template, dataset: Dataset) -> Values:
+        rows = torch.arange(len(dataset.y))
+        return starting_points(Bench(dataset, template, Budget(budget), rows, rows[:64], RunClock()))[0]
+
+    return values
 
 
 def on_mnist(
@@ -138,9 +143,9 @@ def on_mnist(
     )
 
 
-def of_epochs(start: int, budget: int, epochs: int) -> Case:
+def of_epochs(values: Callable[[Template, Dataset], Values], budget: int, epochs: int) -> Case:
     """MNIST in so many epochs, at several learning rates."""
-    return on_mnist(started(start), budget, (1,), seconds=None, epochs=epochs, settings=RATES)
+    return on_mnist(values, budget, (1,), seconds=None, epochs=epochs, settings=RATES)
 
 
 def started(index: int) -> Callable[[Template, Dataset], Values]:
@@ -150,15 +155,17 @@ def started(index: int) -> Callable[[Template, Dataset], Values]:
 
 CASES = {
     "mnist": on_mnist(started(1), 5300),
-    "short": of_epochs(0, 50_000, 5),
-    "long": of_epochs(0, 50_000, 20),
-    "longest": of_epochs(0, 50_000, 48),
-    "long-5k": of_epochs(1, 5300, 20),
+    "short": of_epochs(started(0), 50_000, 5),
+    "long": of_epochs(started(0), 50_000, 20),
+    "longest": of_epochs(started(0), 50_000, 48),
+    "long-5k": of_epochs(started(1), 5300, 20),
     "tiny": on_mnist(
-        lambda template, dataset: first_bet(template, dataset, Budget(1200)),
+        first_bet(1200),
         1200,
         settings={"as it is": {}, "images changed in full": {"augment": 1.0}, **CHANGES},
     ),
+    "long-3k": of_epochs(first_bet(2700), 2700, 40),
+    "long-1k": of_epochs(first_bet(1200), 1200, 60),
     "digits": Case(
         digits,
         lambda dataset: load_template("cnn"),
