@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from finalists import a_run, finalist
+from steerage.cost.budget import Budget
 from steerage.synthesis.local_search import recipe_of_refit
 from steerage.synthesis.plan import Effort, Plan
 
@@ -36,3 +37,19 @@ def test_a_longer_training_on_images_has_a_lower_learning_rate(
     assert slow.lr == pytest.approx(slower * found.lr)
     assert replace(slow, lr=found.lr) == found
     assert recipe_of_refit(replace(run, plan=Plan(effort)), chosen) == found
+
+
+@pytest.mark.parametrize(("allowed", "lower"), [(3000, False), (3001, True)])
+def test_a_network_starved_of_parameters_keeps_its_learning_rate(allowed: int, lower: bool, tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    dataset = run.bench.dataset
+    images = replace(dataset, spec=replace(dataset.spec, kind="image", rows=60_000))
+    run = replace(
+        run,
+        bench=replace(run.bench, dataset=images, budget=Budget(allowed)),
+        plan=Plan(Effort(minutes=10), augmented=True),
+    )
+    values = run.bench.template.starts(dataset.spec)[0]
+    chosen = finalist("promoted-0", values, 0.1)
+    chosen = replace(chosen, trained=replace(chosen.trained, seconds=75.0, epochs=10_000.0))
+    assert (recipe_of_refit(run, chosen).lr < run.bench.recipe(values).lr) is lower

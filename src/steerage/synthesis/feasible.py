@@ -20,8 +20,8 @@ from steerage.templates.like import Like
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 ABOUT_DENSE = 1.1  # times a bound on flash: what little is pruned then is found in layers that are not stored densely
-# Of training images a parameter: a network of which fewer are allowed cannot even learn them as they are.
-MANY_ROWS, GENTLE = 20, 0.5  # and how far they are changed then, times what suits them otherwise
+MANY_ROWS = 20  # training images a parameter: a network of which no more are allowed cannot even learn them as they are
+GENTLE = 0.5  # how far they are changed then, times what suits them otherwise
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
 FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
 PLACE = 1  # bytes that say where a connection is, in a layer that is not stored densely
@@ -225,7 +225,7 @@ def starting_points(bench: Bench) -> list[Values]:
     or ``bench.max_expansion`` times where that is less.
 
     Within a factor of two, or where there is no budget, in the template's order; what is denser comes narrower, and
-    as it is behind all others. They change the training images less where the parameters are few (``MANY_ROWS``).
+    as it is behind all others. They change the training images less where the network is starved (``is_starved``).
     Where the flash of integers is bounded each is as narrow as it takes to fit with all its connections: saying
     where a connection is takes as much as an integer, so that half of them would be all that pruning leaves of a
     wider one.
@@ -244,14 +244,18 @@ def starting_points(bench: Bench) -> list[Values]:
     return list({space.key(values): values for values in [*narrow, *in_order]}.values())
 
 
+def is_starved(bench: Bench) -> bool:
+    """Whether the budget allows no more than a parameter for ``MANY_ROWS`` training images."""
+    flash = None if bench.budget.max_flash is None else bench.budget.max_flash // (weight_bytes(bench) + PLACE)
+    allowed = min((bound for bound in (bench.budget.max_params, flash) if bound is not None), default=None)
+    spec = bench.dataset.spec
+    return spec.kind == "image" and allowed is not None and spec.rows >= MANY_ROWS * allowed
+
+
 def _gentler(bench: Bench, values: Values) -> Values:
-    """``values``, with ``GENTLE`` times the changes to the training images where these are many a parameter."""
-    spec, budget, strength = bench.dataset.spec, bench.budget, values.get("augment")
-    flash = None if budget.max_flash is None else budget.max_flash // (weight_bytes(bench) + PLACE)
-    allowed = min((bound for bound in (budget.max_params, flash) if bound is not None), default=None)
-    if spec.kind != "image" or strength is None or allowed is None or spec.rows < MANY_ROWS * allowed:
-        return values
-    return {**values, "augment": GENTLE * float(strength)}
+    """``values``, with ``GENTLE`` times the changes to the training images where the network is starved."""
+    strength = values.get("augment")
+    return values if strength is None or not is_starved(bench) else {**values, "augment": GENTLE * float(strength)}
 
 
 def _excess(bench: Bench, values: Values) -> float:

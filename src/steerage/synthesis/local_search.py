@@ -14,6 +14,7 @@ from steerage.growprune.run import GrowPrune
 from steerage.space import Values
 from steerage.synthesis import trajectory
 from steerage.synthesis.candidate import Trained, compacted
+from steerage.synthesis.feasible import is_starved
 from steerage.synthesis.pareto import survivors
 from steerage.synthesis.promotion import is_longest
 from steerage.synthesis.stage import Finalist, Run, left, recall, remember, scheme_of, trained_in
@@ -57,10 +58,12 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
 def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
     """The recipe of ``chosen``; with a lower learning rate where the refit takes all that is left, as on images.
 
-    What the search and the promotion have found suits trainings as short as theirs, or of ``QUICK_STEPS``.
+    What the search and the promotion have found suits trainings as short as theirs, or of ``QUICK_STEPS``. A network
+    that is starved of parameters is not trained too boldly however long it takes: a lower rate only costs it what its
+    connections could still become (long-3k there).
     """
     recipe, plan = run.bench.recipe(chosen.values), run.plan
-    if not plan.augmented:
+    if not plan.augmented or is_starved(run.bench):
         return recipe
     if plan.effort.timed:  # as planned, not as it is: a run that goes on has less time left
         longer = (plan.ends("refit") - plan.ends("promotion")) / max(chosen.trained.seconds, 1e-3)
