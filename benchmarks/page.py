@@ -181,11 +181,22 @@ def paper() -> str:
         cells = ["not run here yet", "", "", ""]
         if path.is_file():
             document = json.loads(path.read_text())
-            cells = of_pairs(name, document) if name == cifar.NAME else [f"[its figures](#paper_{name})", "", "", ""]
+            cells = of_pairs(name, document) if name == cifar.NAME else of_kinds(document)
         lines.append("| " + " | ".join([name, claim, f"`python benchmarks/paper.py {name}`", *cells]) + " |")
     for name, (claim, command) in ELSEWHERE.items():
         lines.append(f"| {name} | {claim} | `{command}` | not run here yet: needs a GPU | | | |")
     return "\n".join(lines)
+
+
+def of_kinds(document: dict[str, Any]) -> list[str]:
+    """Cells of a row whose networks are one network under several recipes."""
+    errors = {
+        kind: row for row in document["rows"] if (kind := row["name"].removesuffix(": test error")) != row["name"]
+    }
+    hours = [row["value"] for row in document["rows"] if row["unit"] == "hours"]
+    runs = sum(row["n"] for row in errors.values())
+    cost = f"{runs}, {min(hours):.2f} to {max(hours):.2f} h, 1 core of {document['hardware']['cpu']}"
+    return ["; ".join(f"{kind}: {with_spread(row)}" for kind, row in errors.items()), "", "", cost]
 
 
 def of_pairs(name: str, document: dict[str, Any]) -> list[str]:
