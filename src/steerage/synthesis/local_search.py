@@ -60,7 +60,7 @@ def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
 
     What the search and the promotion have found suits trainings as short as theirs, or of ``QUICK_STEPS``. A network
     that is starved of parameters is not trained too boldly however long it takes: a lower rate only costs it what its
-    connections could still become (long-3k there).
+    connections could still become (long-1k there).
     """
     recipe, plan = run.bench.recipe(chosen.values), run.plan
     if not plan.augmented or is_starved(run.bench):
