@@ -18,12 +18,12 @@ from steerage.training.fit import Steps, Training, train
 from steerage.training.recipe import Recipe
 
 NAME = "lenet-5"
-# As it came with Caffe (solver of its MNIST example); and None: as a network of a user's own is trained here.
+# Recipe and epochs: as it came with Caffe (solver of its MNIST example); and None, as a user's own network is trained.
 AS_IT_WAS = Recipe("sgd", lr=0.01, weight_decay=5e-3, batch_size=64, warmup=0.0, augment=0.0)
 KINDS: dict[str, tuple[Recipe | None, int]] = {
     "as it was": (AS_IT_WAS, 11),
     "with our recipe": (None, 30),
-}  # and epochs
+}
 SEEDS = (0, 1)
 
 

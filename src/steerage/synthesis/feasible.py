@@ -20,7 +20,8 @@ from steerage.templates.like import Like
 # How much denser it is best to be: too little is left of far denser ones, and smaller ones leave little to choose from.
 EXPANSION = 6.0
 ABOUT_DENSE = 1.1  # times a bound on flash: what little is pruned then is found in layers that are not stored densely
-MANY_ROWS = 20  # training images a parameter: a network of which no more are allowed cannot even learn them as they are
+# Training images a parameter: a network of which no more are allowed cannot learn them even as they are within minutes
+MANY_ROWS = 20  # (benchmarks/recipes.py: tiny); in many times that it can
 GENTLE = 0.5  # how far they are changed then, times what suits them otherwise
 LOOKS, CODE_LOOKS = 2000, 300  # candidates that are priced before a budget is refused; code takes longer to price
 FLOAT, INTEGER = 4, 1  # bytes of flash of a weight
