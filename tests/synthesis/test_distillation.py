@@ -62,7 +62,7 @@ def helping(monkeypatch: pytest.MonkeyPatch, *, loss: float = 0.0, error: float 
 @pytest.fixture
 def overtrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """The longest training is never the best."""
-    monkeypatch.setattr(distillation, "is_longest", lambda finalist: False)
+    monkeypatch.setattr(distillation, "is_longest", lambda finalist, plan: False)
 
 
 def labels() -> Dataset:

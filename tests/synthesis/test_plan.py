@@ -106,6 +106,29 @@ def test_scarce_minutes_go_to_the_network_that_is_delivered() -> None:
     assert Plan(TIMED, scarce=True, hurried=True, search_only=True).trials == scarce.trials
 
 
+def test_scarce_minutes_can_still_be_too_many_where_rows_are_few() -> None:
+    scarce = Plan(TIMED, scarce=True)
+    assert scarce.longer and scarce.shorter and len(scarce.longer) < len(Plan(TIMED).longer)
+    unchecked = replace(scarce, augmented=True)
+    assert not unchecked.longer and unchecked.ends("promotion") < scarce.ends("promotion")
+    assert not replace(scarce, hurried=True).longer
+
+
+def test_what_is_left_after_a_late_start_is_split_as_all_of_it() -> None:
+    plan = Plan(TIMED)
+    late = plan.split_anew(300.0)
+    assert all(late.ends(phase) == pytest.approx(300.0 + plan.ends(phase) / 2) for phase in PHASES)
+    assert late.measured(2999.0 / plan.total).scarce and not late.measured(3001.0 / plan.total).scarce
+    late = plan.split_anew(500.0, after="search")  # 302 seconds too late
+    share = (plan.ends("promotion") - plan.ends("search")) / (plan.total - plan.ends("search"))
+    assert late.ends("promotion") == pytest.approx(500.0 + share * 100.0)
+    assert late.ends("search") == 500.0 and late.ends("refit") < plan.total
+    in_time = plan.split_anew(plan.ends("search"), after="search")
+    assert all(in_time.ends(phase) == pytest.approx(plan.ends(phase)) for phase in PHASES)
+    counted = Plan(Effort(trials=3, epochs=4)).split_anew(7.0, after="search")
+    assert counted.ends("promotion") == float("inf")
+
+
 def test_few_minutes_mean_fewer_trials_and_not_shorter_ones() -> None:
     wanted = {minutes: Plan(Effort(minutes=minutes)).trials for minutes in (0.1, 2.0, 10.0, 60.0)}
     assert wanted[0.1] < wanted[2.0] < wanted[10.0] == wanted[60.0]

@@ -9,7 +9,7 @@ import pytest
 
 from finalists import a_run, finalist
 from steerage.cost.budget import Budget
-from steerage.synthesis.local_search import recipe_of_refit
+from steerage.synthesis.local_search import length_of_refit, recipe_of_refit
 from steerage.synthesis.plan import Effort, Plan
 
 
@@ -53,3 +53,27 @@ def test_a_network_starved_of_parameters_keeps_its_learning_rate(allowed: int, l
     chosen = finalist("promoted-0", values, 0.1)
     chosen = replace(chosen, trained=replace(chosen.trained, seconds=75.0, epochs=10_000.0))
     assert (recipe_of_refit(run, chosen).lr < run.bench.recipe(values).lr) is lower
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "times"),
+    [
+        ("promoted-0", {}, 1.0),  # a longer training was worse
+        ("promoted-longer-0", {}, 1.0),
+        ("promoted-longer-1", {}, 2.5),  # nobody knows
+        ("promoted-0", {"scarce": True}, 1.0),
+        ("promoted-longer-0", {"scarce": True}, 2.5),  # the longest that there is time for
+        ("promoted-0", {"scarce": True, "hurried": True}, None),  # all that is left
+        ("promoted-0", {"augmented": True}, None),
+    ],
+)
+def test_a_refit_is_about_as_long_as_what_was_seen_to_help(
+    name: str, options: dict[str, bool], times: float | None, tmp_path: Path
+) -> None:
+    run = a_run(tmp_path)
+    run = replace(run, plan=Plan(Effort(minutes=10), **options))
+    chosen = finalist(name, run.bench.template.starts(run.bench.dataset.spec)[0], 0.1)
+    chosen = replace(chosen, trained=replace(chosen.trained, seconds=4.0))
+    more_rows = len(run.bench.dataset.y) / len(run.bench.train_rows)
+    seconds = run.plan.ends("refit") if times is None else times * 4.0 * more_rows
+    assert length_of_refit(run, chosen)[0] == pytest.approx(seconds, rel=0.01)

@@ -60,7 +60,7 @@ def taught(run: Run, winner: Finalist) -> Pupil | None:
     """
     bench, plan = run.bench, run.plan
     hasty = not is_chosen(run) and not _time_for(run, 0, winner)
-    if hasty or len(bench.train_rows) < FEWEST_ROWS or is_longest(winner):
+    if hasty or len(bench.train_rows) < FEWEST_ROWS or is_longest(winner, plan):
         return None
     run.begin(PHASE)
     seconds = left(run, plan.ends(PHASE), 1)

@@ -24,6 +24,7 @@ from steerage.training.recipe import Recipe
 # MNIST in 5 and in 20 epochs (benchmarks/recipes.py: short, long, long-5k).
 SLOWER = 0.5
 QUICK_STEPS = 1000  # in fewer a lower rate is no better: 5 epochs there, 60 on digits
+ONE_MORE = 2.5  # times as long as the longest training that still helped: nobody knows about longer ones than that
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
@@ -37,11 +38,7 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
     """
     bench = replace(run.bench, lessons=lessons)
     rows = torch.arange(len(bench.learnt.y))
-    seconds, epochs = left(run, run.plan.ends("refit"), 1), run.plan.epochs("refit")
-    if run.plan.longer:
-        epochs = max(1, round(chosen.trained.epochs))
-        if seconds is not None and not is_longest(chosen):  # a longer one might have been better still
-            seconds = min(seconds, chosen.trained.seconds * len(bench.dataset.y) / len(bench.train_rows))
+    seconds, epochs = length_of_refit(run, chosen)
     return trained_in(
         replace(run, bench=bench),
         "refit",
@@ -53,6 +50,21 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
         rows=rows,
         recipe=recipe_of_refit(run, chosen),
     ).trained
+
+
+def length_of_refit(run: Run, chosen: Finalist) -> tuple[float | None, int]:
+    """Seconds, where the time decides, and epochs of the refit of ``chosen``.
+
+    As long as was best where that was looked for, and as there are more rows to learn from; if the longest training was
+    the best, a longer one might have been better still, but not one ``ONE_MORE`` times as long and more.
+    """
+    seconds, bench = left(run, run.plan.ends("refit"), 1), run.bench
+    if not run.plan.longer:
+        return seconds, run.plan.epochs("refit")
+    if seconds is not None:
+        most = ONE_MORE if is_longest(chosen, run.plan) else 1.0
+        seconds = min(seconds, most * chosen.trained.seconds * len(bench.dataset.y) / len(bench.train_rows))
+    return seconds, max(1, round(chosen.trained.epochs))
 
 
 def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:

@@ -554,7 +554,7 @@ def _loaded(request: _Request) -> Dataset:
 
 def _phases(run: Run, request: _Request) -> Result:
     """All phases that the plan has, then everything that may look at the test rows."""
-    bench = run.bench
+    bench, run = run.bench, phases.begun(run)
     baseline = after_search = pupil = None
     front: list[Finalist] = []
     if run.plan.local_only:
@@ -573,6 +573,7 @@ def _phases(run: Run, request: _Request) -> Result:
         if run.plan.sized:
             run = with_size(run)
         candidates = phases.search_globally(run)
+        run = phases.searched(run)
         if run.plan.pareto:
             front = promotion.promote_front(run, candidates)
         best = after_search = front[-1] if front else promotion.promote(run, candidates)

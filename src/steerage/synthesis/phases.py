@@ -1,4 +1,4 @@
-"""The phases of the global search up to its best candidates: baseline and trials."""
+"""The phases of the global search up to its best candidates: baseline and trials; when they begin."""
 
 from __future__ import annotations
 
@@ -31,6 +31,25 @@ from steerage.synthesis.trial import EARLY, TrialTask
 BEST = "best-trial.done"
 ENDED = (TrialState.COMPLETE, TrialState.PRUNED)  # one that a kill left open may have metrics too, and is run again
 SHOWING = 0.1  # of the standard error of a validation figure: ten gains of less than that are a difference that shows
+
+
+def begun(run: Run) -> Run:
+    """``run`` with its time split from now on, or from when its first process had something to train."""
+    return replace(run, plan=run.plan.split_anew(_began(run)))
+
+
+def searched(run: Run) -> Run:
+    """``run`` after its search, with what is left of the time split anew where that took longer than planned."""
+    began = _began(run, "promotion")
+    return run if began <= run.plan.ends("search") else replace(run, plan=run.plan.split_anew(began, after="search"))
+
+
+def _began(run: Run, phase: str | None = None) -> float:
+    """Second of the run at which ``phase`` began for the first time, or any; now, if none has."""
+    for event in run.directory.logged():
+        if event.get("event") == events.PhaseStarted.__name__ and phase in (None, event.get("phase")):
+            return float(event["at"])
+    return run.bench.clock()
 
 
 def train_baseline(run: Run) -> Finalist:

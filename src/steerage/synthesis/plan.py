@@ -18,6 +18,7 @@ TAUGHT_ENDS = {"baseline": 0.05, "search": 0.27, "promotion": 0.54, "refit": 0.9
 TAUGHT_SIZED_ENDS = {"baseline": 0.05, "sizing": 0.18, "search": 0.35, "promotion": 0.56, "refit": 0.98}
 AUGMENTED_ENDS = {**ENDS, "promotion": 0.48}
 SCARCE_ENDS = {**ENDS, "search": 0.20, "promotion": 0.34}
+SCARCE_CHECKED_ENDS = {**SCARCE_ENDS, "promotion": 0.53}  # few epochs can be too many, where the rows are few
 HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 # Times as long as the others the winner of the promotion is trained again, one after the other for as long as it helps:
 # first for shorter, and where that does not help for longer.
@@ -90,7 +91,9 @@ def effort_from(minutes: float | None, trials: int | None, epochs: int | None) -
 class Plan:
     """Effort per training of each phase, in seconds on the run's clock or in epochs.
 
-    ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``scarce``: the minutes allow
+    ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``begun``, ``over``:
+    the second of the run at which what was left was split, and the share of the work that was over then
+    (``split_anew``). ``scarce``: the minutes allow
     less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``. ``augmented``: the rows are changed
     each time that they are seen, so no training is too long, and the last one takes what time there is.
     ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
@@ -106,6 +109,8 @@ class Plan:
     """
 
     effort: Effort
+    begun: float = 0.0
+    over: float = 0.0
     local_only: bool = False
     search_only: bool = False
     scarce: bool = False
@@ -130,28 +135,40 @@ class Plan:
 
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
+        return self.begun + (self._share(phase) - self.over) / (1.0 - self.over) * (self.total - self.begun)
+
+    def split_anew(self, now: float, *, after: str | None = None) -> Plan:
+        """The plan if ``after`` is over at ``now`` only, or if without it nothing could begin before.
+
+        What is left is split as all of it would have been. Where imports and processes of workers take a good part of
+        a minute, the trainings after the search would have next to no time else.
+        """
+        return replace(self, begun=now, over=0.0 if after is None else self._share(after))
+
+    def _share(self, phase: str) -> float:
+        """Of the time since the run has begun, over when ``phase`` has ended."""
         if self.way_down and phase in WAY_DOWN:
-            begun = 0.0 if self.local_only else self.ends("promotion") / self.total
-            return (begun + WAY_DOWN[phase] * (LAST_END - begun)) * self.total
-        if self.local_only:
-            return LOCAL_ONLY_ENDS[phase] * self.total
-        if self.pareto is not None:
-            return FRONT_ENDS[phase] * self.total
-        if self.search_only:
-            return SEARCH_ONLY_ENDS[phase] * self.total
-        if self.like:
-            return LIKE_ENDS[phase] * self.total
-        if self.hurried:
-            return HURRIED_ENDS[phase] * self.total
-        if self.scarce:
-            return SCARCE_ENDS[phase] * self.total
+            begun = 0.0 if self.local_only else self._share("promotion")
+            return begun + WAY_DOWN[phase] * (LAST_END - begun)
         if phase == "distillation":
-            begun = self.ends("promotion")
-            return begun + DISTILLATION * (self.ends("refit") - begun)
-        return self._usual_ends[phase] * self.total
+            begun = self._share("promotion")
+            return begun + DISTILLATION * (self._share("refit") - begun)
+        return self._shares[phase]
 
     @property
-    def _usual_ends(self) -> dict[str, float]:
+    def _shares(self) -> dict[str, float]:
+        if self.local_only:
+            return LOCAL_ONLY_ENDS
+        if self.pareto is not None:
+            return FRONT_ENDS
+        if self.search_only:
+            return SEARCH_ONLY_ENDS
+        if self.like:
+            return LIKE_ENDS
+        if self.hurried:
+            return HURRIED_ENDS
+        if self.scarce:
+            return SCARCE_ENDS if self.augmented else SCARCE_CHECKED_ENDS
         if self.distill:
             return TAUGHT_SIZED_ENDS if self.sized else TAUGHT_ENDS
         return SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
@@ -177,11 +194,11 @@ class Plan:
     def longer(self) -> tuple[float, ...]:
         """How many times as long the winner of the promotion is trained again, each if the one before helped.
 
-        What sizing found to be too long is not tried again.
+        What sizing found to be too long is not tried again, and the longest takes longer than scarce minutes allow.
         """
-        if self.scarce or self.augmented or self.search_only:
+        if self.hurried or self.augmented or self.search_only:
             return ()
-        return LONGER if math.isinf(self.most_seconds) else LONGER[:1]
+        return LONGER if math.isinf(self.most_seconds) and not self.scarce else LONGER[:1]
 
     @property
     def shorter(self) -> tuple[float, ...]:
@@ -223,7 +240,7 @@ class Plan:
         """The plan for a machine and data on which a typical candidate makes so many epochs in a second."""
         if not self.effort.timed:
             return self
-        epochs = epochs_per_second * self.total
+        epochs = epochs_per_second * (self.total - self.begun)
         return replace(self, scarce=epochs < SCARCE_EPOCHS, hurried=epochs < HURRIED_EPOCHS)
 
     def epochs(self, phase: str) -> int:

@@ -97,9 +97,9 @@ def _while_better(
     return best
 
 
-def is_longest(finalist: Finalist) -> bool:
+def is_longest(finalist: Finalist, plan: Plan) -> bool:
     """Whether it comes from the longest training that there may be, so that a longer one might be better still."""
-    return finalist.name == f"{LONGER}-{len(MULTIPLES) - 1}"
+    return finalist.name == f"{LONGER}-{(1 if plan.scarce else len(MULTIPLES)) - 1}"
 
 
 def promote_front(run: Run, members: Sequence[Values]) -> list[Finalist]:
