@@ -22,6 +22,12 @@ def test_importing_the_package_imports_nothing_but_the_standard_library() -> Non
     assert done.stdout == "steerage\n"
 
 
+def test_a_network_is_loaded_without_what_only_data_need() -> None:
+    code = "import sys, steerage; steerage.load('zoo:digits-1500'); print(*({'sklearn', 'scipy'} & {*sys.modules}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert resources.files(steerage).joinpath("py.typed").is_file()
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from steerage.data.augment import Augment, augment_for
@@ -250,6 +249,8 @@ def split_rows(labels: Labels, classification: bool, groups: np.ndarray | None =
         counts = np.bincount(codes)
         if counts.min() >= 2 and len(counts) <= -(-len(rows) // 5):
             stratify = codes
+    from sklearn.model_selection import train_test_split  # a third of the time that a program takes to begin
+
     train, test = train_test_split(rows, test_size=TEST_SHARE, stratify=stratify, random_state=0)
     return train, test
 

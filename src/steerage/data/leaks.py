@@ -9,8 +9,6 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import cross_val_score
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from steerage.data.columns import category_texts, is_category, numbers
 from steerage.data.weights import row_marks
@@ -107,6 +105,9 @@ class _Column:
 
     def tells(self, codes: np.ndarray, classification: bool) -> float:
         """Cross-validated balanced accuracy, or R², of a decision tree on this column alone."""
+        from sklearn.model_selection import cross_val_score  # a third of the time that a program takes to begin
+        from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
+
         every = max(1, len(codes) // MOST_ROWS)
         values = np.where(self.known, self.values, np.nanmin(self.values) - 1 if self.known.any() else 0.0)[::every]
         wanted = codes[::every]

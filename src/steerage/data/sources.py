@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from sklearn import datasets
 
 from steerage.data.archives import read_npz
 from steerage.data.build import check_kind
@@ -25,13 +23,7 @@ from steerage.data.signals import as_signals
 from steerage.data.tablefiles import data_name, read_csv, read_parquet, read_schema
 from steerage.errors import BadData
 
-SKLEARN: dict[str, Callable[..., object]] = {
-    "digits": datasets.load_digits,
-    "iris": datasets.load_iris,
-    "wine": datasets.load_wine,
-    "breast_cancer": datasets.load_breast_cancer,
-    "diabetes": datasets.load_diabetes,
-}
+SKLEARN = ("digits", "iris", "wine", "breast_cancer", "diabetes")  # that scikit-learn ships
 SUFFIXES = (".csv", ".csv.gz", ".parquet", ".npz")
 
 
@@ -143,7 +135,9 @@ def _with_group(raw: Raw, group: str | None, labelled: bool) -> Raw:
 
 
 def _bundled(name: str) -> Raw:
-    bunch = SKLEARN[name]()
+    from sklearn import datasets  # a third of the time that a program takes to begin
+
+    bunch = getattr(datasets, f"load_{name}")()
     names = tuple(str(value) for value in getattr(bunch, "target_names", ()))
     labels = pd.Series(getattr(bunch, "target"), name="target")  # noqa: B009  (a Bunch has no declared attributes)
     data = np.asarray(getattr(bunch, "data"))  # noqa: B009

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch import Tensor
 
 from steerage.data.dataset import Dataset
@@ -22,6 +21,8 @@ def validation_split(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     """
     rows = len(dataset.y)
     held = max(1, min(round(rows * VALIDATION_SHARE), MAX_VALIDATION_ROWS))
+    from sklearn.model_selection import train_test_split  # a third of the time that a program takes to begin
+
     labels = dataset.y.numpy() if dataset.spec.task == "classification" else None
     if dataset.groups is not None:
         rng = np.random.default_rng(child_seed(seed, "validation"))
