@@ -14,6 +14,7 @@ from steerage.metrics import METRICS
 from steerage.report import write_report
 from steerage.report.figures import Axis, Point, scatter
 from steerage.report.script import SCRIPT, SCRIPT_HASH
+from steerage.report.text import amount
 
 NASTY = "<script>alert('\"&')</script>"
 VOID = {"meta", "img", "br", "wbr"}
@@ -330,3 +331,10 @@ def test_large_figures_have_no_exponent() -> None:
         "52,346",
         "1e+13",
     ]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "told"), [(0.26, "0.3"), (1.11, "1.1"), (4.0, "4"), (9.96, "10"), (1234.4, "1,234")]
+)
+def test_a_few_epochs_are_told_with_a_decimal(epochs: float, told: str) -> None:
+    assert amount("epochs", epochs) == told

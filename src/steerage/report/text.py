@@ -11,6 +11,7 @@ from steerage.metrics import METRICS, plain
 
 STAGES = (("baseline", "plain baseline"), ("after_search", "after search"), ("", "delivered"))
 NONE = "–"
+FEW_EPOCHS = 10  # which are told with a decimal: no epochs of training would be none
 
 T = TypeVar("T")
 
@@ -95,7 +96,9 @@ def counted(value: float, noun: str) -> str:
 
 
 def amount(cost: str, value: float | None) -> str:
-    """``value`` of a cost by its name in the summary: a whole number, but for milliseconds."""
+    """``value`` of a cost by its name in the summary: a whole number, but for milliseconds and a few epochs."""
+    if cost == "epochs" and value is not None and value < FEW_EPOCHS:
+        return f"{round(value, 1):g}"
     return f"{value:.4g}" if cost == "latency_ms" and value is not None else count(value)
 
 
