@@ -7,6 +7,8 @@
 - short, long, longest: the first start, pruned to 50,000 parameters in 5, 20 and 48 epochs, at several learning rates.
 - long-5k: the same of the second start, pruned to 5,300 in 20 epochs.
 - long-3k, long-1k: the same of what a search trains first, pruned to 2,700 and 1,200 in 40 and 60 epochs.
+- refit-5k, refit-3k, refit-1k, refit-digits: the same, as long as the last training of half an hour is, in which
+  images are seen so often that they are changed more and less; the loss on learnt rows, as they are, is beside it.
 - digits: template cnn's first start on the 8 x 8 digits of scikit-learn, pruned to 1,500 parameters, 60 epochs.
 - cifar: ResNet-20 on CIFAR-10 (JPEG-75), 8 epochs, no pruning.
 
@@ -44,6 +46,13 @@ from steerage.templates.template import Template
 from steerage.training.evaluate import evaluate
 
 SECONDS = 240.0
+UNITS = {
+    "loss": "nats",
+    "error": "fraction",
+    "epochs": "epochs",
+    "learnt loss": "nats",
+    "learnt error": "fraction",
+}
 # Of the images, not of the recipe alone.
 CHANGES: Mapping[str, Mapping[str, Any]] = {
     "elastic distortion": {"elastic": 0.03},
@@ -189,6 +198,16 @@ CASES = {
         (0, 1, 2, 3, 4),
         epochs=60,
     ),
+    "refit-digits": Case(
+        digits,
+        lambda dataset: load_template("cnn"),
+        started(0),
+        Budget(1500),
+        360,
+        (0, 1, 2, 3, 4),
+        epochs=300,
+        settings=REFITS,
+    ),
     "cifar": Case(
         lambda: load_dataset(str(SHARED / "cifar10_jpeg75_train.parquet")),
         lambda dataset: published_like("resnet20", dataset.spec),
@@ -256,8 +275,10 @@ def main(words: list[str]) -> None:
                     print(key, figures, flush=True)
             keys = [f"{name}, {setting}, {seed}" for seed in case.seeds]
             found = [one for key in keys if (one := measured.get(key, any_source=True)) is not None]
-            for what, unit in (("loss", "nats"), ("error", "fraction"), ("epochs", "epochs")) if found else ():
-                values = [one[what] for one in found]
+            for what, unit in UNITS.items() if found else ():
+                values = [one[what] for one in found if what in one]
+                if not values:
+                    continue
                 about = commits(found)
                 rows.append(row(f"{name}: {setting}: {what}", values, unit=unit, bar=None) | about)
     print(write("recipes", rows, command="benchmarks/recipes.py", seconds=time.monotonic() - began))
