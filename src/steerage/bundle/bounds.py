@@ -104,8 +104,12 @@ class _Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _depth(name: str, args: tuple[Any, ...]) -> int:
     """Multiplications for each number that an operation returns."""
     tensors = [one for one in args if isinstance(one, Tensor)]
-    if name.startswith("convolution") and len(tensors) > 1:
+    if len(tensors) < 2:
+        return 1
+    if name.startswith("conv"):  # as convolution, or as conv2d where nothing is to be differentiated
         return max(1, tensors[1][0].numel() if len(tensors[1]) else 1)
-    if name in ("mm", "addmm", "bmm", "baddbmm") and tensors:
-        return max(1, tensors[-1].shape[-2])
+    if name == "linear":
+        return max(1, tensors[1].shape[-1])
+    if name in ("mm", "addmm", "bmm", "baddbmm", "matmul"):
+        return max(1, tensors[-1].shape[-2] if tensors[-1].ndim > 1 else len(tensors[-1]))
     return 1
