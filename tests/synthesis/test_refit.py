@@ -9,6 +9,8 @@ import pytest
 
 from finalists import a_run, finalist
 from steerage.cost.budget import Budget
+from steerage.data.dataset import Kind
+from steerage.synthesis import local_search
 from steerage.synthesis.local_search import length_of_refit, recipe_of_refit
 from steerage.synthesis.plan import Effort, Plan
 
@@ -37,6 +39,40 @@ def test_a_longer_training_on_images_has_a_lower_learning_rate(
     assert slow.lr == pytest.approx(slower * found.lr)
     assert replace(slow, lr=found.lr) == found
     assert recipe_of_refit(replace(run, plan=Plan(effort)), chosen) == found
+
+
+@pytest.mark.parametrize(
+    ("kind", "seconds", "epochs", "strength", "options", "found"),
+    [
+        ("image", 75.0, 10.0, 1.0, {}, 1.5),  # four times as long, 40 epochs
+        ("image", 75.0, 10.0, 0.5, {}, 1.0),
+        ("image", 75.0, 10.0, 0.0, {}, 0.0),  # what suits them is no change at all
+        ("image", 76.0, 11.0, 1.0, {}, 1.0),
+        ("image", 75.0, 9.0, 1.0, {}, 1.0),
+        ("signal", 75.0, 10.0, 1.0, {}, 1.0),
+        ("image", 10.0, 10.0, 1.0, {"like": True}, 1.0),
+    ],
+)
+def test_images_that_are_seen_many_times_as_often_are_changed_more(
+    kind: Kind,
+    seconds: float,
+    epochs: float,
+    strength: float,
+    options: dict[str, bool],
+    found: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(local_search, "QUICK_STEPS", 1)
+    run = a_run(tmp_path)
+    dataset = replace(run.bench.dataset, spec=replace(run.bench.dataset.spec, kind=kind))
+    run = replace(
+        run, bench=replace(run.bench, dataset=dataset), plan=Plan(Effort(minutes=10), augmented=True, **options)
+    )
+    values = {**run.bench.template.starts(a_run(tmp_path).bench.dataset.spec)[0], "augment": strength}
+    chosen = finalist("promoted-0", values, 0.1)
+    chosen = replace(chosen, trained=replace(chosen.trained, seconds=seconds, epochs=epochs))
+    assert recipe_of_refit(run, chosen).augment == found
 
 
 @pytest.mark.parametrize(("allowed", "lower"), [(3000, False), (3001, True)])
