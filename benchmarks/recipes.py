@@ -173,6 +173,21 @@ def started(index: int) -> Callable[[Template, Dataset], Values]:
     return lambda template, dataset: template.starts(dataset.spec)[index]
 
 
+def on_digits(epochs: int, settings: Mapping[str, Mapping[str, Any]]) -> Case:
+    """Template cnn's first start on scikit-learn's digits, in so many epochs."""
+    seeds = (0, 1, 2, 3, 4)
+    return Case(
+        digits,
+        lambda dataset: load_template("cnn"),
+        started(0),
+        Budget(1500),
+        360,
+        seeds,
+        epochs=epochs,
+        settings=settings,
+    )
+
+
 CASES = {
     "mnist": on_mnist(started(1), 5300),
     "short": of_epochs(started(0), 50_000, 5),
@@ -189,25 +204,8 @@ CASES = {
     "refit-5k": of_refit(started(1), 5300, 40),
     "refit-3k": of_refit(first_bet(2700), 2700, 80),
     "refit-1k": of_refit(first_bet(1200), 1200, 100),
-    "digits": Case(
-        digits,
-        lambda dataset: load_template("cnn"),
-        started(0),
-        Budget(1500),
-        360,
-        (0, 1, 2, 3, 4),
-        epochs=60,
-    ),
-    "refit-digits": Case(
-        digits,
-        lambda dataset: load_template("cnn"),
-        started(0),
-        Budget(1500),
-        360,
-        (0, 1, 2, 3, 4),
-        epochs=300,
-        settings=REFITS,
-    ),
+    "digits": on_digits(60, SETTINGS),
+    "refit-digits": on_digits(300, REFITS),
     "cifar": Case(
         lambda: load_dataset(str(SHARED / "cifar10_jpeg75_train.parquet")),
         lambda dataset: published_like("resnet20", dataset.spec),

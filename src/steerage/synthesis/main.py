@@ -737,11 +737,7 @@ def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
         "promotion": "train",
         "distillation": "train",
     }  # all others are local search
-    began = [
-        (float(event["at"]), str(event["phase"]))
-        for event in directory.logged()
-        if event.get("event") == "PhaseStarted"
-    ]
+    began = directory.phases()
     seconds = dict.fromkeys(("search", "train", "local"), 0.0)
     for (start, phase), (end, _) in zip(began, [*began[1:], (active, "")], strict=True):
         seconds[kinds.get(phase, "local")] += max(0.0, end - start)

@@ -46,10 +46,8 @@ def searched(run: Run) -> Run:
 
 def _began(run: Run, phase: str | None = None) -> float:
     """Second of the run at which ``phase`` began for the first time, or any; now, if none has."""
-    for event in run.directory.logged():
-        if event.get("event") == events.PhaseStarted.__name__ and phase in (None, event.get("phase")):
-            return float(event["at"])
-    return run.bench.clock()
+    seconds = (at for at, name in run.directory.phases() if phase in (None, name))
+    return next(seconds, run.bench.clock())
 
 
 def train_baseline(run: Run) -> Finalist:

@@ -91,11 +91,11 @@ def effort_from(minutes: float | None, trials: int | None, epochs: int | None) -
 class Plan:
     """Effort per training of each phase, in seconds on the run's clock or in epochs.
 
-    ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``begun``, ``over``:
-    the second of the run at which what was left was split, and the share of the work that was over then
-    (``split_anew``). ``scarce``: the minutes allow
-    less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``. ``augmented``: the rows are changed
-    each time that they are seen, so no training is too long, and the last one takes what time there is.
+    ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``begun``, ``over``: the second
+    of the run at which what was left was split, and the share of the work that was over then (``split_anew``).
+    ``scarce``: the minutes allow less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``.
+    ``augmented``: the rows are changed each time that they are seen, so no training is too long, and the last one takes
+    what time there is.
     ``patience``: rounds in a row that promise next to nothing before the search ends early; None for never, which is
     the default since the promise is a prediction from a dozen trials, and the time was given. ``full``: every trial is
     trained to its end; else, of many, those that are behind rest where the ranking can be trusted. ``pareto``: the

@@ -19,6 +19,7 @@ from steerage import store
 from steerage._version import __version__
 from steerage.data.raw import listed
 from steerage.errors import BadBundle, RunConflict
+from steerage.events import PhaseStarted
 from steerage.synthesis.clock import RunClock
 
 VERSION = 1  # of run.json and summary.json
@@ -111,6 +112,11 @@ class RunDirectory:
             except ValueError:
                 continue
         return [event for event in found if isinstance(event, dict)]
+
+    def phases(self) -> list[tuple[float, str]]:
+        """Phases that have begun, in order, each with the second of the run; again where a later process went on."""
+        name = PhaseStarted.__name__
+        return [(float(one["at"]), str(one["phase"])) for one in self.logged() if one.get("event") == name]
 
     def _refuse_foreign(self) -> None:
         if "?" in str(self.path.resolve()):  # where the address of the study's file would end

@@ -21,8 +21,6 @@ def validation_split(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
     """
     rows = len(dataset.y)
     held = max(1, min(round(rows * VALIDATION_SHARE), MAX_VALIDATION_ROWS))
-    from sklearn.model_selection import train_test_split  # a third of the time that a program takes to begin
-
     labels = dataset.y.numpy() if dataset.spec.task == "classification" else None
     if dataset.groups is not None:
         rng = np.random.default_rng(child_seed(seed, "validation"))
@@ -32,6 +30,8 @@ def validation_split(dataset: Dataset, seed: int) -> tuple[Tensor, Tensor]:
         counts = np.bincount(labels)
         if counts[counts > 0].min() < 2 or held < (counts > 0).sum() or rows - held < (counts > 0).sum():
             labels = None
+    from sklearn.model_selection import train_test_split  # a third of the time that a program takes to begin
+
     train, validation = train_test_split(
         np.arange(rows), test_size=held, stratify=labels, random_state=child_seed(seed, "validation")
     )
