@@ -158,7 +158,8 @@ class FrontFound:
 @final
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase begins: baseline, sizing, search, promotion, distillation, refit; of one's own network local, absorption.
+    """A phase begins: baseline, sizing, search, promotion, distillation or teacher, refit; of one's own network local,
+    absorption.
 
     ``ends``: in seconds of the run.
     """
@@ -186,6 +187,18 @@ class Taught:
     networks: int
     rounds: int
     kept: bool
+
+
+@final
+@dataclass(frozen=True)
+class TeacherTrained:
+    """A larger network, of so many parameters, that may teach the winner what it sees in images.
+
+    ``better``: than the winner by far, so that it does.
+    """
+
+    params: int
+    better: bool
 
 
 @final

@@ -186,3 +186,18 @@ def test_a_phase_that_only_some_runs_have_is_counted_and_says_what_came_of_it() 
     ]
     assert told(one, events.Taught(1, 0, False)) == ["taught by 1 network: no better, left"]
     assert told(one, events.Taught(0, 1, False)) == ["taught by 1 round of trees: no better, left"]
+
+
+@pytest.mark.parametrize(
+    ("better", "found"), [(True, "tells the last training what it sees"), (False, "is not better by far, left")]
+)
+def test_a_teacher_is_no_network_to_deliver(better: bool, found: str) -> None:
+    one = story()
+    told(one, events.PhaseStarted("promotion", None), trained(0.02), events.PhaseStarted("teacher", None))
+    assert one.where() == "4 of 5: training of a larger network to teach it"
+    before = one.best_so_far()
+    assert told(one, trained(0.005, name="teacher"), events.TeacherTrained(30_240, better)) == [
+        "training of a larger network to teach it: validation error 0.50 %, 8,970 parameters",
+        f"the teacher of 30,240 parameters {found}",
+    ]
+    assert one.best_so_far() == before

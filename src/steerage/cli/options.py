@@ -224,7 +224,7 @@ Distill = Annotated[
     bool,
     Option(
         "--distill/--no-distill",
-        help="For a table: learn from made-up rows too, of which trees and networks tell, if that helps.",
+        help="Learn from better models too: for a table, or images and few parameters; see docs/distillation.md.",
     ),
 ]
 Front = Annotated[bool, Option("--front", help="Keep the networks of all sizes that nobody beats, in front/.")]

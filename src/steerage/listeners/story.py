@@ -15,13 +15,18 @@ PHASES: Mapping[str, Sequence[str]] = {
     "synth down": ("baseline", "search", "promotion", "trajectory", "polish", "absorption"),
     "refine down": ("trajectory", "polish", "absorption"),
 }
-BEFORE = {"sizing": "search", "distillation": "refit"}  # which some runs have, and before which others
+BEFORE = {
+    "sizing": "search",
+    "distillation": "refit",
+    "teacher": "refit",
+}  # which some runs have, and before which others
 TITLES = {
     "baseline": "plain baseline",
     "sizing": "choice of a size",
     "search": "global search",
     "promotion": "longer training of the best",
     "distillation": "training on what trees and networks tell",
+    "teacher": "training of a larger network to teach it",
     "refit": "grow and prune, validation rows included",
     "local": "grow and prune",
     "trajectory": "grow and prune through all sizes",
@@ -74,6 +79,9 @@ class Story:
         elif isinstance(event, events.Taught):
             lines, by = self.end_of_phase(), told_by(event.networks, event.rounds)
             return [*lines, f"taught by {by}: {'kept' if event.kept else 'no better, left'}"]
+        elif isinstance(event, events.TeacherTrained):
+            found = "tells the last training what it sees" if event.better else "is not better by far, left"
+            return [*self.end_of_phase(), f"the teacher of {event.params:,} parameters {found}"]
         elif isinstance(event, events.TrialFinished):
             self.resting.discard(event.number)
             self._take_in(event)

@@ -125,6 +125,9 @@ def _delivered(run: Run) -> str:
 
 def _taught(run: Run) -> str:
     """Who taught the network beside its own rows, if anybody did."""
+    size = number(at(run.summary, "taught_by", "params"))
+    if size is not None:
+        return f" A network of {counted(int(size), 'parameter')} told it what it sees in each changed image, too."
     networks, rounds = (number(at(run.summary, "taught_by", name)) for name in ("networks", "rounds"))
     parts = [f"{counted(int(networks), 'network')} of the search"] if networks else []
     parts += [f"{counted(int(rounds), 'round')} of boosted trees"] if rounds else []

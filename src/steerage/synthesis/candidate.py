@@ -201,6 +201,7 @@ def candidate_training(
     rests: Rests | None = None,
     exact: bool = True,
     watch: Callable[[GrowPrune], float] | None = None,
+    teacher: nn.Module | None = None,
 ) -> Conduct:
     """Train ``values`` for ``seconds`` on the run's clock, or ``epochs``, and prune along ``scheme`` to the budget.
 
@@ -212,12 +213,13 @@ def candidate_training(
     steps. ``hopeless(progress, scores)`` is asked now and then whether to give the candidate up early.
     ``watch``: returns the error that an edit's record has, before it is made; ``validation_error`` for one.
     ``rests``: where it may stop, to go on another time as if it had not; between epochs, where those are counted.
+    ``teacher``: a trained network that tells what else is to be learnt (``steerage.training.teaching``).
     Raises: TrainingFailed.
     """
     rows = bench.train_rows if rows is None else rows
     recipe = bench.recipe(values) if recipe is None else recipe
     model = build(bench, values, seed) if start is None else copy.deepcopy(start.model)
-    training = Training(model, recipe, seed=seed)
+    training = Training(model, recipe, seed=seed, teacher=teacher)
     input_shape = bench.dataset.spec.input_shape
     kept = {} if start is None else start.masks
     editor = None

@@ -107,11 +107,6 @@ def _larger(run: Run) -> list[Budget]:
     return [Budget(max_params=size) for size in sorted(bound // part for part in PARTS) if size > chosen]
 
 
-def is_taught(finalist: Finalist) -> bool:
-    """Whether it is what ``taught`` returned."""
-    return finalist.name.startswith(f"{NAME}-")
-
-
 def lessons_of_all_rows(run: Run) -> Dataset:
     """What the network that is delivered learns from: the validation rows have taught the trees, too."""
     teacher, rows = teacher_of(run), torch.arange(len(run.bench.dataset.y))

@@ -31,13 +31,13 @@ ONE_MORE = 2.5  # times as long as the longest training that still helped: nobod
 ABSORPTION_LR = 0.3  # of the peak learning rate: the network is to be polished, not trained anew
 
 
-def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained:
+def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None, teacher: Finalist | None = None) -> Trained:
     """All choices are made: grow-and-prune of the chosen candidate once more, on the validation rows too.
 
-    It learns from ``lessons`` where the chosen one has, which are then of all rows. From fresh weights: on few rows, a
-    fourth more of them from the start is worth more than any further choice. For as many epochs as were found best
-    where that was asked, or else for as long as there is time. The scores that come back are not validation scores any
-    more: the network has seen those rows.
+    It learns from ``lessons`` where the chosen one has, which are then of all rows, and from ``teacher`` if there is
+    one. From fresh weights: on few rows, a fourth more of them from the start is worth more than any further choice.
+    For as many epochs as were found best where that was asked, or else for as long as there is time. The scores that
+    come back are not validation scores any more: the network has seen those rows.
     """
     bench = replace(run.bench, lessons=lessons)
     rows = torch.arange(len(bench.learnt.y))
@@ -52,6 +52,7 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None) -> Trained
         scheme=scheme_of(run, chosen.values),
         rows=rows,
         recipe=recipe_of_refit(run, chosen),
+        teacher=None if teacher is None else teacher.trained.model,
     ).trained
 
 

@@ -31,7 +31,7 @@ from steerage.listeners.notebook import of_notebook
 from steerage.metrics import metric_named
 from steerage.report.page import write_report
 from steerage.search.shared_study import StudyAddress, shared_study
-from steerage.synthesis import distillation, local_search, phases, promotion, summary
+from steerage.synthesis import distillation, image_teacher, local_search, phases, promotion, summary
 from steerage.synthesis import pareto as fronts
 from steerage.synthesis.analysed import analysed
 from steerage.synthesis.as_network import as_network
@@ -162,7 +162,9 @@ def synthesize(
     the budget a candidate may be while it trains (25 by default), in parameters and in MACs, and, beside ``like``,
     how many times as many values its layers may return; what trains longest is kept out by it. ``distill``: a
     network for a table learns from made-up rows too, of which the best networks of the search and boosted trees
-    tell, if that is better on validation rows (``steerage.synthesis.distillation``); False for its own rows alone.
+    tell, if that is better on validation rows (``steerage.synthesis.distillation``), and one for images, with twenty of
+    them for each parameter, from what a larger network sees in them (``steerage.synthesis.image_teacher``); False for
+    its own rows alone.
     ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and
     ``max_ram`` are those of code for its core (Cortex-M4 where no device is given), of 8-bit integers with ``int8``;
@@ -473,7 +475,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
     if request.depth is not None and chosen.depth(chosen.baseline(dataset.spec)) is None:
         raise BadArgument(f"template {chosen.name} does not count its layers; leave out the depth")
     plan = replace(request.plan, augmented=dataset.augment.active, sized=request.free and budget != Budget())
-    plan = replace(plan, distill=plan.distill and dataset.spec.kind == "table")
+    plan = replace(plan, distill=plan.distill and dataset.spec.kind in ("table", "image"))
     team = _team(request, directory, clock, ahead)
     run_wide = Run(bench, plan, directory, request.seed, _emitter(directory, clock, request.listener), team, shared)
     if not (directory.request.is_file()):  # nothing is written for a wish that cannot come true
@@ -555,7 +557,7 @@ def _loaded(request: _Request) -> Dataset:
 def _phases(run: Run, request: _Request) -> Result:
     """All phases that the plan has, then everything that may look at the test rows."""
     bench, run = run.bench, phases.begun(run)
-    baseline = after_search = pupil = None
+    baseline = after_search = pupil = taught_by = None
     front: list[Finalist] = []
     if run.plan.local_only:
         template = bench.template
@@ -584,20 +586,24 @@ def _phases(run: Run, request: _Request) -> Result:
             pupil = distillation.taught(run, best)
             if pupil is not None:
                 best, run = pupil.finalist, replace(run, bench=replace(run.bench, budget=pupil.budget))
+                taught_by = teacher_of(run).to_json()
     final = best.trained
     if not run.plan.search_only:
+        teacher: Finalist | None = None
         with suppress(TrainingFailed):  # there is a network already
             if run.plan.local_only or run.plan.way_down:
                 finished = local_search.absorb(run, best)
             else:
                 lessons = None if pupil is None else distillation.lessons_of_all_rows(run)
-                finished = local_search.refit(run, best, lessons)
+                teacher = image_teacher.teacher_for(run, best)
+                finished = local_search.refit(run, best, lessons, teacher)
             # Worse on the validation rows, which it has learnt from by now, than before: something went wrong in it.
             if finished.scores.objective <= best.trained.scores.objective:
                 final = finished
+                taught_by = taught_by if teacher is None else image_teacher.to_json(teacher)
     if not run.plan.pareto:  # those of a search's front are compacted
         final = compacted(final, bench)
-    return _delivered(run, baseline, after_search, best, final, front)
+    return _delivered(run, baseline, after_search, best, final, front, taught_by)
 
 
 def _delivered(
@@ -607,6 +613,7 @@ def _delivered(
     best: Finalist,
     final: Trained,
     front: Sequence[Finalist],
+    taught_by: Mapping[str, Any] | None,
 ) -> Result:
     """Read the test rows, once, and write the bundle (those of the front, too), the summary and the report."""
     bench, directory, dataset = run.bench, run.directory, run.bench.dataset
@@ -655,7 +662,7 @@ def _delivered(
         **others,
         **({"front": [_on_front(*member) for member in members.values()]} if front else {}),
         "budget": {**bench.budget.to_json(), **_bound(bench.max_latency_ms)},
-        **({"taught_by": teacher_of(run).to_json()} if distillation.is_taught(best) else {}),
+        **({} if taught_by is None else {"taught_by": dict(taught_by)}),
         "values": dict(best.values),
         "trials": len(
             {one["number"] for one in directory.logged() if one.get("event") in ("TrialFinished", "TrialStopped")}
@@ -736,6 +743,7 @@ def _phase_seconds(directory: RunDirectory, active: float) -> dict[str, float]:
         "search": "search",
         "promotion": "train",
         "distillation": "train",
+        "teacher": "train",
     }  # all others are local search
     began = directory.phases()
     seconds = dict.fromkeys(("search", "train", "local"), 0.0)

@@ -25,8 +25,9 @@ HURRIED_ENDS = {**ENDS, "search": 0.12, "promotion": 0.24}
 SHORTER, LONGER = (0.4, 0.15, 0.06), (2.5, 6.0)
 FEWEST_SECONDS = 0.2  # of a shorter training: in fewer a network does not even come to its size
 FEWEST_EPOCHS = 8  # of a shorter training: in fewer no rows are known by heart, and what is less trained is luckier
-# Of the time between promotion and the end of the refit, which is as much longer than it as there are more rows.
-DISTILLATION = 0.5
+# Of the time between promotion and the end of the refit. The refit of a table is as much longer than the distillation
+# as there are more rows; that of images asks its teacher about each of them, and is to be many times as long.
+DISTILLATION, TEACHER = 0.5, 0.2
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
@@ -103,7 +104,8 @@ class Plan:
     ``scheme``: name of the scheme of all trainings but the trials. ``way_down``: the local search goes through many
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
     as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
-    network is a choice, too. ``distill``: the winner learns from made-up rows as well, where the epochs are many.
+    network is a choice, too. ``distill``: the winner for a table learns from made-up rows as well, where the epochs are
+    many, one for images from a larger network, where they are starved of parameters.
     ``most_seconds``, ``most_epochs``: of a trial and of what the promotion begins with, since more of them know the
     rows by heart, as sizing has found. ``most_params``: the bound below which it chose a size.
     """
@@ -150,9 +152,10 @@ class Plan:
         if self.way_down and phase in WAY_DOWN:
             begun = 0.0 if self.local_only else self._share("promotion")
             return begun + WAY_DOWN[phase] * (LAST_END - begun)
-        if phase == "distillation":
+        if phase in ("distillation", "teacher"):
             begun = self._share("promotion")
-            return begun + DISTILLATION * (self._share("refit") - begun)
+            part = DISTILLATION if phase == "distillation" else TEACHER
+            return begun + part * (self._share("refit") - begun)
         return self._shares[phase]
 
     @property
@@ -169,14 +172,19 @@ class Plan:
             return HURRIED_ENDS
         if self.scarce:
             return SCARCE_ENDS if self.augmented else SCARCE_CHECKED_ENDS
-        if self.distill:
+        if self.distill and not self.augmented:
             return TAUGHT_SIZED_ENDS if self.sized else TAUGHT_ENDS
         return SIZED_ENDS if self.sized else AUGMENTED_ENDS if self.augmented else ENDS
 
     @property
     def taught(self) -> bool:
         """Whether the winner learns once more, from made-up rows as well, where longer training does not help it."""
-        return self.distill and not self.scarce
+        return self.distill and not self.augmented and not self.scarce
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the winner may learn from a larger network what that sees in each changed image."""
+        return self.distill and self.augmented and not (self.like or self.way_down or self.search_only)
 
     @property
     def confirms(self) -> bool:
@@ -248,7 +256,7 @@ class Plan:
         full = self.effort.epochs or 1
         shares = {"baseline": 0.5, "sizing": 0.3, "search": 0.15, "promotion": 1 / max(LONGER), "refit": 1.0}
         shares |= {"baseline": 1.0} if self.like else {}
-        shares |= {"local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
+        shares |= {"teacher": 0.25, "local": 1.0, "absorption": 0.35, "trajectory": 1.0, "polish": 0.25}
         if self.pareto is not None or self.search_only:  # nothing comes after it
             shares["promotion"] = 1.0
         most = self.most_epochs if phase in ("search", "promotion") else math.inf

@@ -41,10 +41,10 @@ class Run:
 
 def stackable(training: Training, dataset: Dataset) -> bool:
     """Whether a stack can take ``training`` on ``dataset``: a ``FeedForward`` of the mlp template under AdamW, in
-    float32, that learns a class, or the probabilities of classes, or one number for each row.
+    float32, that learns a class, or the probabilities of classes, or one number for each row, without a teacher.
     """
     recipe = training.recipe
-    if dataset.y.ndim > 1 and dataset.spec.task != "classification":
+    if training.teacher is not None or (dataset.y.ndim > 1 and dataset.spec.task != "classification"):
         return False
     plain = recipe.optimizer == "adamw" and not uses_bfloat16(training.model, recipe.precision)
     return plain and chain_of(training.model) is not None

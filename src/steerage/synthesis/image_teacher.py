@@ -1,0 +1,75 @@
+"""Images, and few parameters for many of them: a larger network tells the winner what it sees in each changed image.
+
+A network that is starved of parameters (``steerage.synthesis.feasible.is_starved``) has room for less than the classes
+of all images ask for. What a better one makes of the very same image is easier to learn, and says more
+(``steerage.training.teaching``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from steerage import events
+from steerage.cost.budget import Budget
+from steerage.cost.count import dense_cost
+from steerage.errors import TrainingFailed
+from steerage.space import Values
+from steerage.synthesis.feasible import is_starved, starting_points
+from steerage.synthesis.stage import Finalist, Run, left, trained_in
+
+NAME = PHASE = "teacher"
+FEWEST_EPOCHS = 6  # of a teacher: after fewer it is hardly better than the one that it is to teach
+BETTER = (
+    0.8  # times the loss of the winner that a teacher has at most: what it tells takes a third of the time and more
+)
+
+
+def teacher_for(run: Run, winner: Finalist) -> Finalist | None:
+    """A larger network, trained without a budget, that is better than ``winner`` on the validation rows.
+
+    None where the plan has no teacher, the network is not starved, time is too short, or none is better.
+    """
+    bench, plan = run.bench, run.plan
+    if not plan.has_teacher or not is_starved(bench) or bench.dataset.spec.task == "regression":
+        return None
+    alone = replace(run, bench=replace(bench, budget=Budget(), device=None, latency=None, depth=None))
+    values = _largest_in_time(alone, winner)
+    if values is None:
+        return None
+    try:
+        teacher = trained_in(alone, NAME, values, phase=PHASE, seconds=left(run, plan.ends(PHASE), 1), scheme=None)
+    except TrainingFailed:  # it is not what was asked for
+        return None
+    is_better = teacher.trained.scores.loss <= BETTER * winner.trained.scores.loss
+    run.emit(events.TeacherTrained(teacher.trained.cost.params, is_better))
+    return teacher if is_better else None
+
+
+def to_json(teacher: Finalist) -> dict[str, Any]:
+    """What the summary says of it."""
+    return {"networks": 1, "rounds": 0, "params": teacher.trained.cost.params}
+
+
+def _largest_in_time(alone: Run, winner: Finalist) -> Values | None:
+    """The largest of the template's starting points that sees the rows ``FEWEST_EPOCHS`` times in its part of the time,
+    and is larger than ``winner``.
+
+    A MAC is taken to need as long as one of the winner before it is pruned. Small networks need more, so that there is
+    time left.
+    """
+    bench, plan = alone.bench, alone.plan
+    spec, trained = bench.dataset.spec, winner.trained
+    own = dense_cost(bench.template, winner.values, spec)
+    points = [(dense_cost(bench.template, values, spec), values) for values in starting_points(bench)]
+
+    def epochs(macs: int) -> float:
+        if not plan.effort.timed:
+            return plan.epochs(PHASE)
+        seconds = plan.ends(PHASE) - plan.ends("promotion")  # as planned: a run that goes on has less left
+        return seconds * trained.epochs / max(trained.seconds, 1e-3) * own.macs / max(1, macs)
+
+    able = [
+        (cost, values) for cost, values in points if epochs(cost.macs) >= FEWEST_EPOCHS and cost.params > own.params
+    ]
+    return max(able, key=lambda pair: pair[0].macs, default=(None, None))[1]
