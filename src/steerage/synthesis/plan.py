@@ -26,7 +26,7 @@ SHORTER, LONGER = (0.4, 0.15, 0.06), (2.5, 6.0)
 FEWEST_SECONDS = 0.2  # of a shorter training: in fewer a network does not even come to its size
 FEWEST_EPOCHS = 8  # of a shorter training: in fewer no rows are known by heart, and what is less trained is luckier
 # Of the time between promotion and the end of the refit. The refit of a table is as much longer than the distillation
-# as there are more rows; that of images asks its teacher about each of them, and is to be many times as long.
+# as there are more rows; that of images is to be many times as long as what its teacher was trained.
 DISTILLATION, TEACHER = 0.5, 0.2
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
