@@ -20,9 +20,7 @@ from steerage.synthesis.stage import Finalist, Run, left, trained_in
 
 NAME = PHASE = "teacher"
 FEWEST_EPOCHS = 6  # of a teacher: after fewer it is hardly better than the one that it is to teach
-BETTER = (
-    0.8  # times the loss of the winner that a teacher has at most: what it tells takes a third of the time and more
-)
+BETTER = 0.8  # times the loss of the winner that a teacher has at most: to be asked takes time of the last training
 
 
 def teacher_for(run: Run, winner: Finalist) -> Finalist | None:
