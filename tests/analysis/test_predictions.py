@@ -64,10 +64,11 @@ def test_a_regression_has_pairs_in_its_own_units() -> None:
     rng = np.random.default_rng(0)
     data = dataset_from_arrays(rng.normal(size=(700, 2)), rng.normal(50.0, 9.0, 700), name="r", task="regression")
     found = predictions(torch.zeros(len(data.y), 1), data, data.x, data.y)
-    assert len(found["pairs"]) == 400
+    assert 400 <= len(found["pairs"]) <= 412 < len(data.y)
     assert all(named == pytest.approx(data.target_mean) for _, named in found["pairs"])
     assert np.mean([true for true, _ in found["pairs"]]) == pytest.approx(50.0, abs=2.0)
     worst = found["hardest"][0]
     assert abs(worst["true"] - worst["predicted"]) == pytest.approx(
         float(data.y.abs().max()) * data.target_std, rel=1e-5
     )
+    assert all([one["true"], one["predicted"]] in found["pairs"] for one in found["hardest"])

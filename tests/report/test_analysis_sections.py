@@ -95,14 +95,16 @@ def test_hyperparameters_that_mattered(tmp_path: Path) -> None:
     assert "activation = silu: 22.00 %" in text
 
 
-def test_a_regression_has_its_values(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("rows", "said"), [(3, ""), (900, "Of 3 of the rows, the hardest among them.")])
+def test_a_regression_has_its_values(rows: int, said: str, tmp_path: Path) -> None:
     predictions = {
-        "rows": 3,
+        "rows": rows,
         "pairs": [[1.0, 1.5], [2.0, 2.5], [9.0, 8.0]],
         "hardest": [{"row": 2, "true": 9.0, "predicted": 8.0}],
     }
     text, _ = read(run_with(tmp_path, {"part": "validation", "predictions": predictions}))
-    assert "On 3 validation rows" in text
+    assert f"On {rows} validation rows" in text
+    assert said in text and ("Of 3 of" in text) is bool(said)
     assert "true 9, predicted 8" in text
     assert "validation row true predicted 2 9 8" in text
 

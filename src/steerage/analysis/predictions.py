@@ -14,7 +14,7 @@ from steerage.data.dataset import Dataset
 
 HARDEST = 12
 BINS = 10  # of confidence
-PAIRS = 400  # of a regression's values that are drawn
+PAIRS = 400  # of a regression's values that are drawn, beside those of the hardest rows
 MOST_CLASSES = 100  # of which a table of confusions is kept
 
 
@@ -23,9 +23,10 @@ def predictions(outputs: Tensor, dataset: Dataset, x: Tensor, y: Tensor) -> dict
 
     Classification: ``confusion`` (classes, classes), rows are the true ones; ``confidence``, for ten equal bins of the
     largest probability those that have rows: ``rows``, mean ``confidence``, share ``right``; ``hardest``: the rows of
-    the largest loss. Regression: ``pairs`` of true and predicted values in the target's units, a sample of 400, and
-    the ``hardest``; of several targets a list ``targets``, each with its ``name`` and ``pairs``. Labels that are on or
-    off: a list ``labels``, each with ``name``, rows where it is ``on``, where it was ``named``, and where both.
+    the largest loss. Regression: ``pairs`` of true and predicted values in the target's units, of 400 rows at even
+    distances and of the hardest, and the ``hardest``; of several targets a list ``targets``, each with its ``name`` and
+    ``pairs``. Labels that are on or off: a list ``labels``, each with ``name``, rows where it is ``on``, where it was
+    ``named``, and where both.
     A hardest row has its place ``row`` in ``x``, and a ``picture`` (PNG in base64) where it is one.
     """
     if dataset.spec.task == "regression":
@@ -77,6 +78,8 @@ def _of_regression(dataset: Dataset, x: Tensor, y: Tensor, outputs: Tensor) -> d
     mean, std = (torch.as_tensor(one, dtype=torch.float64) for one in (dataset.target_mean, dataset.target_std))
     trues, outs = ((one.reshape(len(y), -1).double() * std + mean).numpy().astype(float) for one in (y, outputs))
     some = np.linspace(0, len(trues) - 1, min(PAIRS, len(trues))).round().astype(int)
+    worst = _largest(np.abs(trues - outs)[:, 0]) if trues.shape[1] == 1 else []
+    some = np.unique([*some, *worst])
     pairs = np.stack([trues[some], outs[some]], axis=2)  # (rows, targets, 2)
     if trues.shape[1] > 1:
         names = (dataset.target_name or "").split(",")
@@ -89,7 +92,7 @@ def _of_regression(dataset: Dataset, x: Tensor, y: Tensor, outputs: Tensor) -> d
         "pairs": pairs[:, 0].tolist(),
         "hardest": [
             {"row": row, "true": float(true[row]), "predicted": float(named[row]), **_picture(dataset, x[row])}
-            for row in _largest(np.abs(true - named))
+            for row in worst
         ],
     }
 

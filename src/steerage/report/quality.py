@@ -21,9 +21,9 @@ def quality(run: Run) -> str:
         return ""
     part = shown(run.analysis.get("part")) or "test"
     content = f"<p>On {count(number(found.get('rows')))} {escape(part)} rows, which it has not learnt from.</p>"
-    content += _confusion(found) + _labels(found) + _confidence(found) + _pairs(found.get("pairs"), "")
+    content += _confusion(found) + _labels(found) + _confidence(found) + _pairs(found, found.get("pairs"), "")
     for one in listed(found.get("targets"))[:TARGETS]:
-        content += _pairs(at(one, "pairs"), f": {shown(at(one, 'name'))}")
+        content += _pairs(found, at(one, "pairs"), f": {shown(at(one, 'name'))}")
     content += _hardest(found, part)
     return section("Where it is right and wrong", content)
 
@@ -100,7 +100,7 @@ def _labels(found: Fields) -> str:
     return "<h3>Labels</h3>" + table(["label", "rows", "found", "precision"], rows) if rows else ""
 
 
-def _pairs(pairs: object, whose: str) -> str:
+def _pairs(found: Fields, pairs: object, whose: str) -> str:
     points = []
     for pair in listed(pairs):
         numbers = [number(one) for one in listed(pair)]
@@ -109,7 +109,9 @@ def _pairs(pairs: object, whose: str) -> str:
     if not points:
         return ""
     figure = scatter(points, Axis("true value"), Axis("predicted"), diagonal=True)
-    return f"<h3>Predicted and true values{escape(whose)}</h3>" + figure
+    rows, hardest = number(found.get("rows")) or 0.0, ", the hardest among them" * bool(listed(found.get("hardest")))
+    drawn = f"<p>Of {count(len(points))} of the rows{hardest}.</p>" if len(points) < rows else ""
+    return f"<h3>Predicted and true values{escape(whose)}</h3>{drawn}" + figure
 
 
 def _hardest(found: Fields, part: str) -> str:
