@@ -166,7 +166,7 @@ def test_a_last_training_that_is_left_was_taught_nothing(tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("minutes", [0.5, 2.0, 20.0])
-def test_the_teacher_is_as_large_as_there_is_time_for(
+def test_the_teacher_is_the_best_bet_that_there_is_time_for(
     minutes: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen: list[Values] = []
@@ -187,13 +187,13 @@ def test_the_teacher_is_as_large_as_there_is_time_for(
     def macs(values: Values) -> int:
         return feasible.dense_cost(template, values, spec).macs
 
-    able = [
+    able = [  # best bet first
         values
         for values in starting_points(replace(run.bench, budget=Budget()))
         if seconds * 20.0 * macs(small(run)) / macs(values) >= FEWEST_EPOCHS
     ]
     assert bool(able) is (minutes > 1) and (found is not None) is bool(able)
-    assert [macs(values) for values in chosen] == [max(map(macs, able), default=0)] * bool(able)
+    assert chosen == able[:1]
 
 
 @pytest.mark.parametrize("name", ["teacher", "refit"])

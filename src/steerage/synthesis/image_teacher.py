@@ -32,7 +32,7 @@ def teacher_for(run: Run, winner: Finalist) -> Finalist | None:
     if not plan.has_teacher or not is_starved(bench) or bench.dataset.spec.task == "regression":
         return None
     alone = replace(run, bench=replace(bench, budget=Budget(), device=None, latency=None, depth=None))
-    values = _largest_in_time(alone, winner)
+    values = _in_time(alone, winner)
     if values is None:
         return None
     try:
@@ -49,8 +49,8 @@ def to_json(teacher: Finalist) -> dict[str, Any]:
     return {"networks": 1, "rounds": 0, "params": teacher.trained.cost.params}
 
 
-def _largest_in_time(alone: Run, winner: Finalist) -> Values | None:
-    """The largest of the template's starting points that sees the rows ``FEWEST_EPOCHS`` times in its part of the time,
+def _in_time(alone: Run, winner: Finalist) -> Values | None:
+    """The first of the template's starting points that sees the rows ``FEWEST_EPOCHS`` times in its part of the time,
     and is larger than ``winner``.
 
     A MAC is taken to need as long as one of the winner before it is pruned. Small networks need more, so that there is
@@ -59,7 +59,6 @@ def _largest_in_time(alone: Run, winner: Finalist) -> Values | None:
     bench, plan = alone.bench, alone.plan
     spec, trained = bench.dataset.spec, winner.trained
     own = dense_cost(bench.template, winner.values, spec)
-    points = [(dense_cost(bench.template, values, spec), values) for values in starting_points(bench)]
 
     def epochs(macs: int) -> float:
         if not plan.effort.timed:
@@ -67,7 +66,8 @@ def _largest_in_time(alone: Run, winner: Finalist) -> Values | None:
         seconds = plan.ends(PHASE) - plan.ends("promotion")  # as planned: a run that goes on has less left
         return seconds * trained.epochs / max(trained.seconds, 1e-3) * own.macs / max(1, macs)
 
-    able = [
-        (cost, values) for cost, values in points if epochs(cost.macs) >= FEWEST_EPOCHS and cost.params > own.params
-    ]
-    return max(able, key=lambda pair: pair[0].macs, default=(None, None))[1]
+    for values in starting_points(bench):
+        cost = dense_cost(bench.template, values, spec)
+        if cost.params > own.params and epochs(cost.macs) >= FEWEST_EPOCHS:
+            return values
+    return None
