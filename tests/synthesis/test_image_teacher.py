@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from steerage.synthesis import Result, feasible, image_teacher, main, synthesize
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import starting_points
-from steerage.synthesis.image_teacher import BETTER, FEWEST_EPOCHS, teacher_for
+from steerage.synthesis.image_teacher import BETTER, FEWEST_EPOCHS, LARGER, teacher_for
 from steerage.synthesis.main import Interrupted
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
@@ -43,7 +44,7 @@ def phases_of(result: Result) -> list[str]:
 
 def allow(patch: pytest.MonkeyPatch) -> None:
     """An image for two parameters is enough, and any teacher is good enough."""
-    patch.setattr(feasible, "MANY_ROWS", 0.5)
+    patch.setattr(image_teacher, "FEWEST_IMAGES", 0.5)
     patch.setattr(image_teacher, "BETTER", 1e9)
 
 
@@ -138,6 +139,20 @@ def test_there_is_none_where_it_would_not_help_or_is_not_wanted(
     assert teacher_for(run, finalist("promoted-0", small(run), 0.1)) is not None
     changed = a_run(tmp_path, **change)
     assert teacher_for(changed, finalist("promoted-0", small(run), 0.1)) is None
+
+
+def test_a_teacher_is_larger_than_its_pupil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, spec = a_run(tmp_path), DATA.spec
+    points = starting_points(replace(run.bench, budget=Budget()))[::-1]
+    sizes = [feasible.dense_cost(run.bench.template, values, spec).params for values in points]
+    assert sizes[0] < max(sizes)
+    monkeypatch.setattr(image_teacher, "starting_points", lambda bench: points)
+    monkeypatch.setattr(image_teacher, "trained_in", lambda run, name, values, **_: finalist(name, values, 0.0))
+    for least, expected in ((0, points[0]), (sizes[0] + 1, points[sizes.index(max(sizes))]), (max(sizes) + 1, None)):
+        winner = finalist("promoted-0", small(run), 0.1)
+        cost = replace(winner.trained.cost, params=math.ceil(least / LARGER))
+        found = teacher_for(run, replace(winner, trained=replace(winner.trained, cost=cost)))
+        assert (None if found is None else found.values) == expected
 
 
 def test_it_can_be_left_out(tmp_path: Path) -> None:

@@ -113,3 +113,14 @@ def test_a_refit_is_about_as_long_as_what_was_seen_to_help(
     more_rows = len(run.bench.dataset.y) / len(run.bench.train_rows)
     seconds = run.plan.ends("refit") if times is None else times * 4.0 * more_rows
     assert length_of_refit(run, chosen)[0] == pytest.approx(seconds, rel=0.01)
+
+
+def test_a_refit_begins_when_its_teacher_is_trained(tmp_path: Path) -> None:
+    run = replace(a_run(tmp_path), plan=Plan(Effort(minutes=10), augmented=True))
+    values = run.bench.template.starts(run.bench.dataset.spec)[0]
+    chosen = finalist("promoted-0", values, 0.1)
+    chosen = replace(chosen, trained=replace(chosen.trained, seconds=60.0, epochs=1e4))
+    found = run.bench.recipe(values).lr
+    alone, is_taught = (recipe_of_refit(run, chosen, is_taught=one).lr for one in (False, True))
+    assert alone == pytest.approx(found * (60 / 300) ** 0.5)
+    assert is_taught == pytest.approx(found * (60 / 240) ** 0.5)  # a fifth of the time goes to the teacher

@@ -247,10 +247,15 @@ def starting_points(bench: Bench) -> list[Values]:
 
 def is_starved(bench: Bench) -> bool:
     """Whether the budget allows no more than a parameter for ``MANY_ROWS`` training images."""
+    return images_for_each_parameter(bench) >= MANY_ROWS
+
+
+def images_for_each_parameter(bench: Bench) -> float:
+    """Training images for each parameter that the budget allows; 0 where it allows any number, and for other data."""
     flash = None if bench.budget.max_flash is None else bench.budget.max_flash // (weight_bytes(bench) + PLACE)
     allowed = min((bound for bound in (bench.budget.max_params, flash) if bound is not None), default=None)
     spec = bench.dataset.spec
-    return spec.kind == "image" and allowed is not None and spec.rows >= MANY_ROWS * allowed
+    return spec.rows / max(1, allowed) if spec.kind == "image" and allowed is not None else 0.0
 
 
 def _gentler(bench: Bench, values: Values) -> Values:

@@ -51,7 +51,7 @@ def refit(run: Run, chosen: Finalist, lessons: Dataset | None = None, teacher: F
         epochs=epochs,
         scheme=scheme_of(run, chosen.values),
         rows=rows,
-        recipe=recipe_of_refit(run, chosen),
+        recipe=recipe_of_refit(run, chosen, is_taught=teacher is not None),
         teacher=None if teacher is None else teacher.trained.model,
     ).trained
 
@@ -71,7 +71,7 @@ def length_of_refit(run: Run, chosen: Finalist) -> tuple[float | None, int]:
     return seconds, max(1, round(chosen.trained.epochs))
 
 
-def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
+def recipe_of_refit(run: Run, chosen: Finalist, *, is_taught: bool = False) -> Recipe:
     """The recipe of ``chosen``; with a lower learning rate where the refit takes all that is left, as on images.
 
     These are changed more where it is many times as long and sees each of them often.
@@ -84,7 +84,8 @@ def recipe_of_refit(run: Run, chosen: Finalist) -> Recipe:
     if not plan.augmented or is_starved(run.bench):
         return recipe
     if plan.effort.timed:  # as planned, not as it is: a run that goes on has less time left
-        longer = (plan.ends("refit") - plan.ends("promotion")) / max(chosen.trained.seconds, 1e-3)
+        begins = plan.ends("teacher" if is_taught else "promotion")
+        longer = (plan.ends("refit") - begins) / max(chosen.trained.seconds, 1e-3)
     else:
         longer = plan.epochs("refit") / plan.epochs("promotion")
     steps = chosen.trained.epochs * recipe.batches(len(run.bench.train_rows))

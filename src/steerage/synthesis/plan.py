@@ -105,7 +105,7 @@ class Plan:
     sizes, since a size or a front is wanted of it. ``like``: a published network is the baseline, and is to be trained
     as long as what is delivered. ``jobs``: trainings that go on at a time. ``sized``: the size of the
     network is a choice, too. ``distill``: the winner for a table learns from made-up rows as well, where the epochs are
-    many, one for images from a larger network, where they are starved of parameters.
+    many, one for images from a larger network, where there are many for each of its parameters.
     ``most_seconds``, ``most_epochs``: of a trial and of what the promotion begins with, since more of them know the
     rows by heart, as sizing has found. ``most_params``: the bound below which it chose a size.
     """
