@@ -115,18 +115,38 @@ def test_scarce_minutes_can_still_be_too_many_where_rows_are_few() -> None:
 
 
 def test_what_is_left_after_a_late_start_is_split_as_all_of_it() -> None:
-    plan = Plan(TIMED)
-    late = plan.split_anew(300.0)
-    assert all(late.ends(phase) == pytest.approx(300.0 + plan.ends(phase) / 2) for phase in PHASES)
+    plan = Plan(Effort(minutes=60))
+    late = plan.split_anew(1800.0)
+    assert all(late.ends(phase) == pytest.approx(1800.0 + plan.ends(phase) / 2) for phase in PHASES)
     assert late.measured(2999.0 / plan.total).scarce and not late.measured(3001.0 / plan.total).scarce
-    late = plan.split_anew(500.0, after="search")  # 302 seconds too late
+    late = plan.split_anew(3000.0, after="search")  # half an hour too late
     share = (plan.ends("promotion") - plan.ends("search")) / (plan.total - plan.ends("search"))
-    assert late.ends("promotion") == pytest.approx(500.0 + share * 100.0)
-    assert late.ends("search") == 500.0 and late.ends("refit") < plan.total
+    assert late.ends("promotion") == pytest.approx(3000.0 + share * 600.0)
+    assert late.ends("search") == 3000.0 and late.ends("refit") < plan.total
     in_time = plan.split_anew(plan.ends("search"), after="search")
     assert all(in_time.ends(phase) == pytest.approx(plan.ends(phase)) for phase in PHASES)
     counted = Plan(Effort(trials=3, epochs=4)).split_anew(7.0, after="search")
     assert counted.ends("promotion") == float("inf")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "began", "left"),
+    [
+        (1.0, 0.1, 1.2),  # 2 %
+        (1.0, 4.0, 4.0),  # as long as what came before the first training
+        (1.0, 30.0, 6.0),  # a tenth of the minute at most
+        (5.0, 30.0, 8.0),
+        (60.0, 30.0, 71.4),  # what there is anyway
+    ],
+)
+def test_a_slow_machine_has_time_for_what_comes_after_the_last_training(
+    minutes: float, began: float, left: float
+) -> None:
+    plan = Plan(Effort(minutes=minutes)).split_anew(began)
+    assert plan.total - plan.ends("refit") == pytest.approx(left, abs=0.2)
+    late = plan.split_anew(plan.ends("promotion"), after="search")
+    assert late.total - late.ends("refit") >= 0.9 * plan.closing
+    assert all(late.ends(one) < late.ends(next) for one, next in (("search", "promotion"), ("promotion", "refit")))
 
 
 def test_few_minutes_mean_fewer_trials_and_not_shorter_ones() -> None:

@@ -37,6 +37,9 @@ LOCAL_ONLY_ENDS = {"local": 0.75, "absorption": 0.98}
 # Of the time after the promotion, where the local search is to find a size as well.
 WAY_DOWN = {"trajectory": 0.5, "polish": 0.85, "absorption": 1.0}
 LAST_END = 0.98
+# Seconds, and share of the minutes, that are kept at most for what comes after the last training; it takes about as
+# long as what came before the first: either is imports above all, and a slow machine is slow at both.
+LONGEST_CLOSING, MOST_CLOSING = 8.0, 0.1
 SCARCE_EPOCHS = 1500  # in the whole run; below, the refit would have fewer than 400, and more of them still help
 HURRIED_EPOCHS = 150  # in the whole run; below, a trial has a few epochs, which show only who learns fastest
 TRIALS_WANTED, TRIALS_WHEN_SCARCE, TRIALS_WHEN_HURRIED = 16, 6, 3
@@ -94,6 +97,7 @@ class Plan:
 
     ``total``: seconds that the run may take; infinite when effort is counted in epochs. ``begun``, ``over``: the second
     of the run at which what was left was split, and the share of the work that was over then (``split_anew``).
+    ``closing``: seconds that what comes after the last phase will take, where its share is less.
     ``scarce``: the minutes allow less than ``SCARCE_EPOCHS`` epochs; ``hurried``: less than ``HURRIED_EPOCHS``.
     ``augmented``: the rows are changed each time that they are seen, so no training is too long, and the last one takes
     what time there is.
@@ -113,6 +117,7 @@ class Plan:
     effort: Effort
     begun: float = 0.0
     over: float = 0.0
+    closing: float = 0.0
     local_only: bool = False
     search_only: bool = False
     scarce: bool = False
@@ -137,7 +142,9 @@ class Plan:
 
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
-        return self.begun + (self._share(phase) - self.over) / (1.0 - self.over) * (self.total - self.begun)
+        left = self.total - self.begun
+        left -= max(0.0, self.closing - (1.0 - LAST_END) * left) if self.effort.timed else 0.0
+        return self.begun + (self._share(phase) - self.over) / (1.0 - self.over) * left
 
     def split_anew(self, now: float, *, after: str | None = None) -> Plan:
         """The plan if ``after`` is over at ``now`` only, or if without it nothing could begin before.
@@ -145,7 +152,10 @@ class Plan:
         What is left is split as all of it would have been. Where imports and processes of workers take a good part of
         a minute, the trainings after the search would have next to no time else.
         """
-        return replace(self, begun=now, over=0.0 if after is None else self._share(after))
+        if after is not None:
+            return replace(self, begun=now, over=self._share(after))
+        closing = min(now, LONGEST_CLOSING, MOST_CLOSING * self.total)
+        return replace(self, begun=now, over=0.0, closing=closing)
 
     def _share(self, phase: str) -> float:
         """Of the time since the run has begun, over when ``phase`` has ended."""
