@@ -21,6 +21,7 @@ from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import starting_points
 from steerage.synthesis.image_teacher import BETTER, FEWEST_EPOCHS, LARGER, teacher_for
+from steerage.synthesis.local_search import MANY_EPOCHS
 from steerage.synthesis.main import Interrupted
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
@@ -45,6 +46,7 @@ def phases_of(result: Result) -> list[str]:
 def allow(patch: pytest.MonkeyPatch) -> None:
     """An image for two parameters is enough, and any teacher is good enough."""
     patch.setattr(image_teacher, "FEWEST_IMAGES", 0.5)
+    patch.setattr(feasible, "MANY_ROWS", 0.5)
     patch.setattr(image_teacher, "BETTER", 1e9)
 
 
@@ -139,6 +141,22 @@ def test_there_is_none_where_it_would_not_help_or_is_not_wanted(
     assert teacher_for(run, finalist("promoted-0", small(run), 0.1)) is not None
     changed = a_run(tmp_path, **change)
     assert teacher_for(changed, finalist("promoted-0", small(run), 0.1)) is None
+
+
+@pytest.mark.parametrize(
+    ("epochs", "images", "is_taught"),
+    [(MANY_EPOCHS, 10.0, True), (MANY_EPOCHS - 2, 10.0, False), (MANY_EPOCHS - 2, 0.5, True)],
+)
+def test_what_is_not_starved_has_a_teacher_in_a_long_training_alone(
+    epochs: float, images: float, is_taught: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feasible, "MANY_ROWS", images)
+    monkeypatch.setattr(image_teacher, "trained_in", lambda *_, **__: finalist("teacher", {}, 0.0))
+    run = a_run(tmp_path)
+    winner = finalist("promoted-0", small(run), 0.1)
+    times = run.plan.epochs("refit") / run.plan.epochs("promotion")
+    winner = replace(winner, trained=replace(winner.trained, epochs=epochs / times))
+    assert (teacher_for(run, winner) is not None) is is_taught
 
 
 def test_a_teacher_is_larger_than_its_pupil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

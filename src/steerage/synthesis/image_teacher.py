@@ -15,12 +15,13 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.errors import TrainingFailed
 from steerage.space import Values
-from steerage.synthesis.feasible import images_for_each_parameter, starting_points
+from steerage.synthesis.feasible import images_for_each_parameter, is_starved, starting_points
+from steerage.synthesis.local_search import MANY_EPOCHS, times_as_long
 from steerage.synthesis.stage import Finalist, Run, left, trained_in
 
 NAME = PHASE = "teacher"
-# For each parameter that is allowed: of MNIST's, 5,300 parameters learn from a teacher in 40 epochs what they do not by
-# themselves, and 2,700 and 1,200 do (benchmarks/taught.py). It was not tried with more.
+# For each parameter that is allowed. On MNIST (benchmarks/taught.py) a teacher helps 5,300 parameters in 40 epochs, in
+# which they learn rows by heart without one, and 2,700 and 1,200 in any. It was not tried with more.
 FEWEST_IMAGES = 10
 LARGER = 2.0  # times as many parameters as the winner that a teacher has at least
 FEWEST_EPOCHS = 6  # of a teacher: after fewer it is hardly better than the one that it is to teach
@@ -35,6 +36,9 @@ def teacher_for(run: Run, winner: Finalist) -> Finalist | None:
     bench, plan = run.bench, run.plan
     few = images_for_each_parameter(bench) < FEWEST_IMAGES
     if not plan.has_teacher or few or bench.dataset.spec.task == "regression":
+        return None
+    epochs = times_as_long(run, winner, is_taught=True) * winner.trained.epochs
+    if epochs < MANY_EPOCHS and not is_starved(bench):
         return None
     alone = replace(run, bench=replace(bench, budget=Budget(), device=None, latency=None, depth=None))
     values = _in_time(alone, winner)

@@ -83,11 +83,7 @@ def recipe_of_refit(run: Run, chosen: Finalist, *, is_taught: bool = False) -> R
     recipe, plan = run.bench.recipe(chosen.values), run.plan
     if not plan.augmented or is_starved(run.bench):
         return recipe
-    if plan.effort.timed:  # as planned, not as it is: a run that goes on has less time left
-        begins = plan.ends("teacher" if is_taught else "promotion")
-        longer = (plan.ends("refit") - begins) / max(chosen.trained.seconds, 1e-3)
-    else:
-        longer = plan.epochs("refit") / plan.epochs("promotion")
+    longer = times_as_long(run, chosen, is_taught=is_taught)
     steps = chosen.trained.epochs * recipe.batches(len(run.bench.train_rows))
     epochs = longer * chosen.trained.epochs
     longer *= min(1.0, steps / QUICK_STEPS)
@@ -96,6 +92,16 @@ def recipe_of_refit(run: Run, chosen: Finalist, *, is_taught: bool = False) -> R
     if seldom or run.bench.dataset.spec.kind != "image" or plan.like or not recipe.augment:
         return recipe
     return replace(recipe, augment=recipe.augment + MORE_CHANGED)
+
+
+def times_as_long(run: Run, chosen: Finalist, *, is_taught: bool) -> float:
+    """How many times as long as ``chosen`` was trained a refit is that takes all the time that is left."""
+    plan = run.plan
+    if not plan.effort.timed:
+        return plan.epochs("refit") / plan.epochs("promotion")
+    # As planned, not as it is: a run that goes on has less time left.
+    begins = plan.ends("teacher" if is_taught else "promotion")
+    return (plan.ends("refit") - begins) / max(chosen.trained.seconds, 1e-3)
 
 
 def refine_locally(run: Run, values: Values, start: Trained) -> Finalist:
