@@ -110,7 +110,7 @@ def _pairs(found: Fields, pairs: object, whose: str) -> str:
         return ""
     figure = scatter(points, Axis("true value"), Axis("predicted"), diagonal=True)
     rows, hardest = number(found.get("rows")) or 0.0, ", the hardest among them" * bool(listed(found.get("hardest")))
-    drawn = f"<p>Of {count(len(points))} of the rows{hardest}.</p>" if len(points) < rows else ""
+    drawn = f"<p>{count(len(points))} of the {count(rows)} rows{hardest}.</p>" if len(points) < rows else ""
     return f"<h3>Predicted and true values{escape(whose)}</h3>{drawn}" + figure
 
 
