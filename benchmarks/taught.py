@@ -84,7 +84,9 @@ def trained(
 def main(words: list[str]) -> None:
     parser = argparse.ArgumentParser(description="Small networks with and without a teacher.")
     parser.add_argument("pupils", nargs="*", metavar="PUPIL", help=", ".join(PUPILS))
-    asked = parser.parse_args(words).pupils
+    parser.add_argument("--kept", action="store_true", help="measure nothing, use what is there")
+    options = parser.parse_args(words)
+    asked = options.pupils
     if unknown := [name for name in asked if name not in PUPILS]:
         parser.error(f"pupils are {', '.join(PUPILS)}, got {', '.join(unknown)}")
     began, measured, rows = time.monotonic(), Measured("taught"), []
@@ -97,7 +99,7 @@ def main(words: list[str]) -> None:
         for how in ("alone", "taught"):
             keys = {seed: f"{name}, {how}, {seed}" for seed in pupil.seeds}
             for seed, key in keys.items():
-                if (asked and name not in asked) or measured.get(key, any_source=True) is not None:
+                if options.kept or (asked and name not in asked) or measured.get(key, any_source=True) is not None:
                     continue
                 if how == "taught" and teacher is None:
                     values = started(1)(template, dataset)
