@@ -46,7 +46,7 @@ def phases_of(result: Result) -> list[str]:
 def allow(patch: pytest.MonkeyPatch) -> None:
     """An image for two parameters is enough, and any teacher is good enough."""
     patch.setattr(image_teacher, "FEWEST_IMAGES", 0.5)
-    patch.setattr(feasible, "MANY_ROWS", 0.5)
+    patch.setattr(image_teacher, "MANY_EPOCHS", 1.0)
     patch.setattr(image_teacher, "BETTER", 1e9)
 
 
@@ -144,18 +144,24 @@ def test_there_is_none_where_it_would_not_help_or_is_not_wanted(
 
 
 @pytest.mark.parametrize(
-    ("epochs", "images", "is_taught"),
-    [(MANY_EPOCHS, 10.0, True), (MANY_EPOCHS - 2, 10.0, False), (MANY_EPOCHS - 2, 0.5, True)],
+    ("epochs", "rows", "is_taught"),
+    [
+        (MANY_EPOCHS, 10 * 300, True),
+        (MANY_EPOCHS - 2, 10 * 300, False),
+        (MANY_EPOCHS, 10 * 300 - 1, False),
+        (MANY_EPOCHS, 40 * 300 - 1, True),
+        (MANY_EPOCHS, 40 * 300, False),
+    ],
 )
-def test_what_is_not_starved_has_a_teacher_in_a_long_training_alone(
-    epochs: float, images: float, is_taught: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_it_is_for_trainings_and_parameters_that_it_was_seen_to_help(
+    epochs: float, rows: int, is_taught: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feasible, "MANY_ROWS", images)
-    monkeypatch.setattr(image_teacher, "trained_in", lambda *_, **__: finalist("teacher", {}, 0.0))
-    run = a_run(tmp_path)
+    monkeypatch.undo()  # what the other tests are allowed
+    monkeypatch.setattr(image_teacher, "trained_in", lambda *_, **__: finalist("teacher", {}, 0.0, loss=0.1))
+    run = a_run(tmp_path, replace(DATA, spec=replace(DATA.spec, rows=rows)))
     winner = finalist("promoted-0", small(run), 0.1)
     times = run.plan.epochs("refit") / run.plan.epochs("promotion")
-    winner = replace(winner, trained=replace(winner.trained, epochs=epochs / times))
+    winner = replace(winner, trained=replace(winner.trained, epochs=(epochs + 0.1) / times))
     assert (teacher_for(run, winner) is not None) is is_taught
 
 

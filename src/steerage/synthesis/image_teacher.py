@@ -15,15 +15,15 @@ from steerage.cost.budget import Budget
 from steerage.cost.count import dense_cost
 from steerage.errors import TrainingFailed
 from steerage.space import Values
-from steerage.synthesis.feasible import images_for_each_parameter, is_starved, starting_points
+from steerage.synthesis.feasible import images_for_each_parameter, starting_points
 from steerage.synthesis.local_search import MANY_EPOCHS, times_as_long
 from steerage.synthesis.stage import Finalist, Run, left, trained_in
 
 NAME = PHASE = "teacher"
 # For each parameter that is allowed. On MNIST (benchmarks/taught.py, one seed) a teacher takes 6 to 20 % of the loss
-# away from 5,300 parameters in 40 epochs, in which they learn rows by heart without one, 8 % from 2,700, and 12 % from
-# 1,200 in 20. It was not tried with more parameters.
-FEWEST_IMAGES = 10
+# away from 5,300 parameters in 40 epochs, in which they learn rows by heart without one, and 8 % from 2,700. What it
+# brings 1,200 is less than two trainings of one network differ by, and more parameters were not tried.
+FEWEST_IMAGES, MOST_IMAGES = 10, 40
 LARGER = 2.0  # times as many parameters as the winner that a teacher has at least
 FEWEST_EPOCHS = 6  # of a teacher: after fewer it is hardly better than the one that it is to teach
 BETTER = 0.8  # times the loss of the winner that a teacher has at most: to be asked takes time of the last training
@@ -32,14 +32,13 @@ BETTER = 0.8  # times the loss of the winner that a teacher has at most: to be a
 def teacher_for(run: Run, winner: Finalist) -> Finalist | None:
     """A larger network, trained without a budget, that is better than ``winner`` on the validation rows.
 
-    None where the plan has no teacher, there are few images for each parameter, time is too short, or none is better.
+    None where the plan has no teacher, it was not seen to help so many parameters in so many epochs, the time is too
+    short for it, or it is not better.
     """
     bench, plan = run.bench, run.plan
-    few = images_for_each_parameter(bench) < FEWEST_IMAGES
-    if not plan.has_teacher or few or bench.dataset.spec.task == "regression":
-        return None
     epochs = times_as_long(run, winner, is_taught=True) * winner.trained.epochs
-    if epochs < MANY_EPOCHS and not is_starved(bench):
+    helps = FEWEST_IMAGES <= images_for_each_parameter(bench) < MOST_IMAGES and epochs >= MANY_EPOCHS
+    if not plan.has_teacher or not helps or bench.dataset.spec.task == "regression":
         return None
     alone = replace(run, bench=replace(bench, budget=Budget(), device=None, latency=None, depth=None))
     values = _in_time(alone, winner)
