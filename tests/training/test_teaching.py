@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from steerage.data import Dataset
 from steerage.nn.feedforward import FeedForward
-from steerage.training import teaching
 from steerage.training.fit import Steps, Training, loss_of, train
 from steerage.training.recipe import Recipe
 from steerage.training.stacked.loop import stackable
-from steerage.training.teaching import DIFFERENT, SHARE, Teaching
+from steerage.training.teaching import SHARE, taught
 from tasks import convolutional, pictures, table
 
 PICTURES = pictures()
@@ -42,7 +41,7 @@ def test_the_most_of_what_is_learnt_is_what_the_teacher_says(task: str) -> None:
     data = replace(PICTURES, spec=replace(PICTURES.spec, task=task))
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Dropout(0.5))
     inputs = torch.randn(2, 1, 8, 8)
-    found = Teaching(teacher, seed=0).target((0, 0), inputs, y, data)
+    found = taught(teacher, inputs, y, data)
     outputs = teacher(inputs)  # without dropout: it was left in evaluation mode
     known = y if many else torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     said = outputs.sigmoid() if many else outputs.softmax(dim=1)
@@ -64,51 +63,6 @@ def test_the_teacher_is_asked_about_the_changed_images() -> None:
     assert all(map(torch.equal, seen, teacher.asked))
     assert not torch.equal(seen[0].sort(dim=0).values, data.prepare(data.x[:20]).sort(dim=0).values)
     assert all(map(torch.equal, before, teacher.parameters()))
-
-
-def seen_in(teacher: nn.Module, steps: int, *, restart: int = 0) -> list[Tensor]:
-    """What a pupil sees in steps of which four are an epoch; ``restart``: a step before which it is restored."""
-    data, seen = replace(PICTURES, augment=replace(PICTURES.augment, shift=0.2)), list[Tensor]()
-
-    def fresh() -> Training:
-        torch.manual_seed(0)
-        pupil = convolutional()
-        pupil[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].clone()))
-        return Training(pupil, RECIPE, seed=0, teacher=teacher)
-
-    training = fresh()
-    if restart:
-        for _ in train(training, data, torch.arange(96), effort=Steps(restart)):
-            pass
-        state, training = training.state(), fresh()
-        training.restore(state)
-        training.progress = 0.0
-    for _ in train(training, data, torch.arange(96), effort=Steps(steps)):
-        pass
-    return seen
-
-
-def test_changes_come_again_and_what_was_told_of_them_is_known() -> None:
-    teacher = Noted(convolutional())
-    steps = 4 * (DIFFERENT + 2)
-    seen = seen_in(teacher, steps)
-    assert len(seen) == steps and len(teacher.asked) == 4 * DIFFERENT
-    assert all(map(torch.equal, seen[: 4 * 2], seen[4 * DIFFERENT :]))
-    assert not any(torch.equal(one, seen[0]) for one in seen[1 : 4 * DIFFERENT])
-
-
-@pytest.mark.parametrize("restart", [4 * DIFFERENT - 2, 4 * DIFFERENT, 4 * DIFFERENT + 2])
-def test_a_training_that_goes_on_asks_again_and_sees_the_same(restart: int) -> None:
-    teacher = Noted(convolutional())
-    steps = 4 * (DIFFERENT + 2)
-    assert all(map(torch.equal, seen_in(teacher, steps), seen_in(teacher, steps, restart=restart)))
-
-
-def test_what_takes_too_much_memory_is_asked_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teaching, "MOST_KEPT", 3 * 20 * 2)
-    teacher = Noted(convolutional())
-    seen_in(teacher, 2 * 4 * DIFFERENT)
-    assert len(teacher.asked) == 2 * 4 * DIFFERENT - 3
 
 
 def errors(data: Dataset, teacher: nn.Module | None) -> float:

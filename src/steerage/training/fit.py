@@ -19,7 +19,7 @@ from steerage.training.measure import by_target
 from steerage.training.optimizer import Optimizer
 from steerage.training.precision import uses_bfloat16
 from steerage.training.recipe import Recipe
-from steerage.training.teaching import Teaching
+from steerage.training.teaching import taught
 
 TICK_SECONDS = 1.0  # how long a caller waits for control at most, on epochs longer than that
 
@@ -71,8 +71,7 @@ class Training:
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, *, seed: int, teacher: nn.Module | None = None) -> None:
-        self.model, self.recipe = model, recipe
-        self.teaching = None if teacher is None else Teaching(teacher, seed=seed)
+        self.model, self.recipe, self.teacher = model, recipe, teacher
         self.optimizer = Optimizer(model, recipe)
         self.step, self.epoch, self.batch, self.progress = 0, 0, 0, 0.0
         self.order = generator(seed, "order")  # which rows come when
@@ -141,10 +140,6 @@ def train(
     torch.set_rng_state(training.dropout_state)
     try:
         while training.progress < 1.0:
-            if training.teaching is not None and training.batch == 0:
-                order_of_epoch, noise = training.teaching.generators(training.epoch)
-                training.order_at_epoch = order_of_epoch.get_state()
-                training.noise.set_state(noise.get_state())
             training.order.set_state(training.order_at_epoch)  # which a stop within an epoch left behind
             order = rows[torch.randperm(len(rows), generator=training.order)]
             while training.batch < batches:
@@ -153,8 +148,8 @@ def train(
                     break
                 picked = order[training.batch * size : (training.batch + 1) * size]
                 inputs, target = inputs_of(training, dataset, dataset.x[picked]), dataset.y[picked]
-                if training.teaching is not None:
-                    target = training.teaching.target((training.epoch, training.batch), inputs, target, dataset)
+                if training.teacher is not None:
+                    target = taught(training.teacher, inputs, target, dataset)
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)
