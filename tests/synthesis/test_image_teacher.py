@@ -20,8 +20,7 @@ from steerage.synthesis import Result, feasible, image_teacher, main, synthesize
 from steerage.synthesis.candidate import Bench
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import starting_points
-from steerage.synthesis.image_teacher import BETTER, FEWEST_EPOCHS, LARGER, teacher_for
-from steerage.synthesis.local_search import MANY_EPOCHS
+from steerage.synthesis.image_teacher import BETTER, FEWEST_EPOCHS, LARGER, MANY_EPOCHS, teacher_for
 from steerage.synthesis.main import Interrupted
 from steerage.synthesis.plan import Effort, Plan
 from steerage.synthesis.run_directory import RunDirectory
@@ -149,8 +148,8 @@ def test_there_is_none_where_it_would_not_help_or_is_not_wanted(
         (MANY_EPOCHS, 10 * 300, True),
         (MANY_EPOCHS - 2, 10 * 300, False),
         (MANY_EPOCHS, 10 * 300 - 1, False),
-        (MANY_EPOCHS, 40 * 300 - 1, True),
-        (MANY_EPOCHS, 40 * 300, False),
+        (MANY_EPOCHS, 20 * 300 - 1, True),
+        (MANY_EPOCHS, 20 * 300, False),
     ],
 )
 def test_it_is_for_trainings_and_parameters_that_it_was_seen_to_help(

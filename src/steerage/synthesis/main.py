@@ -163,7 +163,7 @@ def synthesize(
     how many times as many values its layers may return; what trains longest is kept out by it. ``distill``: a
     network for a table learns from made-up rows too, of which the best networks of the search and boosted trees
     tell, if that is better on validation rows (``steerage.synthesis.distillation``), and one for images, with ten to
-    forty of them for each parameter, from what a larger network sees in them (``steerage.synthesis.image_teacher``);
+    twenty of them for each parameter, from what a larger network sees in them (``steerage.synthesis.image_teacher``);
     False for its own rows alone.
     ``device``: board or core that the network is for
     (``steerage.cost.device``); its flash and RAM are the budget where that leaves them open, and ``max_flash`` and

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from steerage.data.dataset import Dataset
 from steerage.training.precision import uses_bfloat16
 
-# Of what is learnt: MNIST, 1,200 parameters, 20 epochs (benchmarks/taught.py). At a temperature of 1: 2 helped less.
+# Of what is learnt; nothing else was tried (benchmarks/taught.py). The temperature is 1: 2 was no better.
 SHARE = 0.7
 
 
