@@ -37,7 +37,7 @@ from steerage.data.dataset import Dataset
 from steerage.data.load import load_dataset
 from steerage.growprune.choose import scheme_for
 from steerage.space import Values
-from steerage.synthesis.candidate import Bench, build, synthesize_candidate
+from steerage.synthesis.candidate import Bench, Trained, build, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.synthesis.feasible import starting_points
 from steerage.templates.like import published_like
@@ -245,9 +245,14 @@ def trained(case: Case, dataset: Dataset, changes: Mapping[str, Any], seed: int)
         scheme=None if case.budget == Budget() else scheme_for("auto", model, case.budget, shape),
         recipe=recipe,
     )
-    learnt_rows = bench.train_rows[: case.held]
-    learnt = evaluate(done.model, dataset, dataset.x[learnt_rows], dataset.y[learnt_rows])
-    figures = {"loss": done.scores.loss, "error": done.scores.error, "epochs": done.epochs}
+    return figures_of(done, bench) | {"epochs": done.epochs}
+
+
+def figures_of(done: Trained, bench: Bench) -> dict[str, float]:
+    """Loss and error on the validation rows, and on as many of those that were learnt, as they are."""
+    dataset, rows = bench.dataset, bench.train_rows[: len(bench.validation_rows)]
+    learnt = evaluate(done.model, dataset, dataset.x[rows], dataset.y[rows])
+    figures = {"loss": done.scores.loss, "error": done.scores.error}
     return figures | {"learnt loss": learnt.loss, "learnt error": learnt.error}
 
 

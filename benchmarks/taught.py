@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from common import SHARED, Measured, commits, row, write
-from recipes import first_bet, started
+from recipes import figures_of, first_bet, started
 from torch import nn
 
 from steerage.cost.budget import Budget
@@ -29,7 +29,6 @@ from steerage.space import Values
 from steerage.synthesis.candidate import Bench, build, synthesize_candidate
 from steerage.synthesis.clock import RunClock
 from steerage.templates.registry import load_template
-from steerage.training.evaluate import evaluate
 
 HELD = 10_000
 TEACHER_SEED = 1
@@ -77,10 +76,7 @@ def trained(
     done = synthesize_candidate(
         bench, values, name="taught", seed=seed, epochs=pupil.epochs, scheme=scheme, recipe=recipe, teacher=teacher
     )
-    some = bench.train_rows[:HELD]
-    learnt = evaluate(done.model, bench.dataset, bench.dataset.x[some], bench.dataset.y[some])
-    figures = (done.scores.loss, done.scores.error, learnt.loss, learnt.error)
-    return done.model, dict(zip(UNITS, figures, strict=True))
+    return done.model, figures_of(done, bench)
 
 
 def main(words: list[str]) -> None:

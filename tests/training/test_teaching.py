@@ -13,7 +13,7 @@ from steerage.nn.feedforward import FeedForward
 from steerage.training.fit import Steps, Training, loss_of, train
 from steerage.training.recipe import Recipe
 from steerage.training.stacked.loop import stackable
-from steerage.training.teaching import SHARE, taught
+from steerage.training.teaching import SHARE, Teaching
 from tasks import convolutional, pictures, table
 
 PICTURES = pictures()
@@ -41,7 +41,7 @@ def test_the_most_of_what_is_learnt_is_what_the_teacher_says(task: str) -> None:
     data = replace(PICTURES, spec=replace(PICTURES.spec, task=task))
     teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 2), nn.Dropout(0.5))
     inputs = torch.randn(2, 1, 8, 8)
-    found = taught(teacher, inputs, y, data)
+    found = Teaching(teacher).target(inputs, y, data)
     outputs = teacher(inputs)  # without dropout: it was left in evaluation mode
     known = y if many else torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     said = outputs.sigmoid() if many else outputs.softmax(dim=1)

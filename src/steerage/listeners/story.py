@@ -15,11 +15,8 @@ PHASES: Mapping[str, Sequence[str]] = {
     "synth down": ("baseline", "search", "promotion", "trajectory", "polish", "absorption"),
     "refine down": ("trajectory", "polish", "absorption"),
 }
-BEFORE = {
-    "sizing": "search",
-    "distillation": "refit",
-    "teacher": "refit",
-}  # which some runs have, and before which others
+# Which some runs have, and before which others.
+BEFORE = {"sizing": "search", "distillation": "refit", "teacher": "refit"}
 TITLES = {
     "baseline": "plain baseline",
     "sizing": "choice of a size",

@@ -137,6 +137,10 @@ class Trained:
     seconds: float
     stopped_at: float | None = None
 
+    def rate(self, own: int, macs: int) -> float:
+        """Epochs in a second of a network of ``macs``, if a MAC takes as long as in this one, trained with ``own``."""
+        return self.epochs / max(self.seconds, 1e-3) * own / max(1, macs)
+
 
 P = ParamSpec("P")
 Conduct: TypeAlias = "Generator[Run, Tick | None, Trained]"

@@ -75,7 +75,7 @@ def _in_time(alone: Run, winner: Finalist) -> Values | None:
         if not plan.effort.timed:
             return plan.epochs(PHASE)
         seconds = plan.ends(PHASE) - plan.ends("promotion")  # as planned: a run that goes on has less left
-        return seconds * trained.epochs / max(trained.seconds, 1e-3) * own.macs / max(1, macs)
+        return seconds * trained.rate(own.macs, macs)
 
     for values in starting_points(bench):
         cost = dense_cost(bench.template, values, spec)

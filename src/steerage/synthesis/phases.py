@@ -62,9 +62,7 @@ def planned(run: Run, baseline: Finalist) -> Run:
     bench = run.bench
     typical = dense_cost(bench.template, starting_points(bench)[0], bench.dataset.spec)
     trained = baseline.trained
-    rate = trained.epochs / max(trained.seconds, 1e-3) * trained.cost.macs / max(1, typical.macs)
-    plan = run.plan.measured(rate)
-    return replace(run, plan=plan)
+    return replace(run, plan=run.plan.measured(trained.rate(trained.cost.macs, typical.macs)))
 
 
 def search_globally(run: Run) -> list[Values]:

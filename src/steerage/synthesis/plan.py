@@ -27,7 +27,7 @@ FEWEST_SECONDS = 0.2  # of a shorter training: in fewer a network does not even 
 FEWEST_EPOCHS = 8  # of a shorter training: in fewer no rows are known by heart, and what is less trained is luckier
 # Of the time between promotion and the end of the refit. The refit of a table is as much longer than the distillation
 # as there are more rows; that of images is to be many times as long as what its teacher was trained.
-DISTILLATION, TEACHER = 0.5, 0.2
+BEFORE_REFIT = {"distillation": 0.5, "teacher": 0.2}
 # Each of up to six networks of a front gets at least twice the time of a trial.
 FRONT_ENDS = {"baseline": 0.05, "search": 0.50, "promotion": 0.98}
 SEARCH_ONLY_ENDS = {"baseline": 0.05, "search": 0.65, "promotion": 0.98}
@@ -143,7 +143,7 @@ class Plan:
     def ends(self, phase: str) -> float:
         """Second of the run at which ``phase`` must have ended."""
         left = self.total - self.begun
-        left -= max(0.0, self.closing - (1.0 - LAST_END) * left) if self.effort.timed else 0.0
+        left -= max(0.0, self.closing - (1.0 - LAST_END) * left)
         return self.begun + (self._share(phase) - self.over) / (1.0 - self.over) * left
 
     def split_anew(self, now: float, *, after: str | None = None) -> Plan:
@@ -162,10 +162,9 @@ class Plan:
         if self.way_down and phase in WAY_DOWN:
             begun = 0.0 if self.local_only else self._share("promotion")
             return begun + WAY_DOWN[phase] * (LAST_END - begun)
-        if phase in ("distillation", "teacher"):
+        if phase in BEFORE_REFIT:
             begun = self._share("promotion")
-            part = DISTILLATION if phase == "distillation" else TEACHER
-            return begun + part * (self._share("refit") - begun)
+            return begun + BEFORE_REFIT[phase] * (self._share("refit") - begun)
         return self._shares[phase]
 
     @property

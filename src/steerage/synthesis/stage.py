@@ -24,13 +24,8 @@ from steerage.synthesis.run_directory import RunDirectory
 from steerage.synthesis.team import Team
 from steerage.training.evaluate import Scores
 
-OF_CANDIDATES = (
-    "baseline",
-    "sizing",
-    "promotion",
-    "distillation",
-    "teacher",
-)  # phases whose networks may still be refused
+# Phases whose networks may still be refused.
+OF_CANDIDATES = ("baseline", "sizing", "promotion", "distillation", "teacher")
 LEAST_SECONDS = 0.5  # of a training, however late it is
 
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from steerage import store
 from steerage.data.dataset import Dataset
@@ -25,6 +24,7 @@ from steerage.synthesis.stage import Finalist, Run, recall
 from steerage.training.evaluate import predict
 from steerage.training.fit import loss_of
 from steerage.training.refinement import best_factor
+from steerage.training.teaching import told
 from steerage.training.trees import KINDS, Trees, fit_trees
 
 FILE = "teacher.json"
@@ -194,21 +194,12 @@ def _networks(run: Run, names: Collection[str] | None = None) -> dict[str, Told]
 
 
 def _told_by(dataset: Dataset, finalist: Finalist) -> Told:
-    def told(x: Tensor) -> Tensor:
-        outputs = predict(finalist.trained.model, dataset, x)
-        if dataset.spec.task == "classification":
-            return F.softmax(outputs, dim=1)
-        return outputs.sigmoid() if dataset.spec.task == "multilabel" else outputs
-
-    return told
+    return lambda x: told(predict(finalist.trained.model, dataset, x), dataset)
 
 
-def _tempered(told: Tensor, factor: float, dataset: Dataset) -> Tensor:
+def _tempered(said: Tensor, factor: float, dataset: Dataset) -> Tensor:
     """What is told with outputs ``factor`` times as large."""
-    if dataset.spec.task == "regression":
-        return told
-    outputs = factor * _as_outputs(told, dataset)
-    return F.softmax(outputs, dim=1) if dataset.spec.task == "classification" else outputs.sigmoid()
+    return said if dataset.spec.task == "regression" else told(factor * _as_outputs(said, dataset), dataset)
 
 
 def _as_outputs(told: Tensor, dataset: Dataset) -> Tensor:

@@ -19,7 +19,7 @@ from steerage.training.measure import by_target
 from steerage.training.optimizer import Optimizer
 from steerage.training.precision import uses_bfloat16
 from steerage.training.recipe import Recipe
-from steerage.training.teaching import taught
+from steerage.training.teaching import Teaching
 
 TICK_SECONDS = 1.0  # how long a caller waits for control at most, on epochs longer than that
 
@@ -71,7 +71,8 @@ class Training:
     """
 
     def __init__(self, model: nn.Module, recipe: Recipe, *, seed: int, teacher: nn.Module | None = None) -> None:
-        self.model, self.recipe, self.teacher = model, recipe, teacher
+        self.model, self.recipe = model, recipe
+        self.teaching = None if teacher is None else Teaching(teacher)
         self.optimizer = Optimizer(model, recipe)
         self.step, self.epoch, self.batch, self.progress = 0, 0, 0, 0.0
         self.order = generator(seed, "order")  # which rows come when
@@ -148,8 +149,8 @@ def train(
                     break
                 picked = order[training.batch * size : (training.batch + 1) * size]
                 inputs, target = inputs_of(training, dataset, dataset.x[picked]), dataset.y[picked]
-                if training.teacher is not None:
-                    target = taught(training.teacher, inputs, target, dataset)
+                if training.teaching is not None:
+                    target = training.teaching.target(inputs, target, dataset)
                 training.optimizer.lr = recipe.lr_at(training.progress)
                 with torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
                     outputs = model(inputs)

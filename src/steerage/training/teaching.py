@@ -18,15 +18,27 @@ from steerage.training.precision import uses_bfloat16
 SHARE = 0.7
 
 
-def taught(teacher: nn.Module, inputs: Tensor, target: Tensor, dataset: Dataset) -> Tensor:
-    """What is to be learnt of ``inputs`` (batch, *input_shape), as a network sees them: probabilities (batch, outputs).
+class Teaching:
+    """A ``teacher``, which is put into evaluation mode, as it is asked about each batch of a training."""
 
-    ``target``: classes (batch,), or labels that are on or off (batch, labels). ``teacher`` is left in evaluation mode.
-    """
-    teacher.eval()
-    autocast = uses_bfloat16(teacher, "auto")
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=autocast):
-        outputs = teacher(inputs).float()
-    if dataset.spec.task == "multilabel":
-        return torch.lerp(target.float(), outputs.sigmoid(), SHARE)
-    return torch.lerp(F.one_hot(target, dataset.spec.outputs).float(), outputs.softmax(dim=1), SHARE)
+    def __init__(self, teacher: nn.Module) -> None:
+        self._teacher, self._autocast = teacher.eval(), uses_bfloat16(teacher, "auto")
+
+    def target(self, inputs: Tensor, known: Tensor, dataset: Dataset) -> Tensor:
+        """What is to be learnt of ``inputs`` (batch, *input_shape), as a network sees them: probabilities (batch,
+        outputs).
+
+        ``known``: classes (batch,), or labels that are on or off (batch, labels).
+        """
+        with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=self._autocast):
+            outputs = self._teacher(inputs).float()
+        if dataset.spec.task == "classification":
+            known = F.one_hot(known, dataset.spec.outputs)
+        return torch.lerp(known.float(), told(outputs, dataset), SHARE)
+
+
+def told(outputs: Tensor, dataset: Dataset) -> Tensor:
+    """What ``outputs`` (n, outputs) of a network tell: probabilities, or of a regression the outputs."""
+    if dataset.spec.task == "classification":
+        return outputs.softmax(dim=1)
+    return outputs.sigmoid() if dataset.spec.task == "multilabel" else outputs

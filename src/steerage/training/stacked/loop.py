@@ -44,7 +44,7 @@ def stackable(training: Training, dataset: Dataset) -> bool:
     float32, that learns a class, or the probabilities of classes, or one number for each row, without a teacher.
     """
     recipe = training.recipe
-    if training.teacher is not None or (dataset.y.ndim > 1 and dataset.spec.task != "classification"):
+    if training.teaching is not None or (dataset.y.ndim > 1 and dataset.spec.task != "classification"):
         return False
     plain = recipe.optimizer == "adamw" and not uses_bfloat16(training.model, recipe.precision)
     return plain and chain_of(training.model) is not None
