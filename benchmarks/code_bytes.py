@@ -73,6 +73,7 @@ def all_kernels() -> Iterator[Kernel]:
                 yield Kernel("conv_row", "", frozenset({*load, *pools, *acts, *index, *plus, *lined}))
     yield Kernel("conv")
     yield Kernel("plus_row")
+    yield Kernel("upright")
     yield from all_int8()
 
 
@@ -220,6 +221,9 @@ def measure(core: str, folder: Path) -> dict[str, Any]:
     everything = " ".join(["a = a * b + a;", *(statement for name, statement in more.items() if name != "copy")])
     empty = one.library("i = i + 1;")
     library["quotient"] = one.library("i = i / (i + 1);") - empty
+    library["moments"] = (
+        one.library("long long k = i, n = i, m = i; m = k * n / m; k = i; i = (int)(m < k ? m : k) % (i + 1);") - empty
+    )
     for name in sorted({name for names in codesize.TAKEN.values() for name in names} - {*more}):
         library[name] = max(0, one.library(f"{everything} a = {name}(b);") - one.library(everything))
     return {

@@ -136,6 +136,13 @@ MetricName = Annotated[
 Balance = Annotated[
     bool, Option("--balance", help="All classes weigh the same in training; the metric is then balanced_error.")
 ]
+Straighten = Annotated[
+    bool | None,
+    Option(
+        "--straighten/--no-straighten",
+        help="Put drawn images upright first; by default where their nearest neighbours gain by it.",
+    ),
+]
 MaxParams = Annotated[
     str | None, Option("--max-params", metavar="N", help="Most parameters that are not zero: 1500, 20k, 1.5M.")
 ]

@@ -76,6 +76,7 @@ def synth(
     depth: int | None = None,
     max_expansion: float | None = None,
     distill: bool = True,
+    straighten: bool | None = None,
     jobs: str = "auto",
     ahead: int | None = None,
     ray: str | None = None,
@@ -103,6 +104,7 @@ def synth(
                 depth=depth,
                 max_expansion=max_expansion,
                 distill=distill,
+                straighten=straighten,
                 device=wish.device,
                 int8=wish.int8,
                 jobs=_jobs(jobs),
@@ -151,6 +153,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
 
         def work(dataset: Dataset, budget: Budget | None, listeners: Sequence[Listener]) -> Result:
             from steerage.cost.budget import Budget
+            from steerage.data.straightened import is_straightened
             from steerage.synthesis.main import refine as refined
             from steerage.synthesis.own_network import OwnNetwork, exported_network
 
@@ -163,6 +166,7 @@ def refine(wish: Wish, *, network: str, factory: str | None) -> Job:
             return refined(
                 own,
                 dataset,
+                straighten=given is not None and is_straightened(given.preprocess),
                 budget=budget or Budget(),
                 max_loss=wish.tolerated,
                 front=wish.front,

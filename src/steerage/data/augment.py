@@ -187,7 +187,7 @@ def augment_for(x: Tensor) -> Augment:
     _, channels, height, width = sample.shape
     if min(height, width) < 4:
         return Augment()
-    background = _background(sample)
+    background = background_of(sample)
     if background is None:
         return Augment(shift=0.125, flip=channels == 3, fill="reflect")
     fill: Fill = "zeros" if background == 0 else "border"
@@ -196,8 +196,8 @@ def augment_for(x: Tensor) -> Augment:
     return Augment(shift=0.07, rotate=10, scale=0.1, shear=8, fill=fill)
 
 
-def _background(sample: Tensor) -> float | None:
-    """The value that nearly all corner pixels share, or None."""
+def background_of(sample: Tensor) -> float | None:
+    """The value that nearly all corner pixels of images ``sample`` (n, c, h, w) share, or None."""
     corners = sample[:, :, [0, 0, -1, -1], [0, -1, 0, -1]].flatten()
     value = float(corners.median())
     spread = float(sample.max() - sample.min())

@@ -12,19 +12,22 @@ from torch import Tensor, nn
 
 from steerage.data.imagefiles import cells_of, is_image_frame, read_images
 from steerage.data.raw import as_array
+from steerage.data.straighten import Straighten, can_straighten
 from steerage.errors import BadData
 
 PixelType = Literal["uint8", "float32"]
 
 # Normalization constants need no more images than this.
 _SAMPLE = 10_000
+_AT_ONCE = 500  # images that are straightened; bounds memory
 
 
 @dataclass(frozen=True)
 class ImagePreprocess:
-    """Per-channel normalization, and the shape and pixel type that encoded images have.
+    """Per-channel normalization, what comes before it, and the shape and pixel type that encoded images have.
 
     ``mean``, ``std``: one per channel, in the units of the pixels. ``dtype``: of encoded training images.
+    ``straighten``: what is done to bytes before that, if anything.
     """
 
     channels: int
@@ -33,6 +36,7 @@ class ImagePreprocess:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     dtype: PixelType
+    straighten: Straighten | None = None
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -82,10 +86,14 @@ class ImagePreprocess:
 
     def module(self) -> nn.Module:
         """Encoded images (n, c, h, w) -> normalized float32 of the same shape."""
-        return _Normalize(self.mean, self.std)
+        normalize = _Normalize(self.mean, self.std)
+        return normalize if self.straighten is None else nn.Sequential(self.straighten.module(), normalize)
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": "image", **asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        document = {"kind": "image", **asdict(self), "mean": list(self.mean), "std": list(self.std)}
+        if self.straighten is None:
+            del document["straighten"]  # as files had it before there was any
+        return document
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> ImagePreprocess:
@@ -95,7 +103,11 @@ class ImagePreprocess:
         std = tuple(float(value) for value in document["std"])
         if not len(mean) == len(std) == channels or not min(std) > 0 or document["dtype"] not in ("uint8", "float32"):
             raise ValueError(f"need {channels} means, {channels} positive stds and a pixel type of uint8 or float32")
-        return cls(channels, height, width, mean, std, document["dtype"])
+        how = document.get("straighten")
+        straighten = None if how is None else Straighten.from_json(how)
+        if straighten is not None and (document["dtype"] != "uint8" or not can_straighten((channels, height, width))):
+            raise ValueError("only images of bytes, neither too small nor too large, can be straightened")
+        return cls(channels, height, width, mean, std, document["dtype"], straighten)
 
 
 def _tensor(array: np.ndarray) -> Tensor:
@@ -116,15 +128,19 @@ class _Normalize(nn.Module):
         return (x.to(torch.float32) - self.mean) / self.std
 
 
-def fit_images(images: np.ndarray) -> ImagePreprocess:
-    """Normalization constants of training images uint8 | float32 (n, c, h, w)."""
+def fit_images(images: np.ndarray, straighten: Straighten | None = None) -> ImagePreprocess:
+    """Normalization constants of training images uint8 | float32 (n, c, h, w), of straightened ones if they are."""
     sample = images[:: max(1, len(images) // _SAMPLE)].astype(np.float32)
+    if straighten is not None:
+        module = straighten.module()
+        parts = torch.split(torch.from_numpy(sample), _AT_ONCE)
+        sample = torch.cat([module(part) for part in parts]).numpy()
     mean = sample.mean(axis=(0, 2, 3), dtype=np.float64)
     std = sample.std(axis=(0, 2, 3), dtype=np.float64)
     std = np.where(std > 1e-6, std, 1.0)
     _, channels, height, width = images.shape
     dtype: PixelType = "uint8" if images.dtype == np.uint8 else "float32"
-    return ImagePreprocess(channels, height, width, tuple(map(float, mean)), tuple(map(float, std)), dtype)
+    return ImagePreprocess(channels, height, width, tuple(map(float, mean)), tuple(map(float, std)), dtype, straighten)
 
 
 def pixels(raw: Any) -> np.ndarray:

@@ -37,7 +37,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
     result depends on ``random_state`` alone, and ``minutes`` beside ``epochs`` end it early. ``kind``: "signal" for
     arrays that are signals over time. ``template``: a name
     ("mlp", "cnn", ...), "file.py:Class", or a ``Template``; "auto" goes by the data. ``scheme``, ``patience``,
-    ``distill``, ``metric``: as for ``steerage.synthesize``.
+    ``distill``, ``straighten``, ``metric``: as for ``steerage.synthesize``.
     ``class_weight``: by label (1 for missing ones), or "balanced".
     ``random_state``: a seed, or a generator that one is drawn from. ``out``: the folder of the run, which is kept, and
     goes on where the same fit was stopped; None for one that is removed. ``verbose``: 1 prints phases, 2 trials too; 0
@@ -68,6 +68,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
         scheme: str = "auto",
         patience: int | None = None,
         distill: bool = True,
+        straighten: bool | None = None,
         metric: str | None = None,
         class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         random_state: int | RandomState | None = None,
@@ -90,6 +91,7 @@ class SteerageClassifier(ClassifierMixin, Synthesizer):  # type: ignore[misc]
             scheme=scheme,
             patience=patience,
             distill=distill,
+            straighten=straighten,
             metric=metric,
             random_state=random_state,
             out=out,

@@ -64,6 +64,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         scheme: str = "auto",
         patience: int | None = None,
         distill: bool = True,
+        straighten: bool | None = None,
         metric: str | None = None,
         random_state: int | RandomState | None = None,
         out: str | Path | None = None,
@@ -84,6 +85,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
         self.scheme = scheme
         self.patience = patience
         self.distill = distill
+        self.straighten = straighten
         self.metric = metric
         self.random_state = random_state
         self.out = out
@@ -145,6 +147,7 @@ class Synthesizer(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no
                     scheme=self.scheme,
                     patience=self._whole("patience"),
                     distill=bool(self.distill),
+                    straighten=self.straighten,
                     metric=self.metric,
                     out=folder,
                     listener=printer(self.verbose),

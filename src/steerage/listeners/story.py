@@ -63,6 +63,8 @@ class Story:
         """Take in one event; lines for a log, if it is worth any."""
         if isinstance(event, events.Training):
             self.training = event
+        elif isinstance(event, events.RunStarted) and event.settings.get("straighten"):
+            return ["images are put upright before a network sees them"]
         elif isinstance(event, events.PhaseStarted):
             lines = self.end_of_phase()
             self.phase = event.phase

@@ -15,7 +15,7 @@ from steerage.data.dataset import Preprocess
 from steerage.micro import functions, layers
 from steerage.micro.held import Held
 from steerage.micro.inputs import can_clip, start
-from steerage.micro.ir import Affine, Bins, Conv, Join, Linear, Op, Program, Softmax, Value, live
+from steerage.micro.ir import Affine, Bins, Conv, Features, Join, Linear, Op, Program, Softmax, Value, live
 from steerage.micro.lower import Walk
 from steerage.nn.encoding import PiecewiseLinear
 from steerage.nn.modes import evaluating
@@ -56,7 +56,7 @@ def build(
         masks = masks or {}
         walk = Walk(model, traced, start(preprocess), masks, {})
         first = _finished(walk, units, softmax)
-        if walk.start.features is None:
+        if not isinstance(walk.start.first, Features):
             return first
         read = _read(first, walk)
         begin = start(preprocess, read=read.features, clipped=clip and read.linearly and can_clip(preprocess))

@@ -25,6 +25,7 @@ from steerage.micro.ir import (
     Program,
     Quantization,
     Stack,
+    Upright,
     Value,
 )
 
@@ -123,7 +124,9 @@ def scheme(program: Program, ranges: Ranges) -> Scheme:
     else:
         values[program.input] = quantization(ranges.input)
     for op in program.ops:
-        if op.output not in mixed:
+        if isinstance(op, Upright):
+            values[op.output] = values[op.x]
+        elif op.output not in mixed:
             values[op.output] = quantization(groups.range(op.output))
         elif isinstance(op, Features):
             spread = quantization(groups.range(op.output))

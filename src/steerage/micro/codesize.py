@@ -30,6 +30,8 @@ from steerage.micro.ir import (
     Quantize,
     Softmax,
     Stack,
+    Upright,
+    is_whole,
     runs,
 )
 from steerage.micro.kernels import Kernel
@@ -67,7 +69,7 @@ TAKEN: Mapping[str, tuple[str, ...]] = {
 
 # Part of the functions that call them:
 INLINED = ("first", "positive", "narrow", "scaled", "rescale", "bits", "none", "fixed", "ramp")
-WHOLE_TAKEN: Mapping[str, str] = {"load": "copy", "pool": "quotient"}  # of functions of integers
+WHOLE_TAKEN: Mapping[str, str] = {"load": "copy", "pool": "quotient", "upright": "moments"}  # of functions of integers
 
 
 def kernel_key(kernel: Kernel) -> str:
@@ -117,7 +119,7 @@ def library_bytes(kernels: tuple[Kernel, ...], core: Core = "cortex-m4", *, form
 def _is_whole(kernel: Kernel) -> bool:
     """Whether a function has nothing to do with floats."""
     integers = "int8" in kernel.flags and kernel.file != "softmax"
-    return integers or kernel.file in (*INLINED, "quantize", "next", "average_row")
+    return integers or kernel.file in (*INLINED, "quantize", "next", "average_row", "upright")
 
 
 def unrolled_bytes(layer: Layer, core: Core = "cortex-m4") -> int:
@@ -155,7 +157,7 @@ def _fields(op: Conv, stored: Mapping[Layer, Stored]) -> int:
 
 def statements(op: Op, stored: Mapping[Layer, Stored]) -> list[int]:
     """Number of arguments of each call that an operation is made of."""
-    whole = op.output.dtype != "float32"
+    whole = is_whole(op)
     if isinstance(op, Linear):
         format = stored[op].format
         found = [] if format == "unrolled" else [7 + whole if format == "bitmap" else 6 + whole]
@@ -187,6 +189,7 @@ _ARGUMENTS: Mapping[type[Op], int] = {
     Gather: 4,
     Softmax: 3,
     Pixels: 7,
+    Upright: 6,
 }
 
 

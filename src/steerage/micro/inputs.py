@@ -16,19 +16,19 @@ from steerage.data.signals import SignalPreprocess
 from steerage.data.tabular import CLIP, Column, TablePreprocess
 from steerage.errors import UnsupportedLayer
 from steerage.micro.held import Held, Part
-from steerage.micro.ir import Features, Hot, Number, Value
+from steerage.micro.ir import Features, Hot, Number, Upright, Value
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Start:
-    """The input, the operation on it if there is one, and the network's input tensor.
+    """The input, the ``first`` operation on it if there is one, and the network's input tensor.
 
     ``signal``: tensors (channels, length) of the network are maps, as ``as_map`` makes them.
     """
 
     input: Value
-    features: Features | None
+    first: Features | Upright | None
     held: Held
     signal: bool = False
 
@@ -53,8 +53,12 @@ def start(preprocess: Preprocess, *, read: Set[int] | None = None, clipped: bool
         return _table(preprocess, read, clipped)
     if isinstance(preprocess, ImagePreprocess):
         mean, std = _float32(preprocess.mean), _float32(preprocess.std)
-        image = Value("x", preprocess.input_shape, preprocess.dtype)
-        return Start(image, None, Held(image.shape, (Part(image, None, 1.0 / std, -mean / std, raw=True),)))
+        x = image = Value("x", preprocess.input_shape, preprocess.dtype)
+        first = None
+        if preprocess.straighten is not None:
+            image = Value("upright", x.shape, x.dtype)
+            first = Upright("upright", x, image, preprocess.straighten.background)
+        return Start(x, first, Held(image.shape, (Part(image, None, 1.0 / std, -mean / std, raw=True),)))
     if isinstance(preprocess, SignalPreprocess):
         mean, std = _float32(preprocess.mean), _float32(preprocess.std)
         signal = Value("x", (preprocess.channels, *as_map((preprocess.length,), 1)))

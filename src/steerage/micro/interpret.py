@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from steerage.data.straighten import Straighten
 from steerage.data.tabular import CLIP
-from steerage.micro.ir import Bins, Combine, Features, Gather, Join, Number, Op, Program, Shape, Stack, Value
+from steerage.micro.ir import Bins, Combine, Features, Gather, Join, Number, Op, Program, Shape, Stack, Upright, Value
 
 Arithmetic: TypeAlias = Mapping[type[Op], Callable[..., Tensor]]
 
@@ -34,7 +35,7 @@ def run(program: Program, rows: Tensor, arithmetic: Arithmetic) -> Tensor:
 
 def _read(op: Op, value: Value, tensor: Tensor, program: Program) -> Tensor:
     """An input as its operation needs it: of an image, which is no map of ours, a linear layer reads the pixels."""
-    if value is program.input and tensor.ndim == 4 and len(op.output.shape) == 1:
+    if value is program.image and tensor.ndim == 4 and len(op.output.shape) == 1:
         return tensor.flatten(1)
     return tensor
 
@@ -117,6 +118,7 @@ def _join(op: Join, *parts: Tensor) -> Tensor:
 
 
 _MOVES: Mapping[type[Any], Callable[..., Tensor]] = {
+    Upright: lambda op, x: Straighten(op.background).module()(x),
     Features: features,
     Bins: _bins,
     Gather: _gather,

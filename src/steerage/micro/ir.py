@@ -225,6 +225,21 @@ class Encode:
 
 @final
 @dataclass(frozen=True, eq=False)
+class Upright:
+    """Image of bytes [channel][y][x] -> one of the same shape, put upright (``steerage.data.straighten``)."""
+
+    label: str
+    x: Value
+    output: Value
+    background: int
+
+    @property
+    def inputs(self) -> tuple[Value, ...]:
+        return (self.x,)
+
+
+@final
+@dataclass(frozen=True, eq=False)
 class Pixels:
     """Image [channel][y][x] -> map: ``(pixel - mean) * scale`` per channel, float64 (channels,) each.
 
@@ -511,6 +526,7 @@ class Softmax:
 Op: TypeAlias = (
     Features
     | Encode
+    | Upright
     | Pixels
     | Quantize
     | Linear
@@ -538,9 +554,20 @@ class Program:
     ops: tuple[Op, ...]
 
     @property
+    def image(self) -> Value:
+        """What is read in place of the input, which is no map of ours even where it is an image."""
+        first = self.ops[0] if self.ops else None
+        return first.output if isinstance(first, Upright) else self.input
+
+    @property
     def quantized(self) -> bool:
         """Whether it computes with integers."""
-        return any(op.output.dtype != "float32" for op in self.ops)
+        return any(is_whole(op) for op in self.ops)
+
+
+def is_whole(op: Op) -> bool:
+    """Whether an operation makes integers of a network of such; an image of bytes is one of floats, too."""
+    return op.output.dtype in ("int8", "int32")
 
 
 def runs(op: Quantize) -> list[int]:

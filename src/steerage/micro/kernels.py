@@ -25,6 +25,8 @@ from steerage.micro.ir import (
     Quantize,
     Softmax,
     Stack,
+    Upright,
+    is_whole,
 )
 from steerage.micro.storage import Layer, Stored
 
@@ -85,7 +87,7 @@ def kernels(ops: tuple[Op, ...], stored: Mapping[Layer, Stored]) -> tuple[Kernel
     found = dict.fromkeys(kernel for op in ops for kernel in _of(op, stored))
     found |= dict.fromkeys(_of_convolutions([op for op in ops if isinstance(op, Conv)], ops, stored))
     acts = activations(ops)
-    whole = any(op.output.dtype != "float32" for op in ops)
+    whole = any(is_whole(op) for op in ops)
     streams = any(stored[op].format == "delta" for op in ops if isinstance(op, Linear | Conv))
     bits = any(stored[op].format == "bitmap" for op in ops if isinstance(op, Conv))
     first = [*_inlined(ops)] if whole else []
@@ -116,7 +118,7 @@ def _inlined(ops: tuple[Op, ...]) -> Iterator[Kernel]:
 
 
 def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
-    whole = op.output.dtype != "float32"
+    whole = is_whole(op)
     if isinstance(op, Linear):
         if not whole and op.weights.bias is None and op.onto is None and stored[op].format != "unrolled":
             yield Kernel("fill")
@@ -143,10 +145,13 @@ def _of(op: Op, stored: Mapping[Layer, Stored]) -> Iterator[Kernel]:
     elif isinstance(op, Softmax):
         yield Kernel("softmax", "_wide" if op.x.dtype == "int32" else "", _flags(op.x.dtype != "float32"))
     elif not isinstance(op, Join | Activate | Conv):
-        yield Kernel(_PLAIN[type(op)], "", frozenset() if isinstance(op, Quantize) else _flags(whole))
+        yield Kernel(_PLAIN[type(op)], "", frozenset() if isinstance(op, Quantize | Upright) else _flags(whole))
 
 
-_PLAIN: Mapping[type[Op], str] = {Pool: "pool", Gate: "gate", Affine: "affine", Stack: "stack", Quantize: "quantize"}
+_PLAIN: Mapping[type[Op], str] = {
+    **{Pool: "pool", Gate: "gate", Affine: "affine", Stack: "stack"},
+    **{Quantize: "quantize", Upright: "upright"},
+}
 
 
 def _of_features(op: Features) -> Iterator[Kernel]:

@@ -36,10 +36,10 @@ class Walk:
         self.root, self.graph, self.shapes = traced.root, traced.graph, traced.shapes
         self.start, self.masks, self.read_bins = start, masks, read_bins
         self.names = {module: name for name, module in model.named_modules()}
-        self.ops: list[Op] = [] if start.features is None else [start.features]
+        self.ops: list[Op] = [] if start.first is None else [start.first]
         self.held: dict[fx.Node, Held] = {}
         self.constants: dict[fx.Node, Tensor] = {}
-        self.used_names: set[str] = {"x", "features"}
+        self.used_names: set[str] = {"x", "features", "upright"}
         self.joined: set[Value] = set()
         self.pixels: Value | None = None
         self.bins: dict[Value, tuple[str, Ints]] = {}  # label of the encoding, and which of its bins these are

@@ -89,7 +89,7 @@ def clearance(step: Sequence[Op], value: Value) -> int | None:
     ``step``: operations that are done together. None where the two must not share memory at all.
     """
     op = step[-1]
-    if BYTES[value.dtype] < BYTES[op.output.dtype]:
+    if BYTES[value.dtype] < BYTES[op.output.dtype] or value.dtype == "uint8":  # an image, which is no map of ours
         return None
     if isinstance(op, Activate | Affine | Softmax | Quantize) or (isinstance(op, Gather) and op.index is None):
         return 0
@@ -215,7 +215,10 @@ def _buffers(program: Program) -> list[_Buffer]:
             allowed = [one for one in found if one is not None]
             if len(allowed) == len(found) and source is not result and end[source] == place == start[result]:
                 over[result][number[source]] = max(allowed)
-    buffers = [_Buffer(w.bytes, BYTES[w.dtype], start[w], end[w], members[w], None, over[w]) for w in members]
+    buffers = [
+        _Buffer(w.bytes, WORD if w.dtype == "uint8" else BYTES[w.dtype], start[w], end[w], members[w], None, over[w])
+        for w in members
+    ]
     for place, step in enumerate(done):
         for op in step:
             each = BYTES[op.output.dtype]

@@ -41,6 +41,7 @@ from steerage.micro.ir import (
     Rescale,
     Softmax,
     Stack,
+    Upright,
     Value,
     Weights,
     live,
@@ -84,6 +85,7 @@ class _Walk:
         self.ops: list[Op] = []
         image = len(program.input.shape) == 3
         self.input = replace(program.input, quantization=scheme.values[program.input]) if image else program.input
+        self.image = self.input  # what layers read of it
         self.made: dict[Value, Value] = {program.input: self.input}  # floats that stay such, and the input
         self.whole: dict[Value, Value] = {}  # integers, by what they were
         self.makers: dict[Value, Op] = {op.output: op for op in program.ops}
@@ -95,7 +97,11 @@ class _Walk:
 
     def run(self) -> Program:
         for op in self.program.ops:
-            if op in self.columns:
+            if isinstance(op, Upright):
+                self.image = replace(op.output, quantization=self.scheme.values[op.output])
+                self.made[op.output] = self.image
+                self.add(replace(op, x=self.input, output=self.image))
+            elif op in self.columns:
                 self.add(replace(self.columns[op], x=self.input, output=self.new(op.output)))
             elif isinstance(op, Features | Bins) or (isinstance(op, Join | Gather) and self._stays_float(op)):
                 self.made[op.output] = op.output
@@ -107,12 +113,12 @@ class _Walk:
         return Program(self.input, made, live(self.ops, made))
 
     def _stays_float(self, op: Join | Gather) -> bool:
-        return all(value in self.made and value is not self.program.input for value in op.inputs)
+        return all(value in self.made and value is not self.program.image for value in op.inputs)
 
     def value(self, old: Value) -> Value:
         """The integers that a value became; floats become them now."""
         if old not in self.whole:
-            name = "image" if old is self.program.input else f"{old.name} quantized"
+            name = "image" if old is self.program.image else f"{old.name} quantized"
             output = Value(name, (old.size,), "int8", self.scheme.values[old])
             self.ops.append(Quantize(name, self.made[old], output))
             self.whole[old] = output
@@ -120,7 +126,7 @@ class _Walk:
 
     def read(self, old: Value) -> Value:
         """As a layer reads it: an image of bytes as it is."""
-        return self.input if old.dtype == "uint8" else self.value(old)
+        return self.image if old.dtype == "uint8" else self.value(old)
 
     def new(self, old: Value) -> Value:
         """Integers for what an operation makes."""
@@ -232,7 +238,7 @@ def _conv(walk: _Walk, op: Conv) -> None:
 def _as_read(walk: _Walk, op: Conv) -> tuple[Value, Part, Tensor | None]:
     """Input of a convolution, its weights for steps of that, and what stands for zero in each channel of an image."""
     outputs, inputs, height, width = op.weights.shape
-    x = walk.value(op.x) if op.mean is None else walk.input
+    x = walk.value(op.x) if op.mean is None else walk.image
     assert x.quantization is not None
     scale, zero = (1.0, float(LOW)) if x.dtype == "uint8" else scale_and_zero(x.quantization)
     flat = op.weights.values.numpy().reshape(outputs, -1) * scale
@@ -291,7 +297,7 @@ def _pixels(walk: _Walk, op: Pixels) -> None:
     if op.x.dtype == "uint8":
         found = factors(real[None], zero - real * mean, (BYTE,))
         factor, bias = torch.from_numpy(found.factors[0]), torch.from_numpy(found.bias)
-        walk.add(Pixels(op.label, walk.input, output, bias, factor, found.shift))
+        walk.add(Pixels(op.label, walk.image, output, bias, factor, found.shift))
     else:
         steps, means = np.broadcast_to(1.0 / real, len(mean)), np.broadcast_to(mean - zero / real, len(mean))
         ramps = [ramp_between(float(at), float(step)) for at, step in zip(means, steps, strict=True)]
@@ -301,7 +307,7 @@ def _pixels(walk: _Walk, op: Pixels) -> None:
                 f"{op.label}: a channel whose mean is more than 8,192 standard deviations from zero has no form in "
                 "integers; subtract most of it from the data"
             )
-        walk.add(replace(op, x=walk.input, output=output, ramps=known))
+        walk.add(replace(op, x=walk.image, output=output, ramps=known))
 
 
 def _activate(walk: _Walk, op: Activate) -> None:

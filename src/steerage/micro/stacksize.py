@@ -23,6 +23,7 @@ REGISTERS = 4  # that pass arguments; the others are on the stack
 FEW = 5  # calls up to which NAME_scores has few values to keep
 SAVED_FEW, SAVED, SAVED_BESIDE_ROWS = 16, 20, 32  # bytes of registers that it saves; the last with convolutions
 LIBRARY: Mapping[Core, int] = {"cortex-m4": 0, "cortex-m3": 0, "cortex-m0": 32}  # of arithmetic in software
+DIVISION: Mapping[Core, int] = {"cortex-m4": 48, "cortex-m3": 48, "cortex-m0": 96}  # of integers of 64 bits
 MATHEMATICS = 96  # of expf and its like
 # Of what a convolution works with (conv_shape.c): always there, and by flag.
 ROWS_WORDS, WHOLE_WORDS = 8, 2
@@ -93,6 +94,8 @@ class _Frames:
         own = self._own(kernel)
         if kernel.file in CALLED:
             own += self._own(Kernel(CALLED[kernel.file]))
+        if kernel.file == "upright":
+            own += DIVISION[self._core]
         return own if "int8" in kernel.flags or kernel.file in _WITHOUT_FLOATS else own + self._library(kernel)
 
     def _own(self, kernel: Kernel) -> int:
@@ -107,7 +110,7 @@ class _Frames:
 
 _INSIDE = frozenset({"conv_shape", "conv_row_first", *INLINED})
 _OF_CONVOLUTIONS = _INSIDE | {"conv", "conv_row", "load", "pool_row", "plus_row", "average_row"}
-_WITHOUT_FLOATS = frozenset({"next", "quantize", "load", "conv", "conv_row"})
+_WITHOUT_FLOATS = frozenset({"next", "quantize", "load", "conv", "conv_row", "upright"})
 _CURVES = frozenset({"elu", "gelu", "gelu_tanh", "silu", "sigmoid", "tanh"})
 
 

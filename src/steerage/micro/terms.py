@@ -33,6 +33,7 @@ from steerage.micro.ir import (
     Quantize,
     Softmax,
     Stack,
+    Upright,
     Value,
     Window,
 )
@@ -225,6 +226,8 @@ def _other(op: Op) -> Terms:
         return Terms({"bins": len(op.runs), "bins:bin": size})
     if isinstance(op, Quantize):
         return Terms({"quantize": size})
+    if isinstance(op, Upright):
+        return Terms({"upright": 1, "upright:line": op.x.shape[0] * op.x.shape[1], "upright:number": size})
     if isinstance(op, Pixels):
         return Terms({"pixels:line": op.x.shape[0] * op.x.shape[1], f"pixels:{op.x.dtype}": size})
     if isinstance(op, Softmax):

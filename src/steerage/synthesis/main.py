@@ -23,6 +23,7 @@ from steerage.cost.latency import Latency
 from steerage.data.dataset import Dataset, Kind, Task
 from steerage.data.load import load_dataset
 from steerage.data.objective import with_objective
+from steerage.data.straightened import is_straightened, straightened
 from steerage.errors import BadArgument, ExportMismatch, SteerageError, TrainingFailed, UnsupportedLayer
 from steerage.execute import RayExecutor, WorkerPool
 from steerage.growprune.schemes import checked_name
@@ -57,8 +58,8 @@ from steerage.training.split import validation_split
 
 # What all runs that share a study must have in common, by the names of run.json.
 SHARED = (
-    *("fingerprint", "target", "task", "metric", "balanced", "template", "depth", "like", "max_expansion"),
-    *("budget", "device", "int8", "pareto", "epochs", "seed"),
+    *("fingerprint", "target", "task", "metric", "balanced", "straighten", "template", "depth", "like"),
+    *("max_expansion", "budget", "device", "int8", "pareto", "epochs", "seed"),
 )
 Fidelity = Literal["auto", "full"]
 
@@ -120,6 +121,7 @@ def synthesize(
     balanced: bool = False,
     kind: Kind | None = None,
     group: str | None = None,
+    straighten: bool | None = None,
     jobs: Jobs = 1,
     ahead: int | None = None,
     executor: Executor | None = None,
@@ -174,7 +176,9 @@ def synthesize(
     clock: as estimated from the instructions of the code (``Device.within``), which is then that of ``prefer="speed"``.
     ``kind``, ``group``: as for ``load_dataset``. ``metric``: what networks are compared by (``steerage.metrics``),
     "error" or "r2" by default; ``max_loss`` and all choices are in its error. ``balanced``: the losses of all classes
-    weigh the same, and the metric is "balanced_error" unless another is given.
+    weigh the same, and the metric is "balanced_error" unless another is given. ``straighten``: drawn images are put
+    upright before the network sees them (``steerage.data.straighten``); by default where nearest neighbours tell the
+    classes better then.
     ``jobs``: trainings that go on at a time, in processes of this machine with a thread each, or in ``executor``, any
     of ``concurrent.futures`` whose workers see the folder of the run; "auto" for as many as suit the machine and the
     minutes. A script that uses several must do so under ``if __name__ == "__main__"``. ``ahead``: trials that are
@@ -250,7 +254,7 @@ def synthesize(
             max_latency_ms=max_latency_ms,
         )
         request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
-        request = replace(request, max_expansion=max_expansion or MAX_EXPANSION)
+        request = replace(request, max_expansion=max_expansion or MAX_EXPANSION, straighten=straighten)
         alone = local and not wanted.anything and like is None and device is None and storage is None
         request = replace(request, storage=storage, study=study, free=budget is None and alone)
         with in_milliseconds(board, max_latency_ms):
@@ -296,8 +300,11 @@ def refine(
     kind: Kind | None = None,
     group: str | None = None,
     max_latency_ms: float | None = None,
+    straighten: bool = False,
 ) -> Result:
     """Grow-and-prune of one's own network down to ``budget``; arguments and errors as for ``synthesize``.
+
+    ``straighten``: whether the network has learnt images that were put upright.
 
     ``max_loss`` is told from the error of the network as it comes, or of the best size on the way if that is lower.
     ``max_latency_ms`` is for boards with a clock.
@@ -330,6 +337,7 @@ def refine(
         max_latency_ms=max_latency_ms,
     )
     request = replace(request, metric=metric, balanced=balanced, kind=kind, group=group, int8=int8)
+    request = replace(request, straighten=straighten)
     with in_milliseconds(place, max_latency_ms):
         return _run(request, budget, network)
 
@@ -364,6 +372,7 @@ class _Request:
     study: str | None = None
     max_expansion: float = MAX_EXPANSION
     free: bool = False  # nothing says how small the network is to be
+    straighten: bool | None = None
 
 
 def _device(given: str | Device | None) -> Device | None:
@@ -416,6 +425,8 @@ def _run(request: _Request, budget: Budget, template: str | Template | None) -> 
 def _listened_to(request: _Request, budget: Budget, template: str | Template | None) -> Result:
     dataset = request.data if isinstance(request.data, Dataset) else _loaded(request)
     dataset = with_objective(dataset, metric=request.metric, balanced=request.balanced)
+    directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
+    dataset = straightened(dataset, directory.straightened() if request.straighten is None else request.straighten)
     given = None if template is None or template == "auto" else template
     given = load_template(given) if isinstance(given, str) else given
     if request.like is not None:
@@ -428,7 +439,6 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         budget = usual_budget(dataset.spec, chosen)
     if not chosen.accepts(dataset.spec):
         raise BadArgument(f"template {chosen.name} does not take {dataset.spec.kind} data; use another --template")
-    directory = RunDirectory(Path(request.out) if request.out is not None else Path("runs") / dataset.name)
     train_rows, validation_rows = validation_split(dataset, request.seed)
     kept = None if request.effort.timed else directory.ahead()
     ahead = request.ahead or kept or request.plan.jobs
@@ -441,6 +451,7 @@ def _listened_to(request: _Request, budget: Budget, template: str | Template | N
         **({} if dataset.group_name is None else {"group": dataset.group_name}),
         **({"metric": dataset.metric} if dataset.metric is not None else {}),
         **({"balanced": True} if dataset.class_factors is not None else {}),
+        **({"straighten": True} if is_straightened(dataset.preprocess) else {}),
         "fingerprint": dataset.fingerprint,
         "template": chosen.name if request.asked["template"] == "auto" else request.asked["template"],
         **({} if request.device is None else {"device": request.device.name}),

@@ -71,6 +71,13 @@ class RunDirectory:
             return None
         return kept if isinstance(kept, int) else None
 
+    def straightened(self) -> bool | None:
+        """Whether the run that is here has its images straightened; None if there is none."""
+        try:
+            return bool(store.read_json(self.request).get("straighten", False))
+        except BadBundle:
+            return None
+
     def clock(self, started: float | None) -> RunClock:
         """Clock that goes on where the last heartbeat left it; ``started``: monotonic second of this process."""
         try:

@@ -29,6 +29,7 @@ from steerage.micro.ir import (
     Shape,
     Softmax,
     Stack,
+    Upright,
     Value,
     runs,
 )
@@ -65,7 +66,8 @@ class Writer:
     def memory(self, at: int, dtype: DType) -> str:
         """A place in the scratch, which counts in the type of a float network's numbers, or in bytes."""
         if not self.layout.program.quantized:
-            return f"s + {at // BYTES['float32']}"
+            place = f"s + {at // BYTES['float32']}"
+            return place if dtype == "float32" else f"({TYPES[dtype]} *)(void *)({place})"
         return f"s + {at}" if dtype == "int8" else f"({TYPES[dtype]} *)(void *)(s + {at})"
 
     def extra(self, op: Op, name: str) -> str:
@@ -317,7 +319,11 @@ def _pixels(out: Writer, op: Pixels) -> Iterator[str]:
     tables = [out.table(op, name) for name in (("start", "factor", "power") if op.ramps else ("mean", "scale"))]
     channels, rows, columns = op.x.shape
     shift = [op.shift] if op.output.dtype == "int8" and op.x.dtype == "uint8" else []
-    yield out.call("pixels", "x", out.place(op.output), channels, rows, columns, *tables, *shift)
+    yield out.call("pixels", out.place(op.x), out.place(op.output), channels, rows, columns, *tables, *shift)
+
+
+def _upright(out: Writer, op: Upright) -> Iterator[str]:
+    yield out.call("upright", out.place(op.x), out.place(op.output), *op.x.shape, op.background)
 
 
 def _pool(out: Writer, op: Pool) -> Iterator[str]:
@@ -375,6 +381,7 @@ _STATEMENTS: Mapping[type[Op], Callable[[Writer, Any], Iterator[str]]] = {
     Features: _features,
     Encode: _encode,
     Pixels: _pixels,
+    Upright: _upright,
     Quantize: _quantize,
     Linear: _linear,
     Conv: _conv,

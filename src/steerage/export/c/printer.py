@@ -100,7 +100,7 @@ def code(network: Network, layout: Layout, style: Style) -> str:
     lines.append(f'#include "{name}.h"')
     if any(needs_math(kernel) for kernel in layout.kernels):
         lines += ["", "#include <math.h>"]
-    lines += ["", *attributes(upper, quantized=layout.program.quantized), ""]
+    lines += ["", *attributes(upper, quantized=layout.program.quantized, shifts=_shifts(layout)), ""]
     functions = [source(kernel, acts=layout.acts, rows=out.rows) for kernel in layout.kernels]
     if any("NAME_WIDE" in text for text in functions):
         lines += [*_wide(upper), ""]
@@ -140,10 +140,15 @@ clean:
 """
 
 
-def attributes(upper: str, *, quantized: bool = False) -> list[str]:
+def _shifts(layout: Layout) -> bool:
+    """Whether functions shift integers that may be negative."""
+    return layout.program.quantized or any(kernel.file == "upright" for kernel in layout.kernels)
+
+
+def attributes(upper: str, *, quantized: bool = False, shifts: bool = False) -> list[str]:
     """Lines before all functions: what they need of the compiler."""
     needs = [f"typedef char {upper}_needs_int_of_32_bits[sizeof(int) >= 4 ? 1 : -1];"]
-    if quantized:
+    if quantized or shifts:
         needs.append(f"typedef char {upper}_needs_shifts_with_a_sign[(-3 >> 1) == -2 ? 1 : -1];")
     return [
         *needs,
