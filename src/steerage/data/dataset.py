@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from steerage.data.augment import Augment, apply, scaled
+from steerage.data.images import ImagePreprocess
 from steerage.data.signals import SignalAugment
 
 Scale: TypeAlias = float | tuple[float, ...]  # of one target, or of each of several
@@ -67,10 +68,11 @@ class Preprocess(Protocol):
 class Dataset:
     """A training part, a test part, and how raw rows become either.
 
-    x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, and signal:
-    float32 ``(n, channels, length)``, encoded, not normalized (``prepare`` does it). y: int64 ``(n,)`` class codes, or
-    float32 ``(n,)`` standardized target; original units = ``y * target_std + target_mean``. Several targets: ``(n,
-    targets)``, with a mean and a std of each. Labels that are on or off: float32 ``(n, labels)``, 1 or 0. What a
+    x: table: float32 ``(n, features)``, already preprocessed; image: uint8 or float32 ``(n, c, h, w)``, upright if they
+    are straightened, and signal: float32 ``(n, channels, length)``, encoded, not normalized (``prepare`` does it). y:
+    int64 ``(n,)`` class codes, or float32 ``(n,)`` standardized target; original units = ``y * target_std +
+    target_mean``. Several targets: ``(n, targets)``, with a mean and a std of each. Labels that are on or off: float32
+    ``(n, labels)``, 1 or 0. What a
     teacher says, which is learnt and never scored by: float32 ``(n, classes)`` or ``(n, labels)``, probabilities.
     ``classes``: name per code, or per label; ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
@@ -103,7 +105,9 @@ class Dataset:
 
     @cached_property
     def _normalize(self) -> nn.Module:
-        return self.preprocess.module().eval()
+        # Images that are straightened are so already: what changes at random is left for a network to cope with.
+        preprocess = self.preprocess
+        return (preprocess.normalize() if isinstance(preprocess, ImagePreprocess) else preprocess.module()).eval()
 
     def weights_of(self, rows: Tensor) -> Tensor | None:
         """Weights of the training ``rows`` (indices, int64); None where all count alike."""

@@ -19,7 +19,6 @@ PixelType = Literal["uint8", "float32"]
 
 # Normalization constants need no more images than this.
 _SAMPLE = 10_000
-_AT_ONCE = 500  # images that are straightened; bounds memory
 
 
 @dataclass(frozen=True)
@@ -85,9 +84,13 @@ class ImagePreprocess:
         return array.reshape(n, channels, height, width)
 
     def module(self) -> nn.Module:
-        """Encoded images (n, c, h, w) -> normalized float32 of the same shape."""
-        normalize = _Normalize(self.mean, self.std)
+        """Encoded images (n, c, h, w) -> normalized float32 of the same shape, of straightened ones if they are."""
+        normalize = self.normalize()
         return normalize if self.straighten is None else nn.Sequential(self.straighten.module(), normalize)
+
+    def normalize(self) -> nn.Module:
+        """The last part of ``module``: images (n, c, h, w) -> normalized float32 of the same shape."""
+        return _Normalize(self.mean, self.std)
 
     def to_json(self) -> dict[str, Any]:
         document = {"kind": "image", **asdict(self), "mean": list(self.mean), "std": list(self.std)}
@@ -129,12 +132,8 @@ class _Normalize(nn.Module):
 
 
 def fit_images(images: np.ndarray, straighten: Straighten | None = None) -> ImagePreprocess:
-    """Normalization constants of training images uint8 | float32 (n, c, h, w), of straightened ones if they are."""
+    """Normalization constants of training images uint8 | float32 (n, c, h, w), which are upright if they are to be."""
     sample = images[:: max(1, len(images) // _SAMPLE)].astype(np.float32)
-    if straighten is not None:
-        module = straighten.module()
-        parts = torch.split(torch.from_numpy(sample), _AT_ONCE)
-        sample = torch.cat([module(part) for part in parts]).numpy()
     mean = sample.mean(axis=(0, 2, 3), dtype=np.float64)
     std = sample.std(axis=(0, 2, 3), dtype=np.float64)
     std = np.where(std > 1e-6, std, 1.0)

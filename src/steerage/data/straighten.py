@@ -20,6 +20,7 @@ from torch.nn import functional as F
 LEAST_SIDE = 16  # pixels; resampling blurs what is drawn in fewer of them
 MOST = 2**31 // 255  # numbers of an image times its longer side: integers of 64 bits are enough for their moments
 POINT = 16  # bits of fractions in slants and centres
+AT_ONCE = 500  # images; bounds memory
 FINE = 8  # bits of fractions by which neighbouring pixels are mixed
 
 
@@ -36,6 +37,12 @@ class Straighten:
         What is drawn no longer leans to a side, and its centre is that of the image. Empty images stay as they are.
         """
         return _Straightened(float(self.background))
+
+    def of_bytes(self, images: Tensor) -> Tensor:
+        """What ``module`` makes of images uint8 (n, c, h, w), as bytes."""
+        module = self.module()
+        parts = [module(part).to(torch.uint8) for part in torch.split(images, AT_ONCE)]
+        return torch.cat(parts) if parts else images
 
     def to_json(self) -> dict[str, Any]:
         return {"background": self.background}

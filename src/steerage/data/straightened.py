@@ -16,13 +16,13 @@ from steerage.seeds import generator
 
 ROWS = 6000  # training rows at most, a third of which is asked about
 NUMBERS = 40_000_000  # pixels of them all, at most; bounds memory
-AT_ONCE = 500  # rows; bounds memory, too
+AT_ONCE = 500  # rows that are asked about; bounds memory, too
 SURE = 3.0  # standard deviations by which more rows have to be right, and not only
 BETTER = 0.9  # times as many wrong as before, at most
 
 
 def straightened(dataset: Dataset, wanted: bool | None = None) -> Dataset:
-    """``dataset`` with images that are put upright (``steerage.data.straighten``), if that is ``wanted``.
+    """``dataset`` with its images put upright (``steerage.data.straighten``), if that is ``wanted``.
 
     None: where bytes are drawn on one background and the nearest of up to 4,000 training rows, as a classifier, is
     wrong on fewer of 2,000 others than with the images as they are. Raises: BadArgument for data of which nothing can
@@ -38,9 +38,10 @@ def straightened(dataset: Dataset, wanted: bool | None = None) -> Dataset:
     how = Straighten(round(_background(dataset) or 0.0))
     if wanted is None and not _helps(dataset, how):
         return dataset
-    fitted = fit_images(dataset.x.numpy(), how)
+    x, x_test = how.of_bytes(dataset.x), how.of_bytes(dataset.x_test)
+    fitted = fit_images(x.numpy(), how)
     mark = fingerprint([], dataset.fingerprint, fitted.to_json())
-    return replace(dataset, preprocess=fitted, fingerprint=mark)
+    return replace(dataset, x=x, x_test=x_test, preprocess=fitted, fingerprint=mark)
 
 
 def is_straightened(preprocess: Preprocess) -> bool:
@@ -71,11 +72,10 @@ def _helps(dataset: Dataset, how: Straighten) -> bool:
     order = torch.randperm(len(dataset.x), generator=generator(0, "straighten"))
     order = order[: min(ROWS, NUMBERS // dataset.x[0].numel())]
     rows, others = order[: len(order) // 3], order[len(order) // 3 :]
-    module = how.module()
-    images = [part.float() for part in torch.split(dataset.x[order], AT_ONCE)]
+    images = dataset.x[order]
     as_they_are, upright = (
-        _nearest(found[len(rows) :], dataset.y[others], found[: len(rows)]) == dataset.y[rows]
-        for found in (torch.cat(images), torch.cat([module(part) for part in images]))
+        _nearest(found[len(rows) :].float(), dataset.y[others], found[: len(rows)].float()) == dataset.y[rows]
+        for found in (images, how.of_bytes(images))
     )
     gained, lost = int((upright & ~as_they_are).sum()), int((as_they_are & ~upright).sum())
     wrong = int((~as_they_are).sum())
