@@ -554,6 +554,18 @@ CASES: dict[str, tuple[Case, ...]] = {
             "leave it out",
         ),
         Case(
+            "a table put upright",
+            "synth iris --straighten",
+            "iris cannot be straightened: it has no images",
+            "leave it out",
+        ),
+        Case(
+            "small images put upright",
+            "search digits --straighten",
+            "digits cannot be straightened: images of 8 x 8 pixels are too small or too large",
+            "leave it out",
+        ),
+        Case(
             "an unknown task",
             "synth iris --task guessing",
             "Invalid value for '--task': 'guessing' is not one of 'classification', 'regression', 'multilabel'",

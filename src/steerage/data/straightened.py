@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from steerage.data.augment import background_of
-from steerage.data.dataset import Dataset, Preprocess, fingerprint
+from steerage.data.dataset import Dataset, Preprocess
 from steerage.data.images import ImagePreprocess, fit_images
 from steerage.data.straighten import Straighten, can_straighten
 from steerage.errors import BadArgument
@@ -40,8 +40,7 @@ def straightened(dataset: Dataset, wanted: bool | None = None) -> Dataset:
         return dataset
     x, x_test = how.of_bytes(dataset.x), how.of_bytes(dataset.x_test)
     fitted = fit_images(x.numpy(), how)
-    mark = fingerprint([], dataset.fingerprint, fitted.to_json())
-    return replace(dataset, x=x, x_test=x_test, preprocess=fitted, fingerprint=mark)
+    return replace(dataset, x=x, x_test=x_test, preprocess=fitted)  # the fingerprint is that of the rows as they came
 
 
 def is_straightened(preprocess: Preprocess) -> bool:

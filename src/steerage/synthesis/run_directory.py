@@ -154,7 +154,8 @@ class RunDirectory:
             store.write_json(self.request, {**wanted, **about})
             return
         earlier = store.read_json(self.request)
-        names = [name for name in wanted if earlier.get(name) != wanted[name]]
+        # Settings that are there only where they are on are told from others by the fingerprint, but for this one.
+        names = [name for name in dict.fromkeys((*wanted, "straighten")) if earlier.get(name) != wanted.get(name)]
         if names and wanted["kind"] == "search" and all(_grown(name, earlier, wanted) for name in names):
             self._reopen()
             store.write_json(self.request, {**earlier, **wanted, "command": command or earlier.get("command", "")})
@@ -167,6 +168,8 @@ def _difference(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]
     if name == "fingerprint":
         return "the rows of the data are others"
     before, after = earlier.get(name), wanted.get(name)
+    if name == "straighten":
+        before, after = bool(before), bool(after)
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return ", ".join(_difference(key, before, after) for key in after if before.get(key) != after[key])
     return f"{name} was {before} and is {after}"
@@ -174,7 +177,7 @@ def _difference(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]
 
 def _grown(name: str, earlier: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether setting ``name`` of a search allows more than before; None is no limit, but where minutes take turns."""
-    before, after = earlier.get(name), wanted[name]
+    before, after = earlier.get(name), wanted.get(name)
     if name not in ("minutes", "trials", "patience") or before is None:
         return False
     if after is None:
