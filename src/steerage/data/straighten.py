@@ -100,11 +100,12 @@ def _places(drawn: Tensor) -> tuple[Tensor, Tensor]:
     _, _, height, width = drawn.shape
     mass = drawn.abs().sum(dim=1).double()  # (n, h, w)
     rows, columns = (torch.arange(size, dtype=torch.float64, device=drawn.device) for size in (height, width))
-    by_row, weighted = mass.sum(dim=2), mass @ columns  # (n, h)
-    total, down, across = by_row.sum(dim=1), by_row @ rows, weighted.sum(dim=1)
+    # Sums of products, and no products of matrices, which would be taken for layers where a graph is quantized.
+    by_row, weighted = mass.sum(dim=2), (mass * columns).sum(dim=2)  # (n, h)
+    total, down, across = by_row.sum(dim=1), (by_row * rows).sum(dim=1), weighted.sum(dim=1)
     any_mass = total.clamp_min(1.0)
-    tall = by_row @ rows.square() - (down * down / any_mass).floor()
-    leaning = weighted @ rows - (across * down / any_mass).floor()
+    tall = (by_row * rows.square()).sum(dim=1) - (down * down / any_mass).floor()
+    leaning = (weighted * rows).sum(dim=1) - (across * down / any_mass).floor()
     there = (total > 0) & (tall > 0)  # something, on more than one row
     unit = float(2**POINT)
     slant = torch.where(there, (leaning * unit / tall.clamp_min(1.0)).trunc().clamp(-unit, unit), 0.0)

@@ -17,6 +17,8 @@ from steerage.data.images import ImagePreprocess
 from steerage.data.straighten import Straighten
 from steerage.export.c import Options, generate, quantize, verify
 from steerage.export.c.toolchain import TARGETS
+from steerage.export.graph import onnx_graph
+from steerage.export.int8 import quantized
 from steerage.export.onnx import export_onnx
 from steerage.micro import build
 from steerage.micro.floats import evaluate
@@ -113,3 +115,11 @@ def test_the_graph_puts_images_upright_too(tmp_path: Path) -> None:
     for part in (rows, rows[:1]):
         found = torch.from_numpy(session.run(["scores"], {"x": part.float().numpy()})[0])
         assert torch.allclose(found, net.scores(part), rtol=1e-4, atol=1e-4)
+
+
+def test_integers_of_a_graph_begin_behind_what_puts_images_upright() -> None:
+    net, rows = upright("cnn", channels=4), slanted(40, (1, 18, 16), 0)
+    whole = quantized(onnx_graph(net), rows.float())
+    nodes = [node.op_type for node in whole.graph.node]
+    assert {"QuantizeLinear", "GatherElements"} <= set(nodes)
+    assert nodes.index("QuantizeLinear") > max(at for at, name in enumerate(nodes) if name == "GatherElements")
