@@ -343,7 +343,7 @@ def _same_json(first: bytes, second: bytes) -> bool:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda d: d.update(version=4), "has version 4"),
+        (lambda d: d.update(version=5), "has version 5"),
         (lambda d: d.update(format="other"), "does not describe a steerage network"),
         (lambda d: d["architecture"]["shapes"].popitem(), "unknown tensor"),
         (lambda d: d["architecture"]["shapes"].update({"net.more": [1]}), r"lacks the tensor net\.more"),

@@ -30,9 +30,10 @@ from steerage.nn.program import Program, graph_from_json
 from steerage.store import parse_json, plain, read_bytes, write_atomic
 from steerage.templates import TEMPLATES, Template
 
-FORMAT, VERSION = "steerage-network", 3
-# 1: masked weights are dense, each mask beside them; 2: columns of a table are described one by one
-READABLE = (1, 2, VERSION)
+FORMAT, VERSION = "steerage-network", 4
+# 1: masked weights are dense, each mask beside them; 2: columns of a table are described one by one; 3: images are as
+# they are
+READABLE = (1, 2, 3, VERSION)
 DESCRIPTION, WEIGHTS = "network.json", "weights.safetensors"
 MAX_HEADER = 100_000_000  # bytes before the numbers of a safetensors file, by its definition
 
