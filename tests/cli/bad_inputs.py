@@ -804,7 +804,7 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case(
             "a network of a later version",
             "eval networks/later digits",
-            "networks/later/network.json has version 99, and steerage 0.1.0 reads 3 and before",
+            "networks/later/network.json has version 99, and steerage 0.1.0 reads 4 and before",
             "update steerage",
         ),
         Case(
