@@ -66,6 +66,14 @@ def test_confidence_and_the_hardest_rows(tmp_path: Path) -> None:
     )  # the row; patterns of the layers with fewer connections than there could be
 
 
+def test_images_that_were_put_upright_are_said_to_be(tmp_path: Path) -> None:
+    said = "The hardest rows Put upright, as the network sees them."
+    assert said not in read(run_with(tmp_path, ANALYSIS))[0]
+    folder = make_run(tmp_path / "slanted", asked={**ASKED, "straighten": True}, summary=SUMMARY, events=EVENTS)
+    (folder / "analysis.json").write_text(json.dumps(ANALYSIS))
+    assert said in read(folder)[0]
+
+
 def test_the_network_is_drawn_with_its_skips_and_costs(tmp_path: Path) -> None:
     text, _ = read(run_with(tmp_path, ANALYSIS))
     html = (tmp_path / "run" / "report.html").read_text()

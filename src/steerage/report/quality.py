@@ -24,7 +24,7 @@ def quality(run: Run) -> str:
     content += _confusion(found) + _labels(found) + _confidence(found) + _pairs(found, found.get("pairs"), "")
     for one in listed(found.get("targets"))[:TARGETS]:
         content += _pairs(found, at(one, "pairs"), f": {shown(at(one, 'name'))}")
-    content += _hardest(found, part)
+    content += _hardest(found, part, upright=bool(run.asked.get("straighten")))
     return section("Where it is right and wrong", content)
 
 
@@ -114,7 +114,7 @@ def _pairs(found: Fields, pairs: object, whose: str) -> str:
     return f"<h3>Predicted and true values{escape(whose)}</h3>{drawn}" + figure
 
 
-def _hardest(found: Fields, part: str) -> str:
+def _hardest(found: Fields, part: str, *, upright: bool) -> str:
     cards, rows = "", []
     for one in listed(found.get("hardest")):
         sure = number(at(one, "confidence"))
@@ -128,6 +128,8 @@ def _hardest(found: Fields, part: str) -> str:
     if not cards and not rows:
         return ""
     names = [f"{part} row", "true", "predicted", "confidence"]
-    return "<h3>The hardest rows</h3>" + (
-        f'<div class="cards">{cards}</div>' if cards else table(names[: len(rows[0])], rows)
-    )
+    title = "<h3>The hardest rows</h3>"
+    if not cards:
+        return title + table(names[: len(rows[0])], rows)
+    as_seen = "<p>Put upright, as the network sees them.</p>" * upright
+    return f'{title}{as_seen}<div class="cards">{cards}</div>'
