@@ -348,8 +348,9 @@ def fit(number: int) -> dict[str, Any]:
                 systems += [*zip(parts, one["steps"], strict=True), (whole, one["total"])]
             found[core][numbers] = solved(systems, soft=numbers == "float32" and core != "cortex-m4")
     for core in CORES:
+        about = upright(core)  # the same function for both
         for numbers in NUMBERS:
-            found[core][numbers] |= upright(core)
+            found[core][numbers] |= about
     return found
 
 

@@ -18,19 +18,7 @@ from steerage.data.preprocess import preprocess_from_json
 from steerage.data.straighten import Straighten, can_straighten
 from steerage.data.straightened import is_straightened, straightened
 from steerage.errors import BadArgument, BadBundle
-
-
-def drawn(n: int, *, seed: int, slant: float, side: int = 20, classes: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Bars of some lengths, with feet by their class, that lean by up to ``slant`` columns a row, anywhere."""
-    rng = np.random.default_rng(seed)
-    images, labels = np.zeros((n, side, side), np.uint8), rng.integers(0, classes, n)
-    for image, label in zip(images, labels, strict=True):
-        lean, begin, left = rng.uniform(-slant, slant), int(rng.integers(2, 5)), int(rng.integers(7, 11))
-        for row in range(begin, begin + 12):
-            column = round(left + lean * (row - begin - 6))
-            wide = 2 + 3 * bool(label) * (row - begin > 9)
-            image[row, max(0, column) : max(0, column + wide)] = rng.integers(150, 256)
-    return images, labels
+from tasks import bars as drawn
 
 
 def in_integers(image: np.ndarray, background: int) -> np.ndarray:

@@ -19,23 +19,12 @@ from steerage.listeners.story import Story
 from steerage.synthesis import Result, synthesize
 from steerage.synthesis.main import refine
 from steerage.synthesis.own_network import OwnNetwork
+from tasks import bars
 
 EFFORT: dict[str, Any] = {"trials": 1, "epochs": 3, "budget": Budget(max_params=300), "template": "mlp"}
 
 
-def leaning(n: int = 300, side: int = 16) -> tuple[np.ndarray, np.ndarray]:
-    """Bars that lean to either side, anywhere, half of them with a foot."""
-    rng = np.random.default_rng(0)
-    images, labels = np.zeros((n, side, side), np.uint8), rng.integers(0, 2, n)
-    for image, label in zip(images, labels, strict=True):
-        lean, begin, left = rng.uniform(-0.8, 0.8), int(rng.integers(1, 4)), int(rng.integers(5, 9))
-        for row in range(begin, begin + 11):
-            column = max(0, round(left + lean * (row - begin - 5)))
-            image[row, column : column + 2 + 4 * bool(label) * (row - begin > 8)] = 220
-    return images, labels
-
-
-IMAGES, LABELS = leaning()
+IMAGES, LABELS = bars(300, seed=0, slant=0.9)
 DATA = dataset_from_arrays(IMAGES, LABELS, name="bars")
 SLANTED = straightened(DATA, True)
 

@@ -178,12 +178,12 @@ def _covered(n: int, size: int, side: float, generator: torch.Generator) -> Tens
 
 
 def augment_for(x: Tensor) -> Augment:
-    """The augmentation that suits training images ``x`` (n, c, h, w), judged from at most 2,000 of them.
+    """The augmentation that suits training images ``x`` (n, c, h, w), judged from a sample of them.
 
     Drawn things on a constant background (digits, letters) are moved, turned and scaled a little and never mirrored;
     colour photographs are shifted and mirrored; other grey images are only shifted.
     """
-    sample = x[:: max(1, len(x) // 2000)].float()
+    sample = sample_of(x)
     _, channels, height, width = sample.shape
     if min(height, width) < 4:
         return Augment()
@@ -194,6 +194,11 @@ def augment_for(x: Tensor) -> Augment:
     if min(height, width) < 16:
         return Augment(shift=0.07, rotate=12, scale=0.12, shear=8, fill=fill)
     return Augment(shift=0.07, rotate=10, scale=0.1, shear=8, fill=fill)
+
+
+def sample_of(x: Tensor) -> Tensor:
+    """Some 2,000 of images ``x`` (n, c, h, w), or all of fewer: float32."""
+    return x[:: max(1, len(x) // 2000)].float()
 
 
 def background_of(sample: Tensor) -> float | None:

@@ -72,8 +72,8 @@ class Dataset:
     are straightened, and signal: float32 ``(n, channels, length)``, encoded, not normalized (``prepare`` does it). y:
     int64 ``(n,)`` class codes, or float32 ``(n,)`` standardized target; original units = ``y * target_std +
     target_mean``. Several targets: ``(n, targets)``, with a mean and a std of each. Labels that are on or off: float32
-    ``(n, labels)``, 1 or 0. What a
-    teacher says, which is learnt and never scored by: float32 ``(n, classes)`` or ``(n, labels)``, probabilities.
+    ``(n, labels)``, 1 or 0. What a teacher says, which is learnt and never scored by: float32 ``(n, classes)`` or ``(n,
+    labels)``, probabilities.
     ``classes``: name per code, or per label; ``()`` for regression.
     ``fingerprint``: sha256 hex over the contents, the same in every process. The test part may have no rows.
     ``weights``, ``weights_test``: float32 ``(n,)``, how much each row counts in losses and errors, 1 on average; None

@@ -44,12 +44,12 @@ class Straighten:
         parts = [module(part).to(torch.uint8) for part in torch.split(images, AT_ONCE)]
         return torch.cat(parts) if parts else images
 
-    def to_json(self) -> dict[str, Any]:
-        return {"background": self.background}
-
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Straighten:
-        """Inverse of ``to_json``. Raises: KeyError, TypeError or ValueError when something is missing or wrong."""
+        """Inverse of ``dataclasses.asdict``.
+
+        Raises: KeyError, TypeError or ValueError when something is missing or wrong.
+        """
         background = int(document["background"])
         if not 0 <= background <= 255:
             raise ValueError(f"need a background in [0, 255], got {background}")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from steerage.data.augment import background_of
+from steerage.data.augment import background_of, sample_of
 from steerage.data.dataset import Dataset, Preprocess
 from steerage.data.images import ImagePreprocess, fit_images
 from steerage.data.straighten import Straighten, can_straighten
@@ -30,12 +30,11 @@ def straightened(dataset: Dataset, wanted: bool | None = None) -> Dataset:
     """
     if wanted is False:
         return dataset
-    preprocess, why = dataset.preprocess, _obstacle(dataset)
-    if not isinstance(preprocess, ImagePreprocess) or why is not None:
+    how = _how(dataset)
+    if isinstance(how, str):
         if wanted:
-            raise BadArgument(f"{dataset.name} cannot be straightened: {why}; leave it out")
+            raise BadArgument(f"{dataset.name} cannot be straightened: {how}; leave it out")
         return dataset
-    how = Straighten(round(_background(dataset) or 0.0))
     if wanted is None and not _helps(dataset, how):
         return dataset
     x, x_test = how.of_bytes(dataset.x), how.of_bytes(dataset.x_test)
@@ -48,8 +47,8 @@ def is_straightened(preprocess: Preprocess) -> bool:
     return isinstance(preprocess, ImagePreprocess) and preprocess.straighten is not None
 
 
-def _obstacle(dataset: Dataset) -> str | None:
-    """Why images cannot be straightened, None where they can."""
+def _how(dataset: Dataset) -> Straighten | str:
+    """How images can be straightened, or why they cannot."""
     preprocess = dataset.preprocess
     if not isinstance(preprocess, ImagePreprocess):
         return "it has no images"
@@ -57,11 +56,8 @@ def _obstacle(dataset: Dataset) -> str | None:
         return "its pixels are no bytes"
     if not can_straighten(preprocess.input_shape):
         return f"images of {preprocess.height} x {preprocess.width} pixels are too small or too large"
-    return "nothing is drawn on a background of one grey" if _background(dataset) is None else None
-
-
-def _background(dataset: Dataset) -> float | None:
-    return background_of(dataset.x[:: max(1, len(dataset.x) // 2000)].float())
+    background = background_of(sample_of(dataset.x))
+    return "nothing is drawn on a background of one grey" if background is None else Straighten(round(background))
 
 
 def _helps(dataset: Dataset, how: Straighten) -> bool:

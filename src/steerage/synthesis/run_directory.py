@@ -65,18 +65,21 @@ class RunDirectory:
 
     def ahead(self) -> int | None:
         """How many trials at a time the run that is here has under way; None if there is none, or it never said."""
-        try:
-            kept = store.read_json(self.request).get("ahead")
-        except BadBundle:
-            return None
+        kept = (self._asked() or {}).get("ahead")
         return kept if isinstance(kept, int) else None
 
     def straightened(self) -> bool | None:
         """Whether the run that is here has its images straightened; None if there is none."""
+        asked = self._asked()
+        return None if asked is None else bool(asked.get("straighten"))
+
+    def _asked(self) -> Mapping[str, Any] | None:
+        """What was asked of the run that is here; None if there is none, or it cannot be read."""
         try:
-            return bool(store.read_json(self.request).get("straighten", False))
+            asked: Mapping[str, Any] = store.read_json(self.request)
         except BadBundle:
             return None
+        return asked
 
     def clock(self, started: float | None) -> RunClock:
         """Clock that goes on where the last heartbeat left it; ``started``: monotonic second of this process."""

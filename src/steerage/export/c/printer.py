@@ -100,7 +100,8 @@ def code(network: Network, layout: Layout, style: Style) -> str:
     lines.append(f'#include "{name}.h"')
     if any(needs_math(kernel) for kernel in layout.kernels):
         lines += ["", "#include <math.h>"]
-    lines += ["", *attributes(upper, quantized=layout.program.quantized, shifts=_shifts(layout)), ""]
+    upright = any(kernel.file == "upright" for kernel in layout.kernels)
+    lines += ["", *attributes(upper, quantized=layout.program.quantized, shifts=upright), ""]
     functions = [source(kernel, acts=layout.acts, rows=out.rows) for kernel in layout.kernels]
     if any("NAME_WIDE" in text for text in functions):
         lines += [*_wide(upper), ""]
@@ -140,13 +141,9 @@ clean:
 """
 
 
-def _shifts(layout: Layout) -> bool:
-    """Whether functions shift integers that may be negative."""
-    return layout.program.quantized or any(kernel.file == "upright" for kernel in layout.kernels)
-
-
 def attributes(upper: str, *, quantized: bool = False, shifts: bool = False) -> list[str]:
-    """Lines before all functions: what they need of the compiler."""
+    """Lines before all functions: what they need of the compiler. ``shifts``: of integers that may be negative, which
+    functions of a network of integers have anyway."""
     needs = [f"typedef char {upper}_needs_int_of_32_bits[sizeof(int) >= 4 ? 1 : -1];"]
     if quantized or shifts:
         needs.append(f"typedef char {upper}_needs_shifts_with_a_sign[(-3 >> 1) == -2 ? 1 : -1];")
